@@ -1,0 +1,150 @@
+//! What a hub is told and what it asks for.
+
+use crate::pulsar::client::{AckPosition, ConsumerSpec, StartPosition, Tag};
+use crate::pulsar::{BrokerError, InitialPosition, Message, MessageId, SubscriptionType};
+
+/// One member socket, unique in the process and never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberId(pub u64);
+
+/// What makes the hub: fixed by its first member.
+#[derive(Clone, Debug)]
+pub struct HubSpec {
+    /// The full topic name, without a partition suffix of the gateway's own.
+    pub topic: String,
+    pub subscription: String,
+    pub subscription_type: SubscriptionType,
+    pub durable: bool,
+    pub initial_position: InitialPosition,
+    /// Some: a reader (non-durable, exclusive; its member's frames free the window and ack nothing upstream).
+    pub start: Option<StartPosition>,
+    /// The consumer name that the broker sees, if the client named one.
+    pub consumer_name: Option<String>,
+    pub priority_level: i32,
+}
+
+/// What is a member's own.
+#[derive(Clone, Debug)]
+pub struct MemberSpec {
+    pub subscription_type: SubscriptionType,
+    /// Push mode: how many messages it may hold unsettled (1 to 1000). 0 in pull mode: permits open the window.
+    pub window: u32,
+    pub pull_mode: bool,
+    /// 0: none.
+    pub ack_timeout_ms: u64,
+    pub negative_ack_delay_ms: u64,
+}
+
+/// A member's wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Ack(MessageId),
+    NegativeAck(MessageId),
+    /// A reader's frame: one message handled, whichever.
+    Handled,
+    Permit(u32),
+    Unsubscribe,
+    IsEndOfTopic,
+    /// Its socket's unsent bytes passed the bound: give it nothing until `Drained`.
+    Clogged,
+    Drained,
+}
+
+/// Why a member is refused or let go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The broker's answer.
+    Broker(BrokerError),
+    /// This process' own hub already has an exclusive member, or one of another subscription type.
+    Busy(String),
+}
+
+/// What the hub wants done. Upstream effects name a slot: the index of the partition's consumer (0 when unpartitioned).
+#[derive(Clone, Debug)]
+pub enum Effect {
+    // To a member.
+    Joined {
+        member: MemberId,
+    },
+    Refused {
+        member: MemberId,
+        refusal: Refusal,
+    },
+    /// In order; the member's window is already charged.
+    Deliver {
+        member: MemberId,
+        messages: Vec<Message>,
+    },
+    EndOfTopic {
+        member: MemberId,
+        reached: bool,
+    },
+    /// `Command::Unsubscribe` failed; success is silent.
+    UnsubscribeFailed {
+        member: MemberId,
+        error: BrokerError,
+    },
+    /// The subscription is gone for good: close the socket.
+    Expelled {
+        member: MemberId,
+        refusal: Refusal,
+    },
+
+    // To the upstream.
+    /// Ask how many partitions the topic has; answered by `Hub::partitions`.
+    CountPartitions,
+    OpenConsumer {
+        slot: usize,
+        spec: ConsumerSpec,
+    },
+    Flow {
+        slot: usize,
+        permits: u32,
+    },
+    /// Answered by `Upstream::AckDone` with the tag.
+    Ack {
+        slot: usize,
+        tag: Tag,
+        positions: Vec<AckPosition>,
+    },
+    /// Empty: everything unacked (Exclusive, Failover).
+    Redeliver {
+        slot: usize,
+        positions: Vec<(u64, u64)>,
+    },
+    Unsubscribe {
+        slot: usize,
+        tag: Tag,
+    },
+    CloseConsumer {
+        slot: usize,
+    },
+
+    /// The last member has gone and the upstream was told to close: drop the hub.
+    Finished,
+}
+
+/// What the upstream tells the hub, by slot.
+#[derive(Clone, Debug)]
+pub enum Upstream {
+    Ready,
+    Lost {
+        abrupt: bool,
+    },
+    Resumed,
+    Failed(BrokerError),
+    Entry(crate::pulsar::Entry),
+    Corrupt {
+        ledger: u64,
+        entry: u64,
+    },
+    EndOfTopic,
+    AckDone {
+        tag: Tag,
+        result: Result<(), BrokerError>,
+    },
+    Unsubscribed {
+        tag: Tag,
+        result: Result<(), BrokerError>,
+    },
+}

@@ -1,0 +1,214 @@
+//! What an owner asks of the client machine, and what it is told.
+
+use bytes::Bytes;
+
+use crate::pulsar::types::{BrokerError, Entry, InitialPosition, MessageId, SubscriptionType};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProducerId(pub u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConsumerId(pub u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Chosen by the owner, given back with the answer.
+pub type Tag = u64;
+
+/// A broker address out of a service URL (`pulsar://host:port`, `pulsar+ssl://host:port`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BrokerAddress {
+    pub host: String,
+    pub port: u16,
+    pub tls: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Tried in turn for lookups. Never empty.
+    pub service_urls: Vec<BrokerAddress>,
+    pub connections_per_broker: usize,
+    /// A lookup, a create or a subscribe that has no answer by then fails with `Timeout`.
+    pub operation_timeout_ms: u64,
+    pub keep_alive_ms: u64,
+    /// Reconnect back-off: first and last delay, doubled in between, with jitter.
+    pub backoff_first_ms: u64,
+    pub backoff_last_ms: u64,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProducerSpec {
+    /// One partition or an unpartitioned topic: `persistent://public/default/t[-partition-3]`.
+    pub topic: String,
+    pub name: Option<String>,
+    /// The first message gets this + 1. None: the broker's last for that name + 1.
+    pub initial_sequence_id: Option<i64>,
+    /// 0: none.
+    pub send_timeout_ms: u64,
+    /// Names of the encryption keys that the metadata will carry (CommandProducer.encrypted).
+    pub encrypted: bool,
+}
+
+/// Where a non-durable consumer starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartPosition {
+    Earliest,
+    Latest,
+    /// The first message delivered is the one after it.
+    After(MessageId),
+}
+
+#[derive(Clone, Debug)]
+pub struct ConsumerSpec {
+    pub topic: String,
+    /// −1 when the topic is not partitioned; written into every entry's id.
+    pub partition: i32,
+    pub subscription: String,
+    pub subscription_type: SubscriptionType,
+    pub durable: bool,
+    pub initial_position: InitialPosition,
+    /// Non-durable (readers): the start. After a reconnect the machine itself resumes behind the last entry it gave out.
+    pub start: Option<StartPosition>,
+    pub consumer_name: Option<String>,
+    pub priority_level: i32,
+    pub read_compacted: bool,
+}
+
+/// The fields of one message to publish; the payload is written by a closure given to [`Client::send`].
+#[derive(Clone, Debug, Default)]
+pub struct SendFields<'a> {
+    pub properties: &'a [(&'a str, &'a str)],
+    pub partition_key: Option<&'a str>,
+    pub event_time_ms: Option<u64>,
+    pub deliver_at_ms: Option<i64>,
+    pub replicate_to: &'a [&'a str],
+    /// None: the producer's next.
+    pub sequence_id: Option<u64>,
+    /// Wall clock, milliseconds since 1970.
+    pub publish_time_ms: u64,
+}
+
+/// What the owner's I/O must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// Answer with `connected` or `connect_failed`.
+    Connect {
+        connection: ConnectionId,
+        address: BrokerAddress,
+    },
+    /// Bytes in order; segments may be written with one vectored write.
+    Write {
+        connection: ConnectionId,
+        bytes: Bytes,
+    },
+    /// Close it; nothing more about it will be asked or wanted.
+    Close { connection: ConnectionId },
+}
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// How many partitions the topic has; 0: it is not partitioned.
+    Partitions {
+        tag: Tag,
+        result: Result<u32, BrokerError>,
+    },
+
+    /// Once, after `open_producer`. Reconnects are silent.
+    ProducerReady {
+        producer: ProducerId,
+        name: String,
+        last_sequence_id: i64,
+    },
+    /// The producer is gone: refused at its creation, or for good later (topic deleted or terminated, fenced).
+    /// `SendFailed` for all that was pending comes first.
+    ProducerFailed {
+        producer: ProducerId,
+        error: BrokerError,
+    },
+    /// In the order of the sends of this producer. `id` has the producer's topic's partition −1: the owner knows it.
+    Receipt {
+        producer: ProducerId,
+        tag: Tag,
+        id: MessageId,
+    },
+    SendFailed {
+        producer: ProducerId,
+        tag: Tag,
+        error: BrokerError,
+    },
+
+    /// Once, after `open_consumer`.
+    ConsumerReady {
+        consumer: ConsumerId,
+    },
+    /// It lost its broker side; the machine is getting it back. Permits given before count no more;
+    /// what the broker has delivered and knows no ack of will come again after `ConsumerResumed`.
+    /// `abrupt`: the connection broke (the broker may have forgotten acks that it had confirmed);
+    /// else the broker closed the consumer in order (unload, cursor reset).
+    ConsumerLost {
+        consumer: ConsumerId,
+        abrupt: bool,
+    },
+    /// Subscribed again, with no permits: the owner gives them anew.
+    ConsumerResumed {
+        consumer: ConsumerId,
+    },
+    /// Refused at its creation, or gone for good later.
+    ConsumerFailed {
+        consumer: ConsumerId,
+        error: BrokerError,
+    },
+    Entry {
+        consumer: ConsumerId,
+        entry: Entry,
+    },
+    /// An entry whose checksum or metadata is broken: it was not delivered, its permit counts as used.
+    CorruptEntry {
+        consumer: ConsumerId,
+        ledger: u64,
+        entry: u64,
+        partition: i32,
+        reason: &'static str,
+    },
+    EndOfTopic {
+        consumer: ConsumerId,
+    },
+    /// Failover: whether this consumer is the active one.
+    ActiveChanged {
+        consumer: ConsumerId,
+        active: bool,
+    },
+    /// The broker has taken (or refused) the acks that were sent with this tag.
+    AckDone {
+        consumer: ConsumerId,
+        tag: Tag,
+        result: Result<(), BrokerError>,
+    },
+    Unsubscribed {
+        consumer: ConsumerId,
+        tag: Tag,
+        result: Result<(), BrokerError>,
+    },
+    Seeked {
+        consumer: ConsumerId,
+        tag: Tag,
+        result: Result<(), BrokerError>,
+    },
+    LastMessageId {
+        consumer: ConsumerId,
+        tag: Tag,
+        result: Result<MessageId, BrokerError>,
+    },
+}
+
+/// One position to ack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AckPosition {
+    pub ledger: u64,
+    pub entry: u64,
+    /// Of a batch that is not settled as a whole: bit i set = message i is still unacked. Empty: the whole entry.
+    pub ack_set: Vec<u64>,
+}

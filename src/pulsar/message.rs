@@ -1,0 +1,17 @@
+//! One message out of an entry.
+
+use bytes::Bytes;
+
+use super::types::MessageId;
+
+/// One message, still in wire form; cheap to clone (refcounts) and to send to another shard.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub id: MessageId,
+    pub redelivery_count: u32,
+    pub publish_time_ms: u64,
+    /// `MessageMetadata` when `id.batch_index` is −1, else `SingleMessageMetadata`.
+    pub metadata: Bytes,
+    /// Decompressed.
+    pub payload: Bytes,
+}

@@ -1,0 +1,1 @@
+//! The binary protocol: frames, hot commands by hand, the rest by prost.
