@@ -1,8 +1,16 @@
-//! One message out of an entry.
+//! One message out of an entry: [`split`] opens the entry, [`Message::parts`] reads what clients are told of it.
+
+mod decompress;
+mod metadata;
+mod parts;
+mod split;
 
 use bytes::Bytes;
 
 use super::types::MessageId;
+
+pub use parts::{Parts, Properties};
+pub use split::{SplitError, split};
 
 /// One message, still in wire form; cheap to clone (refcounts) and to send to another shard.
 #[derive(Clone, Debug)]
@@ -15,3 +23,6 @@ pub struct Message {
     /// Decompressed.
     pub payload: Bytes,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Splitting against batches that prost built; lies and garbage.

@@ -1,0 +1,122 @@
+//! `MessageMetadata` on its way out: field by field in tag order, as every protobuf encoder writes it.
+
+use bytes::BytesMut;
+
+use super::varint::{bytes_field_len, int32, put_bytes_field, put_bytes_key, put_varint_field};
+
+/// `CompressionType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compression {
+    Lz4 = 1,
+    Zlib = 2,
+    Zstd = 3,
+    Snappy = 4,
+}
+
+/// The fields of `MessageMetadata` that a gateway sets. What is `None`, empty or false is left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MetadataFields<'a> {
+    pub producer_name: &'a str,
+    pub sequence_id: u64,
+    /// Wall clock, milliseconds since 1970; so are the other times.
+    pub publish_time_ms: u64,
+    pub properties: &'a [(&'a str, &'a str)],
+    pub partition_key: Option<&'a str>,
+    /// The partition key is bytes in base64.
+    pub partition_key_b64_encoded: bool,
+    /// Clusters to replicate to; Java's `disableReplication` is the one name `__local__`.
+    pub replicate_to: &'a [&'a str],
+    /// With the payload's size before it was compressed.
+    pub compression: Option<(Compression, u32)>,
+    /// Some: the payload is a batch, even of one.
+    pub num_messages_in_batch: Option<i32>,
+    pub event_time_ms: Option<u64>,
+    /// Each an encoded `EncryptionKeys`.
+    pub encryption_keys: &'a [&'a [u8]],
+    pub encryption_algo: Option<&'a str>,
+    pub encryption_param: Option<&'a [u8]>,
+    pub ordering_key: Option<&'a [u8]>,
+    pub deliver_at_time_ms: Option<i64>,
+    pub null_value: bool,
+}
+
+impl MetadataFields<'_> {
+    /// At least what [`Self::put`] writes: a reservation, not a size.
+    pub(super) fn len_bound(&self) -> usize {
+        /// Numbers and flags, at most 12 bytes each; and key and length of the strings.
+        const FIXED_BYTES: usize = 192;
+        /// Keys and lengths of a property: one pair for it, one for its key, one for its value.
+        const PER_ITEM_BYTES: usize = 36;
+        let properties: usize = self
+            .properties
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + PER_ITEM_BYTES)
+            .sum();
+        let clusters: usize = self
+            .replicate_to
+            .iter()
+            .map(|cluster| cluster.len() + PER_ITEM_BYTES)
+            .sum();
+        let keys: usize = self
+            .encryption_keys
+            .iter()
+            .map(|key| key.len() + PER_ITEM_BYTES)
+            .sum();
+        FIXED_BYTES
+            + self.producer_name.len()
+            + self.partition_key.map_or(0, str::len)
+            + self.encryption_algo.map_or(0, str::len)
+            + self.encryption_param.map_or(0, <[u8]>::len)
+            + self.ordering_key.map_or(0, <[u8]>::len)
+            + properties
+            + clusters
+            + keys
+    }
+
+    pub(super) fn put(&self, out: &mut BytesMut) {
+        put_bytes_field(out, 1, self.producer_name.as_bytes());
+        put_varint_field(out, 2, self.sequence_id);
+        put_varint_field(out, 3, self.publish_time_ms);
+        for (key, value) in self.properties {
+            let len = bytes_field_len(1, key.len()) + bytes_field_len(2, value.len());
+            put_bytes_key(out, 4, len);
+            put_bytes_field(out, 1, key.as_bytes());
+            put_bytes_field(out, 2, value.as_bytes());
+        }
+        put_optional(out, 6, self.partition_key.map(str::as_bytes));
+        for cluster in self.replicate_to {
+            put_bytes_field(out, 7, cluster.as_bytes());
+        }
+        if let Some((compression, uncompressed_size)) = self.compression {
+            put_varint_field(out, 8, compression as u64);
+            put_varint_field(out, 9, u64::from(uncompressed_size));
+        }
+        if let Some(count) = self.num_messages_in_batch {
+            put_varint_field(out, 11, int32(count));
+        }
+        if let Some(time_ms) = self.event_time_ms {
+            put_varint_field(out, 12, time_ms);
+        }
+        for key in self.encryption_keys {
+            put_bytes_field(out, 13, key);
+        }
+        put_optional(out, 14, self.encryption_algo.map(str::as_bytes));
+        put_optional(out, 15, self.encryption_param);
+        if self.partition_key_b64_encoded {
+            put_varint_field(out, 17, 1);
+        }
+        put_optional(out, 18, self.ordering_key);
+        if let Some(time_ms) = self.deliver_at_time_ms {
+            put_varint_field(out, 19, time_ms as u64);
+        }
+        if self.null_value {
+            put_varint_field(out, 25, 1);
+        }
+    }
+}
+
+fn put_optional(out: &mut BytesMut, number: u64, value: Option<&[u8]>) {
+    if let Some(value) = value {
+        put_bytes_field(out, number, value);
+    }
+}
