@@ -1,0 +1,81 @@
+//! A request, without its body: nothing here has one.
+//!
+//! It owns the bytes of the head once; paths and header values are slices of them. It has no `Debug`, because it
+//! carries credentials.
+
+use monoio_http::common::request::RequestHead;
+use tungstenite::http::{HeaderMap, HeaderValue, Version};
+
+/// One request head.
+pub struct Request {
+    head: RequestHead,
+}
+
+impl Request {
+    pub(super) fn new(head: RequestHead) -> Self {
+        Request { head }
+    }
+
+    /// As sent, in its own case (`GET`).
+    pub fn method(&self) -> &str {
+        self.head.method.as_str()
+    }
+
+    /// The target's path as sent: percent-escapes are not decoded. Of a target in absolute form, the path only.
+    pub fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    /// What stands behind the first `?`, as sent. None without a `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.head.uri.query()
+    }
+
+    /// The first header of this name (any case), if it is visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+
+    /// How often a header of this name is there.
+    pub fn header_count(&self, name: &str) -> usize {
+        self.headers().get_all(name).iter().count()
+    }
+
+    /// Whether the comma-separated list of this header, over all its lines, has `token` (any case).
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        let has = |value: &HeaderValue| {
+            value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+        };
+        self.headers().get_all(name).iter().any(has)
+    }
+
+    /// Whether errors are wanted as JSON: `Accept` names `application/json`.
+    pub fn wants_json(&self) -> bool {
+        let is_json = |part: &[u8]| {
+            let media_type = part.split(|byte| *byte == b';').next().unwrap_or_default();
+            media_type
+                .trim_ascii()
+                .eq_ignore_ascii_case(b"application/json")
+        };
+        let mut accepts = self.headers().get_all("accept").iter();
+        accepts.any(|value| value.as_bytes().split(|byte| *byte == b',').any(is_json))
+    }
+
+    /// Whether it announces a body: any transfer coding, any length but 0.
+    pub fn has_body(&self) -> bool {
+        let lengths = self.headers().get_all("content-length");
+        self.headers().contains_key("transfer-encoding")
+            || lengths.iter().any(|value| value.as_bytes() != b"0")
+    }
+
+    pub(super) fn is_http_1_1(&self) -> bool {
+        self.head.version == Version::HTTP_11
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+}

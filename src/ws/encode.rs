@@ -1,0 +1,132 @@
+//! Payloads to frames. A server's frames carry no mask and, here, are never fragmented.
+//!
+//! A delivery is written where it is sent from: [`begin_text`] leaves room for the header, the payload is appended,
+//! [`finish`] puts the header in front. Several frames may follow each other in one buffer.
+
+use bytes::Bytes;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::close;
+use super::header::MAX_CONTROL_BYTES;
+
+/// The longest header of a server: two bytes and a 64-bit length.
+pub const MAX_HEADER_BYTES: usize = 10;
+
+/// What is left for the reason beside the two bytes of the code (RFC 6455 §5.5.1).
+pub const MAX_CLOSE_REASON_BYTES: usize = MAX_CONTROL_BYTES - 2;
+
+/// The header of a frame, two to ten bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    bytes: [u8; MAX_HEADER_BYTES],
+    len: u8,
+}
+
+impl Header {
+    fn new(opcode: OpCode, payload_bytes: usize) -> Self {
+        let header = FrameHeader {
+            opcode,
+            ..FrameHeader::default()
+        };
+        let mut bytes = [0; MAX_HEADER_BYTES];
+        // Only writing can fail, and ten bytes are enough for every length.
+        let _ = header.format(payload_bytes as u64, &mut &mut bytes[..]);
+        Header {
+            bytes,
+            len: header.len(payload_bytes as u64) as u8,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Header {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// The header of a text frame with a payload of this length, for one that is sent beside its payload.
+pub fn text_header(payload_bytes: usize) -> Header {
+    Header::new(OpCode::Data(Data::Text), payload_bytes)
+}
+
+/// One text frame. `payload` must be UTF-8.
+pub fn text_frame(payload: &[u8]) -> Bytes {
+    frame(OpCode::Data(Data::Text), payload)
+}
+
+/// A ping; at most the first 125 bytes of `payload` are used.
+pub fn ping(payload: &[u8]) -> Bytes {
+    frame(
+        OpCode::Control(Control::Ping),
+        &payload[..payload.len().min(MAX_CONTROL_BYTES)],
+    )
+}
+
+/// The answer to a ping of this payload.
+pub fn pong(payload: &[u8]) -> Bytes {
+    frame(
+        OpCode::Control(Control::Pong),
+        &payload[..payload.len().min(MAX_CONTROL_BYTES)],
+    )
+}
+
+/// A close frame. The reason is cut at [`MAX_CLOSE_REASON_BYTES`], between two characters.
+/// A code that may not stand on the wire (1005, 1006, …) becomes a close frame without code and reason.
+pub fn close_frame(code: u16, reason: &str) -> Bytes {
+    let mut payload = [0; MAX_CONTROL_BYTES];
+    if !close::is_sendable(code) {
+        return frame(OpCode::Control(Control::Close), &[]);
+    }
+    let mut cut = reason.len().min(MAX_CLOSE_REASON_BYTES);
+    while !reason.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let reason = &reason[..cut];
+    payload[..2].copy_from_slice(&code.to_be_bytes());
+    payload[2..2 + reason.len()].copy_from_slice(reason.as_bytes());
+    frame(
+        OpCode::Control(Control::Close),
+        &payload[..2 + reason.len()],
+    )
+}
+
+/// One whole frame of any kind.
+pub fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
+    let header = Header::new(opcode, payload.len());
+    let mut out = Vec::with_capacity(header.as_ref().len() + payload.len());
+    out.extend_from_slice(header.as_ref());
+    out.extend_from_slice(payload);
+    Bytes::from(out)
+}
+
+/// A frame begun in a buffer: where it starts, and where its payload does.
+#[must_use = "the frame has no header until it is finished"]
+#[derive(Debug)]
+pub struct FrameStart {
+    frame: usize,
+    payload: usize,
+}
+
+/// Begins a text frame at the end of `out`; append its payload (UTF-8), then [`finish`].
+/// `expected_payload_bytes` sizes the room for the header: when the payload turns out to need a header of another
+/// size (below 126, below 65,536, above), the payload is moved by the difference, and nothing else changes.
+pub fn begin_text(out: &mut Vec<u8>, expected_payload_bytes: usize) -> FrameStart {
+    let frame = out.len();
+    out.extend_from_slice(text_header(expected_payload_bytes).as_ref());
+    FrameStart {
+        frame,
+        payload: out.len(),
+    }
+}
+
+/// Puts the header in front of what was appended since [`begin_text`]. `out` must not have been cut below that.
+pub fn finish(out: &mut Vec<u8>, start: FrameStart) {
+    let header = text_header(out.len() - start.payload);
+    // Replaces in place when the room fits, the common case; moves the payload when it does not.
+    if start.payload - start.frame == header.as_ref().len() {
+        out[start.frame..start.payload].copy_from_slice(header.as_ref());
+    } else {
+        out.splice(start.frame..start.payload, header.as_ref().iter().copied());
+    }
+}
