@@ -1,0 +1,271 @@
+//! Every key that is known, and the check of a list of settings against them.
+//!
+//! [`served`] holds the keys that do something, [`unserved`] those of Pulsar 4.0.8 that do not (yet): the harmless ones
+//! become notes, those that would protect something stop the start.
+
+mod served;
+mod unserved;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::{
+    BrokerAddress, Brokers, Config, Mistake, Place, Setting, UpstreamMode, limits, typo, values,
+};
+
+pub use served::own_keys_help;
+
+/// Client options of Java's gateway: `brokerClient_` before the name of a `ClientConfigurationData` field.
+const CLIENT_PREFIX: &str = "brokerClient_";
+
+/// The key that leads to the brokers.
+const BROKER_KEY: &str = "brokerServiceUrl";
+
+/// Values longer than this are cut in messages: enough for a URL to be recognised.
+const SHOWN_CHARS: usize = 48;
+
+struct Key {
+    name: &'static str,
+    rule: Rule,
+}
+
+enum Rule {
+    /// Takes effect.
+    Sets(fn(&mut Draft, &str) -> Result<(), String>),
+    /// Names a way to the cluster that is not served yet: fine beside a broker URL, a mistake without one.
+    Finds(fn(&mut Draft, &str) -> Result<(), String>),
+    /// No effect. Worth a note when the value is not the one that Pulsar's own file ships.
+    Ignored {
+        shape: Shape,
+        shipped: &'static str,
+        why: &'static str,
+    },
+    /// Would protect something if it were served, so any value but `off` stops the start.
+    Refused {
+        shape: Shape,
+        off: &'static str,
+        why: &'static str,
+    },
+}
+
+/// What a value must look like although nothing is done with it.
+#[derive(Clone, Copy)]
+enum Shape {
+    Text,
+    Boolean,
+    Whole,
+}
+
+impl Shape {
+    fn check(self, value: &str) -> Result<(), String> {
+        match self {
+            Shape::Text => Ok(()),
+            Shape::Boolean => values::boolean(value).map(drop),
+            Shape::Whole => values::whole(value).map(drop),
+        }
+    }
+}
+
+/// A configuration in the making, with what only makes sense when all settings are known.
+struct Draft {
+    config: Config,
+    allowed_cpus: Vec<usize>,
+    brokers: Vec<BrokerAddress>,
+    /// `webSocketConnectionsPerBroker` counts the whole process, [`Config::connections_per_broker`] one shard.
+    connections_per_broker_total: usize,
+}
+
+impl Draft {
+    fn new(bind: IpAddr) -> Draft {
+        let allowed_cpus: Vec<usize> = core_affinity::get_core_ids()
+            .map(|ids| ids.iter().map(|id| id.id).collect())
+            .filter(|cpus: &Vec<usize>| !cpus.is_empty())
+            .unwrap_or(vec![0]);
+        Draft {
+            config: Config {
+                cores: allowed_cpus.clone(),
+                bind,
+                port: limits::PORT,
+                brokers: Brokers::Embedded,
+                admin_url: None,
+                upstream: UpstreamMode::Shared,
+                max_text_frame_bytes: limits::TEXT_FRAME_BYTES,
+                ping_interval_ms: None,
+                idle_timeout_ms: limits::IDLE_TIMEOUT_MS,
+                connections_per_broker: 1,
+                max_connections: limits::CONNECTIONS_MAX,
+                handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
+                drain_timeout_ms: limits::DRAIN_TIMEOUT_MS,
+                hub_retained_bytes: limits::HUB_RETAINED_BYTES,
+                producer_pending_bytes: limits::PRODUCER_PENDING_BYTES,
+                upstream_pending_bytes: limits::UPSTREAM_PENDING_BYTES,
+                socket_unsent_bytes: limits::SOCKET_UNSENT_BYTES,
+                operation_timeout_ms: limits::OPERATION_TIMEOUT_MS,
+                keep_alive_ms: limits::KEEP_ALIVE_MS,
+                backoff_first_ms: limits::BACKOFF_FIRST_MS,
+                backoff_last_ms: limits::BACKOFF_LAST_MS,
+                notes: Vec::new(),
+            },
+            allowed_cpus,
+            brokers: Vec::new(),
+            connections_per_broker_total: 1,
+        }
+    }
+}
+
+/// Checks all settings, the later of two for one key winning.
+pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<Mistake>> {
+    let mut draft = Draft::new(bind);
+    let mut mistakes = Vec::new();
+    let settings = effective(settings, &mut draft.config.notes);
+    for setting in &settings {
+        let Some(key) = known(&setting.key) else {
+            draft.config.notes.push(unknown(setting));
+            continue;
+        };
+        if let Err(why) = apply(&mut draft, &key.rule, setting) {
+            mistakes.push(Mistake::at(&setting.place, format!("{}: {why}", key.name)));
+        }
+    }
+    if !settings.iter().any(|setting| setting.key == BROKER_KEY) {
+        let finders = settings.iter().filter(|setting| {
+            matches!(
+                known(&setting.key),
+                Some(Key {
+                    rule: Rule::Finds(_),
+                    ..
+                })
+            )
+        });
+        mistakes.extend(finders.map(unreachable));
+    }
+    finish(draft, mistakes)
+}
+
+/// One setting. Err is what follows the key's name in the message.
+fn apply(draft: &mut Draft, rule: &Rule, setting: &Setting) -> Result<(), String> {
+    let Setting { key, value, place } = setting;
+    let named = |why| format!("{} {why}", shown(value));
+    match *rule {
+        Rule::Sets(set) | Rule::Finds(set) => set(draft, value).map_err(named),
+        Rule::Ignored {
+            shape,
+            shipped,
+            why,
+        } => {
+            shape.check(value).map_err(named)?;
+            if !value.eq_ignore_ascii_case(shipped) {
+                let note = format!("{place}: {key} has no effect: {why}");
+                draft.config.notes.push(note);
+            }
+            Ok(())
+        }
+        Rule::Refused { shape, off, why } => {
+            shape.check(value).map_err(named)?;
+            if value.eq_ignore_ascii_case(off) {
+                Ok(())
+            } else {
+                Err(why.into())
+            }
+        }
+    }
+}
+
+/// The settings that count: the last of each key, without the unset ones (unknown keys stay, to be noticed).
+/// A key doubled within a file earns a note.
+fn effective(settings: Vec<Setting>, notes: &mut Vec<String>) -> Vec<Setting> {
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    for (index, setting) in settings.iter().enumerate() {
+        let Some(earlier) = last.insert(&setting.key, index) else {
+            continue;
+        };
+        if let (Place::Line { line, .. }, Place::Line { .. }) =
+            (&settings[earlier].place, &setting.place)
+            && known(&setting.key).is_some()
+        {
+            notes.push(format!(
+                "{}: {} overrides line {line}",
+                setting.place, setting.key
+            ));
+        }
+    }
+    let mut kept: Vec<usize> = last.into_values().collect();
+    kept.sort_unstable();
+    kept.into_iter()
+        .map(|index| &settings[index])
+        .filter(|setting| !setting.value.is_empty() || known(&setting.key).is_none())
+        .cloned()
+        .collect()
+}
+
+fn finish(mut draft: Draft, mut mistakes: Vec<Mistake>) -> Result<Config, Vec<Mistake>> {
+    let config = &mut draft.config;
+    if config.backoff_first_ms > config.backoff_last_ms {
+        mistakes.push(Mistake(format!(
+            "{CLIENT_PREFIX}initialBackoffIntervalNanos is larger than {CLIENT_PREFIX}maxBackoffIntervalNanos"
+        )));
+    }
+    if config.max_connections == limits::CONNECTIONS_SHIPPED {
+        config.notes.push(format!(
+            "maxHttpServerConnections={} refuses every socket beyond; 0 lifts the bound",
+            limits::CONNECTIONS_SHIPPED
+        ));
+    }
+    config.connections_per_broker = draft
+        .connections_per_broker_total
+        .div_ceil(config.cores.len());
+    if !draft.brokers.is_empty() {
+        config.brokers = Brokers::ServiceUrls(draft.brokers);
+    }
+    if mistakes.is_empty() {
+        Ok(draft.config)
+    } else {
+        Err(mistakes)
+    }
+}
+
+fn known(name: &str) -> Option<&'static Key> {
+    all().find(|key| key.name == name)
+}
+
+fn all() -> impl Iterator<Item = &'static Key> {
+    served::OWN
+        .iter()
+        .map(|own| &own.key)
+        .chain(served::JAVA)
+        .chain(unserved::KEYS)
+}
+
+/// The note about a key that is not known. Java is silent about these, so they must not stop a file that worked there.
+fn unknown(setting: &Setting) -> String {
+    let Setting { key, place, .. } = setting;
+    if !typo::presentable(key) {
+        return format!("{place}: not a known key, ignored");
+    }
+    if key.starts_with(CLIENT_PREFIX) {
+        return format!(
+            "{place}: {key} has no effect: not an option of this gateway's Pulsar client"
+        );
+    }
+    match typo::closest(key, all().map(|key| key.name)) {
+        Some(name) => format!("{place}: unknown key {key}, ignored; is {name} meant?"),
+        None => format!("{place}: unknown key {key}, ignored"),
+    }
+}
+
+/// A way to the cluster that cannot be gone yet, when no broker URL is there instead.
+fn unreachable(setting: &Setting) -> Mistake {
+    let why =
+        "does not lead to the brokers yet: set brokerServiceUrl (--broker) to pulsar://host:6650";
+    Mistake::at(&setting.place, format!("{} {why}", setting.key))
+}
+
+/// A value for a message: short, without control characters, and not at all when it may hold credentials.
+fn shown(value: &str) -> String {
+    if value.contains('@') {
+        return "the value".into();
+    }
+    let cut: String = value.chars().take(SHOWN_CHARS).collect();
+    let dots = if cut.len() < value.len() { "…" } else { "" };
+    format!("'{}{dots}'", cut.escape_debug())
+}

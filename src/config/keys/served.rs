@@ -1,0 +1,199 @@
+//! The keys that take effect: those shared with Java's gateway, and this gateway's own.
+
+use std::fmt::Write;
+
+use super::{Draft, Key, Rule};
+use crate::config::{UpstreamMode, limits, values};
+
+/// A key that Java's gateway does not have, with what `--help` says of it.
+pub(super) struct OwnKey {
+    pub(super) key: Key,
+    default: fn() -> String,
+    help: &'static str,
+}
+
+const fn sets(name: &'static str, set: fn(&mut Draft, &str) -> Result<(), String>) -> Key {
+    Key {
+        name,
+        rule: Rule::Sets(set),
+    }
+}
+
+const fn finds(name: &'static str, set: fn(&mut Draft, &str) -> Result<(), String>) -> Key {
+    Key {
+        name,
+        rule: Rule::Finds(set),
+    }
+}
+
+pub(super) const JAVA: &[Key] = &[
+    sets("webServicePort", |d, v| {
+        d.config.port = values::port(v)?;
+        Ok(())
+    }),
+    sets("bindAddress", |d, v| {
+        d.config.bind = values::bind_address(v)?;
+        Ok(())
+    }),
+    sets("brokerServiceUrl", |d, v| {
+        d.brokers = values::brokers(v)?;
+        Ok(())
+    }),
+    finds("serviceUrl", |d, v| {
+        d.config.admin_url = values::http_url(v)?;
+        Ok(())
+    }),
+    finds("serviceUrlTls", |_, _| Ok(())),
+    finds("brokerServiceUrlTls", |_, _| Ok(())),
+    finds("clusterName", |_, _| Ok(())),
+    finds("configurationMetadataStoreUrl", |_, _| Ok(())),
+    finds("configurationStoreServers", |_, _| Ok(())),
+    finds("globalZookeeperServers", |_, _| Ok(())),
+    sets("webSocketMaxTextFrameSize", |d, v| {
+        d.config.max_text_frame_bytes =
+            values::within(v, 1..=limits::TEXT_FRAME_BYTES_MAX)? as usize;
+        Ok(())
+    }),
+    sets("webSocketSessionIdleTimeoutMillis", |d, v| {
+        // Java hands only positive values to Jetty, whose own default is the same five minutes.
+        d.config.idle_timeout_ms = positive(values::whole(v)?).unwrap_or(limits::IDLE_TIMEOUT_MS);
+        Ok(())
+    }),
+    sets("webSocketPingDurationSeconds", |d, v| {
+        d.config.ping_interval_ms = positive(values::whole(v)?.saturating_mul(1000));
+        Ok(())
+    }),
+    sets("webSocketConnectionsPerBroker", |d, v| {
+        d.connections_per_broker_total =
+            values::within(v, 1..=limits::CONNECTIONS_PER_BROKER_MAX)? as usize;
+        Ok(())
+    }),
+    sets("maxHttpServerConnections", |d, v| {
+        let most = limits::CONNECTIONS_MAX;
+        d.config.max_connections =
+            positive(values::whole(v)?).map_or(most, |n| most.min(n as usize));
+        Ok(())
+    }),
+    sets("brokerClient_operationTimeoutMs", |d, v| {
+        d.config.operation_timeout_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
+        Ok(())
+    }),
+    sets("brokerClient_keepAliveIntervalSeconds", |d, v| {
+        d.config.keep_alive_ms = 1000 * values::within(v, 1..=limits::TIME_MAX_MS / 1000)?;
+        Ok(())
+    }),
+    sets("brokerClient_initialBackoffIntervalNanos", |d, v| {
+        d.config.backoff_first_ms = nanos_as_ms(v)?;
+        Ok(())
+    }),
+    sets("brokerClient_maxBackoffIntervalNanos", |d, v| {
+        d.config.backoff_last_ms = nanos_as_ms(v)?;
+        Ok(())
+    }),
+];
+
+pub(super) const OWN: &[OwnKey] = &[
+    OwnKey {
+        key: sets("cores", |d, v| {
+            d.config.cores = values::cpu_list(v, &d.allowed_cpus)?;
+            Ok(())
+        }),
+        default: || "all that it may use".into(),
+        help: "CPUs to run on, one shard pinned to each: 0-3,8",
+    },
+    OwnKey {
+        key: sets("upstream", |d, v| {
+            d.config.upstream = match v {
+                "shared" => UpstreamMode::Shared,
+                "per-socket" => UpstreamMode::PerSocket,
+                _ => return Err("is not shared or per-socket".into()),
+            };
+            Ok(())
+        }),
+        default: || "shared".into(),
+        help: "whether sockets share upstream consumers",
+    },
+    OwnKey {
+        key: sets("handshakeTimeoutMillis", |d, v| {
+            d.config.handshake_timeout_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
+            Ok(())
+        }),
+        default: || limits::HANDSHAKE_TIMEOUT_MS.to_string(),
+        help: "time a client has for its upgrade request",
+    },
+    OwnKey {
+        key: sets("drainTimeoutMillis", |d, v| {
+            d.config.drain_timeout_ms = values::within(v, 0..=limits::TIME_MAX_MS)?;
+            Ok(())
+        }),
+        default: || limits::DRAIN_TIMEOUT_MS.to_string(),
+        help: "time that sockets have to finish after SIGTERM or SIGINT",
+    },
+    OwnKey {
+        key: sets("hubRetainedBytes", |d, v| {
+            d.config.hub_retained_bytes = bytes(v)?;
+            Ok(())
+        }),
+        default: || limits::HUB_RETAINED_BYTES.to_string(),
+        help: "unsettled messages kept per subscription; more are not asked for",
+    },
+    OwnKey {
+        key: sets("producerPendingBytes", |d, v| {
+            d.config.producer_pending_bytes = bytes(v)?;
+            Ok(())
+        }),
+        default: || limits::PRODUCER_PENDING_BYTES.to_string(),
+        help: "unconfirmed publishes per producer socket before it is no longer read",
+    },
+    OwnKey {
+        key: sets("upstreamPendingBytes", |d, v| {
+            d.config.upstream_pending_bytes = bytes(v)?;
+            Ok(())
+        }),
+        default: || limits::UPSTREAM_PENDING_BYTES.to_string(),
+        help: "the same for all producer sockets of a shard",
+    },
+    OwnKey {
+        key: sets("socketUnsentBytes", |d, v| {
+            d.config.socket_unsent_bytes = bytes(v)?;
+            Ok(())
+        }),
+        default: || limits::SOCKET_UNSENT_BYTES.to_string(),
+        help: "what a slow socket may have unsent before it gets no more messages",
+    },
+];
+
+/// The part of `--help` about this gateway's own keys.
+pub fn own_keys_help() -> String {
+    let mut text = String::from(
+        "Keys beyond those of Pulsar's websocket.conf (in the file, or with --set):\n",
+    );
+    for own in OWN {
+        let _ = writeln!(
+            text,
+            "  {:<24} {} [default: {}]",
+            own.key.name,
+            own.help,
+            (own.default)()
+        );
+    }
+    text
+}
+
+/// None for 0 and less, which switch the thing off in Java; the largest time or count stands for "never".
+fn positive(number: i64) -> Option<u64> {
+    u64::try_from(number)
+        .ok()
+        .filter(|&number| number > 0)
+        .map(|number| number.min(limits::TIME_MAX_MS))
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    values::within(text, limits::BYTES_MIN..=limits::BYTES_MAX).map(|bytes| bytes as usize)
+}
+
+/// Whole milliseconds, at least one.
+fn nanos_as_ms(text: &str) -> Result<u64, String> {
+    values::within(text, 1..=limits::TIME_MAX_MS * 1_000_000)
+        .map(|nanos| (nanos / 1_000_000).max(1))
+}

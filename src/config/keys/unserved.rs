@@ -1,0 +1,220 @@
+//! The keys of Java's gateway that do nothing here, each with the reason; and those that must not be ignored.
+//!
+//! The list is that of Pulsar 4.0.8: `conf/websocket.conf`, the fields of `WebSocketProxyConfiguration`, and the
+//! properties that its authentication providers read beside them.
+
+use super::{Key, Rule, Shape};
+
+const THREADS: &str = "one pinned thread per CPU (cores) does all the work";
+const HTTP: &str =
+    "maxHttpServerConnections and handshakeTimeoutMillis bound what clients can take";
+const STORE: &str = "no metadata store is read";
+const TLS: &str = "it only matters with TLS, which is not served yet";
+const AUTH: &str =
+    "it only matters with authenticationEnabled or authorizationEnabled, which are not served yet";
+
+const NO_TLS_LISTENER: &str = "TLS towards clients is not served yet, and plain text is not a substitute for it: \
+                               unset this key and let a TLS proxy stand in front";
+const NO_TLS_CLIENT: &str =
+    "TLS towards the brokers is not served yet, and plain text is not a substitute for it";
+const NO_CREDENTIALS: &str = "credentials towards the brokers are not served yet, and connecting without them is not \
+                              what this asks for";
+const NO_AUTHENTICATION: &str =
+    "clients cannot be authenticated yet, and letting everybody in is not a substitute";
+const NO_AUTHORIZATION: &str =
+    "permissions cannot be checked yet, and granting everything is not a substitute";
+const NO_PROXY_PROTOCOL: &str =
+    "the PROXY protocol is not served yet: its header would be taken for a bad request";
+
+const fn text(name: &'static str, why: &'static str) -> Key {
+    ignored(name, Shape::Text, "", why)
+}
+
+const fn ignored(
+    name: &'static str,
+    shape: Shape,
+    shipped: &'static str,
+    why: &'static str,
+) -> Key {
+    let rule = Rule::Ignored {
+        shape,
+        shipped,
+        why,
+    };
+    Key { name, rule }
+}
+
+const fn refused(name: &'static str, shape: Shape, off: &'static str, why: &'static str) -> Key {
+    let rule = Rule::Refused { shape, off, why };
+    Key { name, rule }
+}
+
+pub(super) const KEYS: &[Key] = &[
+    // What would protect something.
+    refused(
+        "authenticationEnabled",
+        Shape::Boolean,
+        "false",
+        NO_AUTHENTICATION,
+    ),
+    refused(
+        "authorizationEnabled",
+        Shape::Boolean,
+        "false",
+        NO_AUTHORIZATION,
+    ),
+    refused("tlsEnabled", Shape::Boolean, "false", NO_TLS_LISTENER),
+    refused("webServicePortTls", Shape::Text, "", NO_TLS_LISTENER),
+    refused(
+        "brokerClientTlsEnabled",
+        Shape::Boolean,
+        "false",
+        NO_TLS_CLIENT,
+    ),
+    refused(
+        "brokerClient_useTls",
+        Shape::Boolean,
+        "false",
+        NO_TLS_CLIENT,
+    ),
+    refused(
+        "brokerClientAuthenticationPlugin",
+        Shape::Text,
+        "",
+        NO_CREDENTIALS,
+    ),
+    refused(
+        "brokerClientAuthenticationParameters",
+        Shape::Text,
+        "",
+        NO_CREDENTIALS,
+    ),
+    refused(
+        "brokerClient_authPluginClassName",
+        Shape::Text,
+        "",
+        NO_CREDENTIALS,
+    ),
+    refused("brokerClient_authParams", Shape::Text, "", NO_CREDENTIALS),
+    refused(
+        "webServiceHaProxyProtocolEnabled",
+        Shape::Boolean,
+        "false",
+        NO_PROXY_PROTOCOL,
+    ),
+    // Threads and queues of a thread pool.
+    ignored("webSocketNumIoThreads", Shape::Whole, "", THREADS),
+    ignored("webSocketNumServiceThreads", Shape::Whole, "", THREADS),
+    ignored("numHttpServerThreads", Shape::Whole, "", THREADS),
+    ignored(
+        "httpServerThreadPoolQueueSize",
+        Shape::Whole,
+        "8192",
+        THREADS,
+    ),
+    ignored("httpServerAcceptQueueSize", Shape::Whole, "8192", HTTP),
+    ignored("maxConcurrentHttpRequests", Shape::Whole, "1024", HTTP),
+    ignored(
+        "webSocketPulsarClientMemoryLimitInMB",
+        Shape::Whole,
+        "0",
+        "upstreamPendingBytes and hubRetainedBytes bound this memory",
+    ),
+    // The metadata store.
+    ignored(
+        "metadataStoreSessionTimeoutMillis",
+        Shape::Whole,
+        "30000",
+        STORE,
+    ),
+    ignored(
+        "metadataStoreCacheExpirySeconds",
+        Shape::Whole,
+        "300",
+        STORE,
+    ),
+    ignored("zooKeeperSessionTimeoutMillis", Shape::Whole, "-1", STORE),
+    ignored("zooKeeperCacheExpirySeconds", Shape::Whole, "-1", STORE),
+    // HTTP beside the sockets.
+    text("statusFilePath", "/status.html is not served yet"),
+    ignored(
+        "webServiceTrustXForwardedFor",
+        Shape::Boolean,
+        "false",
+        "addresses are those of the TCP connection for now",
+    ),
+    ignored(
+        "webServiceLogDetailedAddresses",
+        Shape::Boolean,
+        "",
+        "there is no request log yet",
+    ),
+    // End-to-end encryption.
+    text(
+        "cryptoKeyReaderFactoryClassName",
+        "Java classes cannot be loaded; producers that name encryption keys are refused",
+    ),
+    // Who may connect.
+    text("authenticationProviders", AUTH),
+    ignored(
+        "authorizationProvider",
+        Shape::Text,
+        "org.apache.pulsar.broker.authorization.PulsarAuthorizationProvider",
+        AUTH,
+    ),
+    ignored(
+        "authorizationAllowWildcardsMatching",
+        Shape::Boolean,
+        "false",
+        AUTH,
+    ),
+    text("superUserRoles", AUTH),
+    text("anonymousUserRole", AUTH),
+    text("tokenSecretKey", AUTH),
+    text("tokenPublicKey", AUTH),
+    text("tokenPublicAlg", AUTH),
+    text("tokenAuthClaim", AUTH),
+    text("tokenAudienceClaim", AUTH),
+    text("tokenAudience", AUTH),
+    text("tokenAllowedClockSkewSeconds", AUTH),
+    text("tokenSettingPrefix", AUTH),
+    text("basicAuthConf", AUTH),
+    text("athenzDomainNames", AUTH),
+    text("saslJaasClientAllowedIds", AUTH),
+    text("saslJaasServerSectionName", AUTH),
+    text("saslJaasServerRoleTokenSignerSecretPath", AUTH),
+    text("openIDAllowedTokenIssuers", AUTH),
+    text("openIDTokenIssuerTrustCertsFilePath", AUTH),
+    text("openIDAllowedAudiences", AUTH),
+    text("openIDRoleClaim", AUTH),
+    text("openIDFallbackDiscoveryMode", AUTH),
+    // TLS.
+    text("brokerClientTrustCertsFilePath", TLS),
+    ignored(
+        "tlsHostnameVerificationEnabled",
+        Shape::Boolean,
+        "false",
+        TLS,
+    ),
+    ignored("tlsAllowInsecureConnection", Shape::Boolean, "false", TLS),
+    text("tlsCertificateFilePath", TLS),
+    text("tlsKeyFilePath", TLS),
+    text("tlsTrustCertsFilePath", TLS),
+    ignored(
+        "tlsRequireTrustedClientCertOnConnect",
+        Shape::Boolean,
+        "false",
+        TLS,
+    ),
+    ignored("tlsCertRefreshCheckDurationSec", Shape::Whole, "300", TLS),
+    ignored("tlsProvider", Shape::Text, "Conscrypt", TLS),
+    ignored("tlsEnabledWithKeyStore", Shape::Boolean, "false", TLS),
+    ignored("tlsKeyStoreType", Shape::Text, "JKS", TLS),
+    text("tlsKeyStore", TLS),
+    text("tlsKeyStorePassword", TLS),
+    ignored("tlsTrustStoreType", Shape::Text, "JKS", TLS),
+    text("tlsTrustStore", TLS),
+    text("tlsTrustStorePassword", TLS),
+    text("webServiceTlsProtocols", TLS),
+    text("webServiceTlsCiphers", TLS),
+];

@@ -1,0 +1,268 @@
+//! One value at a time: text to number, truth, address, URL. Errors complete the sentence "'abc' …" and never repeat it.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
+
+use super::limits::{BROKER_PORT, BROKERS_MAX};
+
+/// A broker's `pulsar://host:port`. Without TLS: `pulsar+ssl` is refused for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerAddress {
+    /// A name, or an IP address without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    if text.eq_ignore_ascii_case("true") {
+        Ok(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Ok(false)
+    } else {
+        Err("is not true or false".into())
+    }
+}
+
+pub(super) fn whole(text: &str) -> Result<i64, String> {
+    text.parse()
+        .map_err(|_| "is not a whole number that fits 64 bits".to_string())
+}
+
+pub(super) fn within(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| {
+            format!(
+                "is not a whole number of {} to {}",
+                range.start(),
+                range.end()
+            )
+        })
+}
+
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| "is not a port (1–65535, or 0 for any free one)".to_string())
+}
+
+/// An IP address, or a host name as Java takes it: its first IPv4 address, else its first.
+pub(super) fn bind_address(text: &str) -> Result<IpAddr, String> {
+    let literal = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    if let Ok(address) = literal.parse() {
+        return Ok(address);
+    }
+    let found: Vec<_> = (text, 0)
+        .to_socket_addrs()
+        .map_err(|_| "is neither an IP address nor a host name that resolves".to_string())?
+        .collect();
+    let first = found
+        .iter()
+        .find(|address| address.is_ipv4())
+        .or(found.first());
+    first
+        .map(|address| address.ip())
+        .ok_or_else(|| "is a host name without an address".into())
+}
+
+/// CPU numbers and ranges, `0-3,8`: sorted, each once.
+pub(super) fn cpu_list(text: &str, allowed: &[usize]) -> Result<Vec<usize>, String> {
+    let mut cpus = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| text.trim().parse::<usize>();
+        let (Ok(first), Ok(last)) = (number(first), number(last)) else {
+            return Err("is not a list of CPUs such as 0-3,8".into());
+        };
+        if first > last {
+            return Err("has a range that ends before it begins".into());
+        }
+        if let Some(denied) = (first..=last).find(|cpu| !allowed.contains(cpu)) {
+            let allowed: Vec<_> = allowed.iter().map(usize::to_string).collect();
+            return Err(format!(
+                "names CPU {denied}, which this process may not use; it may use {}",
+                allowed.join(",")
+            ));
+        }
+        cpus.extend(first..=last);
+    }
+    cpus.sort_unstable();
+    cpus.dedup();
+    Ok(cpus)
+}
+
+/// `pulsar://host:port[,host:port…]`, the scheme repeated or not, as the Java client's ServiceURI reads it.
+pub(super) fn brokers(text: &str) -> Result<Vec<BrokerAddress>, String> {
+    let mut addresses = Vec::new();
+    for part in text.split([',', ';']) {
+        let part = part.trim();
+        let (scheme, rest) = part.split_once("://").unwrap_or(("", part));
+        match scheme.to_ascii_lowercase().as_str() {
+            "pulsar" => {}
+            "" if !addresses.is_empty() => {}
+            "pulsar+ssl" => {
+                return Err("asks for TLS to the broker, which is not served yet".into());
+            }
+            "http" | "https" => {
+                return Err(
+                    "is an HTTP URL; lookups over HTTP are not served yet: give the pulsar:// URL"
+                        .into(),
+                );
+            }
+            _ => return Err("is not a broker URL such as pulsar://host:6650".into()),
+        }
+        addresses.push(authority(rest, BROKER_PORT)?);
+        if addresses.len() > BROKERS_MAX {
+            return Err(format!("names more than {BROKERS_MAX} brokers"));
+        }
+    }
+    Ok(addresses)
+}
+
+/// `http://host:port[,host:port…]`: the first of them, without a slash at the end. None for `https`, which is
+/// understood but not served yet.
+pub(super) fn http_url(text: &str) -> Result<Option<String>, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => {}
+        "https" => return Ok(None),
+        "pulsar" => return Err("is a broker URL: set it as brokerServiceUrl".into()),
+        _ => return Err("is not a URL such as http://host:8080".into()),
+    }
+    let hosts: Vec<&str> = rest.split([',', ';']).map(str::trim).collect();
+    for host in &hosts {
+        authority(host, super::limits::PORT)?;
+    }
+    Ok(Some(format!("http://{}", hosts[0].trim_end_matches('/'))))
+}
+
+/// `host`, `host:port` or `[v6]:port`, with a `/` behind it or not.
+fn authority(text: &str, default_port: u16) -> Result<BrokerAddress, String> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    if text.contains('@') {
+        return Err("holds a user name; credentials do not belong into a URL".into());
+    }
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or("has a '[' without a ']'")?;
+        if host.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err("has something else than an IPv6 address between '[' and ']'".into());
+        }
+        (host, port)
+    } else {
+        text.split_at(text.find(':').unwrap_or(text.len()))
+    };
+    let host_ok = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    if host.is_empty() || !host.chars().all(host_ok) {
+        return Err("has no valid host name".into());
+    }
+    let port = match port.strip_prefix(':') {
+        None if port.is_empty() => default_port,
+        Some(digits) => digits
+            .parse()
+            .ok()
+            .filter(|&port| port != 0)
+            .ok_or("has no valid port (1–65535)")?,
+        None => return Err("has something behind the host".into()),
+    };
+    Ok(BrokerAddress {
+        host: host.to_string(),
+        port,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: &str, port: u16) -> BrokerAddress {
+        BrokerAddress {
+            host: host.into(),
+            port,
+        }
+    }
+
+    #[test]
+    fn broker_lists_are_read_with_and_without_repeated_schemes() {
+        let two = vec![address("a", 6650), address("b.example", 7000)];
+        assert_eq!(brokers("pulsar://a,b.example:7000"), Ok(two.clone()));
+        assert_eq!(
+            brokers("pulsar://a:6650, pulsar://b.example:7000/"),
+            Ok(two)
+        );
+        assert_eq!(brokers("pulsar://[::1]:1"), Ok(vec![address("::1", 1)]));
+        assert_eq!(brokers("PULSAR://[::1]"), Ok(vec![address("::1", 6650)]));
+    }
+
+    #[test]
+    fn broker_urls_that_are_none_say_why() {
+        for (text, why) in [
+            ("a:6650", "not a broker URL"),
+            ("pulsar://", "host name"),
+            ("pulsar://a:0", "valid port"),
+            ("pulsar://a:65536", "valid port"),
+            ("pulsar://a:1:2", "valid port"),
+            ("pulsar://a,,b", "host name"),
+            ("pulsar://u:p@a", "user name"),
+            ("pulsar://[::1", "without a ']'"),
+            ("pulsar://[a]:1", "IPv6"),
+            ("pulsar://[::1]x", "behind the host"),
+            ("pulsar://a b", "host name"),
+            ("pulsar+ssl://a", "TLS"),
+            ("http://a:8080", "HTTP"),
+        ] {
+            let error = brokers(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn cpu_lists_are_sorted_and_only_of_allowed_cpus() {
+        assert_eq!(cpu_list("5,0-2,1", &[0, 1, 2, 5]), Ok(vec![0, 1, 2, 5]));
+        assert!(cpu_list("0-1", &[0]).unwrap_err().contains("CPU 1"));
+        for bad in ["", "a", "2-1", "1-", "-1", "0,", "0-18446744073709551615"] {
+            assert!(cpu_list(bad, &[0, 1, 2]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bind_addresses_may_be_literals_or_localhost() {
+        assert_eq!(bind_address("0.0.0.0"), Ok("0.0.0.0".parse().unwrap()));
+        assert_eq!(bind_address("[::]"), Ok("::".parse().unwrap()));
+        assert!(bind_address("1.2.3.4.5").is_err());
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "asks the system's resolver")]
+    fn a_host_name_is_resolved() {
+        assert!(bind_address("localhost").unwrap().is_loopback());
+    }
+
+    #[test]
+    fn urls_over_http_lose_the_slash_at_the_end() {
+        assert_eq!(http_url("http://h:8080/"), Ok(Some("http://h:8080".into())));
+        assert_eq!(http_url("http://h:1,i:2"), Ok(Some("http://h:1".into())));
+        assert_eq!(http_url("https://h"), Ok(None));
+        for bad in [
+            "h:8080",
+            "pulsar://h",
+            "ftp://h",
+            "http://",
+            "http://u@h",
+            "http://h,",
+        ] {
+            assert!(http_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(if cfg!(miri) { 8 } else { 512 }))]
+        #[test]
+        fn any_text_gives_a_value_or_a_reason(text in "\\PC{0,40}", url in "(pulsar|http)://[a-z0-9:,;@/\\[\\]é.-]{0,30}") {
+            let _ = (boolean(&text), whole(&text), within(&text, 1..=9), port(&text), cpu_list(&text, &[0]));
+            let _ = (brokers(&text), brokers(&url), http_url(&url));
+        }
+    }
+}
