@@ -1,12 +1,10 @@
-//! Decompression with the size known beforehand, so that no payload can grow beyond what was allowed.
-
-use std::io::Read;
+//! Decompression into a buffer of the size known beforehand, so that no payload can grow beyond what was allowed.
 
 use bytes::Bytes;
+use flate2::{Decompress, FlushDecompress};
 
-/// `CompressionType` of PulsarApi.proto by number; LZ4 and SNAPPY are raw blocks, ZLIB and ZSTD streams.
-/// `uncompressed_size` is the metadata's and already within the bound. `None`: it is corrupt, it is another codec,
-/// or its size is not the one announced.
+/// `compression` is the number of a `CompressionType`; `uncompressed_size` is the metadata's and already within the
+/// bound, so it may be allocated. `None`: it is corrupt, it is another codec, or its size is not the one announced.
 pub(super) fn decompress(
     compression: i32,
     compressed: &Bytes,
@@ -15,14 +13,9 @@ pub(super) fn decompress(
     let plain = match compression {
         0 => return Some(compressed.clone()),
         1 => lz4_flex::block::decompress(compressed, uncompressed_size).ok()?,
-        2 => read_at_most(
-            flate2::read::ZlibDecoder::new(&compressed[..]),
-            uncompressed_size,
-        )?,
-        3 => read_at_most(
-            zstd::stream::read::Decoder::new(&compressed[..]).ok()?,
-            uncompressed_size,
-        )?,
+        2 => inflate(compressed, uncompressed_size)?,
+        // In one call and not as a stream: a stream allocates the window that the frame's header claims, 128 MiB at most.
+        3 => zstd::bulk::decompress(compressed, uncompressed_size).ok()?,
         4 => {
             // The block names its own size, and the decoder allocates by that.
             if snap::raw::decompress_len(compressed).ok()? != uncompressed_size {
@@ -35,9 +28,23 @@ pub(super) fn decompress(
     (plain.len() == uncompressed_size).then(|| plain.into())
 }
 
-/// One byte more than announced is read, to see whether there is more.
-fn read_at_most(stream: impl Read, size: usize) -> Option<Vec<u8>> {
-    let mut plain = Vec::with_capacity(size);
-    stream.take(size as u64 + 1).read_to_end(&mut plain).ok()?;
+/// A ZLIB stream up to `size` bytes. Its end is not waited for: Java's producers only flush it, they write neither last
+/// block nor checksum, and of an empty payload nothing at all.
+fn inflate(compressed: &[u8], size: usize) -> Option<Vec<u8>> {
+    let mut plain = vec![0; size];
+    let mut stream = Decompress::new(true);
+    while stream.total_out() < size as u64 {
+        let before = (stream.total_in(), stream.total_out());
+        stream
+            .decompress(
+                &compressed[before.0 as usize..],
+                &mut plain[before.1 as usize..],
+                FlushDecompress::None,
+            )
+            .ok()?;
+        if (stream.total_in(), stream.total_out()) == before {
+            return None;
+        }
+    }
     Some(plain)
 }

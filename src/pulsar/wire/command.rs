@@ -23,6 +23,10 @@ pub enum Incoming {
     Unknown(i32),
 }
 
+/// The largest command that prost decodes. A two-byte field can become a struct of some 100 bytes there, so this allows
+/// about 50 MiB for a moment; a list of 10,000 topics or an ack of 50,000 ids is well below it.
+const MAX_COLD_COMMAND_BYTES: usize = 1024 * 1024;
+
 /// Field numbers of `BaseCommand`.
 mod field {
     pub const TYPE: u64 = 1;
@@ -51,6 +55,9 @@ pub fn decode_command(bytes: &[u8]) -> Result<Incoming, DecodeError> {
         }
         Type::Ping => Incoming::Ping,
         Type::Pong => Incoming::Pong,
+        _ if bytes.len() > MAX_COLD_COMMAND_BYTES => {
+            return Err(DecodeError::ColdCommandTooLarge(bytes.len()));
+        }
         _ => Incoming::Other(Box::new(BaseCommand::decode(bytes)?)),
     })
 }

@@ -7,15 +7,17 @@ use crate::pulsar::types::ErrorKind;
 /// The kind of a `ServerError` (its number in PulsarApi.proto, which may be newer than ours) with its text.
 ///
 /// Follows Java's `ClientCnx.getPulsarClientException` and what `AbstractWebSocketHandler.getErrorCode` makes of the
-/// exceptions. The text counts only where the code says nothing: brokers report a missing tenant or namespace as
-/// TopicNotFound, but older ones as UnknownError or MetadataError.
+/// exceptions. The text counts only where the code says little: a missing tenant or namespace is TopicNotFound
+/// today, MetadataError from older brokers.
 pub fn error_kind(server_error: i32, message: &str) -> ErrorKind {
     let Ok(error) = ServerError::try_from(server_error) else {
         return ErrorKind::Other;
     };
     match error {
         ServerError::TopicNotFound | ServerError::SubscriptionNotFound => ErrorKind::NotFound,
-        ServerError::UnknownError | ServerError::MetadataError if says_not_found(message) => {
+        ServerError::UnknownError | ServerError::MetadataError
+            if message.contains("Namespace not found") =>
+        {
             ErrorKind::NotFound
         }
         ServerError::AuthenticationError => ErrorKind::Unauthenticated,
@@ -42,12 +44,6 @@ pub fn error_kind(server_error: i32, message: &str) -> ErrorKind {
         | ServerError::TransactionConflict
         | ServerError::TransactionNotFound => ErrorKind::Other,
     }
-}
-
-fn says_not_found(message: &str) -> bool {
-    ["Namespace not found", "Tenant not found", "Topic not found"]
-        .iter()
-        .any(|text| message.contains(text))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::checksum::crc32c;
 pub const MAX_FRAME_BYTES: usize = 5 * 1024 * 1024 + FRAME_PADDING_BYTES;
 
 /// What a frame may have beyond the broker's maxMessageSize.
-const FRAME_PADDING_BYTES: usize = 10 * 1024;
+pub const FRAME_PADDING_BYTES: usize = 10 * 1024;
 
 const SIZE_BYTES: usize = 4;
 pub(super) const MAGIC_CHECKSUM: u16 = 0x0e01;

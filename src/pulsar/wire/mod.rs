@@ -21,7 +21,9 @@ pub use command::{
     decode_command, encode_command, encode_command_with_body,
 };
 pub use errors::error_kind;
-pub use frame::{Body, BodyError, Frame, FrameError, MAX_FRAME_BYTES, split_frame};
+pub use frame::{
+    Body, BodyError, FRAME_PADDING_BYTES, Frame, FrameError, MAX_FRAME_BYTES, split_frame,
+};
 pub use hot::{MessageCommand, SendReceipt};
 pub use message_id::EncodedMessageId;
 pub use metadata::{Compression, MetadataFields};

@@ -17,14 +17,14 @@ pub enum DecodeError {
     Varint,
     #[error("wire type {0} is not used in Pulsar's protocol")]
     WireType(u8),
-    #[error("field number 0")]
-    FieldNumber,
     #[error("required field {0} is missing")]
     Missing(&'static str),
     #[error("an ack set of more than {max} words", max = super::hot::MAX_ACK_SET_WORDS)]
     AckSetTooLong,
     #[error("batch_size is negative")]
     BatchSize,
+    #[error("a command of {0} bytes that carries no message")]
+    ColdCommandTooLarge(usize),
     #[error("{0}")]
     Prost(#[from] prost::DecodeError),
 }
@@ -56,9 +56,6 @@ impl<'a> Fields<'a> {
             return Ok(None);
         }
         let key = take_varint(&mut self.rest)?;
-        if key >> 3 == 0 {
-            return Err(DecodeError::FieldNumber);
-        }
         let value = match key & 7 {
             0 => Value::Varint(take_varint(&mut self.rest)?),
             1 => self.fixed(8)?,
@@ -216,12 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_field_number_zero_are_refused() {
+    fn groups_are_refused() {
         assert_eq!(Fields::new(&[0x0b]).next(), Err(DecodeError::WireType(3)));
-        assert_eq!(
-            Fields::new(&[0x00, 0x01]).next(),
-            Err(DecodeError::FieldNumber)
-        );
     }
 
     proptest! {
