@@ -31,4 +31,4 @@ pub use send::{EncodeSendError, SendHeader, encode_send};
 pub use varint::DecodeError;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

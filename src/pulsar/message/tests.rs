@@ -1,1 +1,0 @@
-//! Splitting against batches that prost built; lies and garbage.
