@@ -1,0 +1,137 @@
+//! Client → consumer and reader sockets (`ConsumerCommand.java`).
+
+use super::WebSocketError;
+use super::json::scalar::{self, Mismatch};
+use super::json::{JsonError, Reader, Value};
+use super::message_id;
+use crate::pulsar::MessageId;
+
+/// What a consumer's client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Ack(MessageId),
+    NegativeAck(MessageId),
+    /// Pull mode: so many more messages. 0 (a client's number of 0 or below): none, not an error.
+    Permit(u32),
+    Unsubscribe,
+    IsEndOfTopic,
+}
+
+/// What a reader's client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReaderCommand {
+    /// One message is handled, whichever: any object that is not a question.
+    Handled,
+    IsEndOfTopic,
+}
+
+/// The frame cannot be understood: the socket is closed with this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandError {
+    pub error: WebSocketError,
+    /// The close reason.
+    pub reason: String,
+}
+
+impl CommandError {
+    fn new(detail: impl std::fmt::Display) -> CommandError {
+        let error = WebSocketError::FailedToDeserializeFromJson;
+        CommandError {
+            error,
+            reason: error.reason(&detail.to_string()),
+        }
+    }
+}
+
+impl From<JsonError> for CommandError {
+    fn from(error: JsonError) -> CommandError {
+        CommandError::new(error)
+    }
+}
+
+/// Reads one frame of a consumer's client, in place.
+pub fn parse_command(frame: &mut [u8]) -> Result<Command, CommandError> {
+    if let Some(id) = plain_ack(frame) {
+        return Ok(Command::Ack(id));
+    }
+    let fields = fields(frame)?;
+    match fields.kind {
+        Some(b"permit") => match fields.permit_messages {
+            Some(permits) => Ok(Command::Permit(permits.try_into().unwrap_or(0))),
+            None => Err(CommandError::new("permitMessages is missing")),
+        },
+        Some(b"unsubscribe") => Ok(Command::Unsubscribe),
+        Some(b"negativeAcknowledge") => Ok(Command::NegativeAck(id(&fields)?)),
+        Some(b"isEndOfTopic") => Ok(Command::IsEndOfTopic),
+        _ => Ok(Command::Ack(id(&fields)?)),
+    }
+}
+
+/// Reads one frame of a reader's client, in place.
+pub fn parse_reader_command(frame: &mut [u8]) -> Result<ReaderCommand, CommandError> {
+    match fields(frame)?.kind {
+        Some(b"isEndOfTopic") => Ok(ReaderCommand::IsEndOfTopic),
+        _ => Ok(ReaderCommand::Handled),
+    }
+}
+
+/// Nearly every frame is `{"messageId":"…"}`, with one space behind the colon from Python's `json.dumps`. None: it is
+/// something else, or wrong, which the whole way finds out.
+fn plain_ack(frame: &[u8]) -> Option<MessageId> {
+    let rest = frame.strip_prefix(b"{\"messageId\":")?;
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    let text = rest.strip_prefix(b"\"")?.strip_suffix(b"\"}")?;
+    // Base64 has no quote and no escape: a text that parses is the whole value.
+    message_id::parse(text).ok()
+}
+
+#[derive(Default)]
+struct Fields<'a> {
+    kind: Option<&'a [u8]>,
+    message_id: Option<&'a [u8]>,
+    permit_messages: Option<i32>,
+}
+
+fn fields(frame: &mut [u8]) -> Result<Fields<'_>, CommandError> {
+    let mut reader = Reader::new(frame);
+    let mut fields = Fields::default();
+    if reader.value()? != Value::Object {
+        return Err(CommandError::new("not a JSON object"));
+    }
+    let mut first = true;
+    while let Some(name) = reader.key(&mut first)? {
+        let value = reader.value()?;
+        match fields.set(name, value) {
+            Ok(true) => {}
+            Ok(false) => reader.skip(value)?,
+            Err((name, Mismatch)) => {
+                return Err(CommandError::new(format_args!(
+                    "the value of {name} is of the wrong type or out of range"
+                )));
+            }
+        }
+    }
+    Ok(fields)
+}
+
+impl<'a> Fields<'a> {
+    /// False: not a field of the protocol. Of two equal ones the last counts.
+    fn set(&mut self, name: &[u8], value: Value<'a>) -> Result<bool, (&'static str, Mismatch)> {
+        match name {
+            b"type" => self.kind = scalar::bytes(value).map_err(|e| ("type", e))?,
+            b"messageId" => self.message_id = scalar::bytes(value).map_err(|e| ("messageId", e))?,
+            b"permitMessages" => {
+                self.permit_messages = scalar::int(value).map_err(|e| ("permitMessages", e))?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn id(fields: &Fields<'_>) -> Result<MessageId, CommandError> {
+    match fields.message_id {
+        Some(text) => message_id::parse(text).map_err(CommandError::new),
+        None => Err(CommandError::new("messageId is missing")),
+    }
+}

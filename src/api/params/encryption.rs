@@ -1,0 +1,159 @@
+//! `encryptionKeys`: base64 of a JSON map when the client encrypts (PIP-290), else key names of the gateway's own.
+
+use std::fmt;
+
+use crate::api::base64::Base64;
+use crate::api::json::{JsonError, Reader, Value, scalar};
+use crate::api::linked_map::LinkedMap;
+use crate::api::{Query, Refusal};
+
+/// An encrypted data key that the client publishes with its messages (`EncryptionKeys` of PulsarApi.proto).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientKey {
+    pub name: String,
+    pub value: Vec<u8>,
+    pub metadata: Vec<(String, String)>,
+}
+
+/// Keys are not for logs.
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientKey")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The client's keys; empty when `encryptionKeys` is not a base64 JSON map, whose text then means key names.
+pub fn client_keys(query: &Query) -> Result<Vec<ClientKey>, Refusal> {
+    let text = query.get("encryptionKeys").unwrap_or_default();
+    let text = text.trim_matches(|c: char| c <= ' ');
+    let Ok(base64) = Base64::new(text.as_bytes()) else {
+        return Ok(Vec::new());
+    };
+    let mut json = vec![0; base64.decoded_len()];
+    base64.decode(&mut json);
+    let Ok(entries) = key_map(&mut json) else {
+        return Ok(Vec::new());
+    };
+    if entries.first().is_none_or(|(_, key)| key.value.is_none()) {
+        return Ok(Vec::new());
+    }
+    entries.into_iter().map(client_key).collect()
+}
+
+/// The gateway has no key reader of its own yet: names of its keys are refused, as in Java without one.
+pub fn refuse_key_names(query: &Query) -> Result<(), Refusal> {
+    match query.get("encryptionKeys") {
+        None => Ok(()),
+        Some(_) => Err(Refusal::invalid_params(
+            "Can't add encryption key without configuring cryptoKeyReaderFactoryClassName",
+        )),
+    }
+}
+
+fn client_key((name, key): (String, Key)) -> Result<ClientKey, Refusal> {
+    if crate::api::topic::is_blank(&name) {
+        return Err(Refusal::invalid_params("Empty param encryptionKeys.key"));
+    }
+    match key.value {
+        Some(value) => Ok(ClientKey {
+            name: name.trim_matches(|c: char| c <= ' ').to_owned(),
+            value,
+            metadata: key.metadata,
+        }),
+        None => Err(Refusal::invalid_params(
+            "Empty param encryptionKeys.value.keyValue",
+        )),
+    }
+}
+
+#[derive(Default)]
+struct Key {
+    value: Option<Vec<u8>>,
+    metadata: Vec<(String, String)>,
+}
+
+/// Not such a map: Java goes on as if the parameter held names, whatever is wrong.
+struct NotAKeyMap;
+
+impl From<JsonError> for NotAKeyMap {
+    fn from(_: JsonError) -> NotAKeyMap {
+        NotAKeyMap
+    }
+}
+
+impl From<scalar::Mismatch> for NotAKeyMap {
+    fn from(_: scalar::Mismatch) -> NotAKeyMap {
+        NotAKeyMap
+    }
+}
+
+/// `{name: {"keyValue": base64, "metadata": {name: text}}}`; of two equal names the last counts.
+fn key_map(json: &mut [u8]) -> Result<Vec<(String, Key)>, NotAKeyMap> {
+    let mut reader = Reader::new(json);
+    let mut keys = LinkedMap::default();
+    if reader.value()? != Value::Object {
+        return Err(NotAKeyMap);
+    }
+    let mut first = true;
+    while let Some(name) = reader.key(&mut first)? {
+        let name = owned(Value::Text(name))?;
+        let value = reader.value()?;
+        let key = key(&mut reader, value)?;
+        keys.put(name, key);
+    }
+    Ok(keys.into_entries())
+}
+
+fn key(reader: &mut Reader<'_>, value: Value<'_>) -> Result<Key, NotAKeyMap> {
+    let mut key = Key::default();
+    match value {
+        Value::Null => return Ok(key),
+        Value::Object => {}
+        _ => return Err(NotAKeyMap),
+    }
+    let mut first = true;
+    while let Some(name) = reader.key(&mut first)? {
+        let value = reader.value()?;
+        match name {
+            b"keyValue" => key.value = key_value(value)?,
+            b"metadata" => key.metadata = metadata(reader, value)?,
+            _ => reader.skip(value)?,
+        }
+    }
+    Ok(key)
+}
+
+fn key_value(value: Value<'_>) -> Result<Option<Vec<u8>>, NotAKeyMap> {
+    let Some(text) = scalar::bytes(value)? else {
+        return Ok(None);
+    };
+    let base64 = Base64::new(text).map_err(|_| NotAKeyMap)?;
+    let mut bytes = vec![0; base64.decoded_len()];
+    base64.decode(&mut bytes);
+    Ok(Some(bytes))
+}
+
+fn metadata(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+) -> Result<Vec<(String, String)>, NotAKeyMap> {
+    let mut metadata = LinkedMap::default();
+    match value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Object => {}
+        _ => return Err(NotAKeyMap),
+    }
+    let mut first = true;
+    while let Some(name) = reader.key(&mut first)? {
+        let name = owned(Value::Text(name))?;
+        let value = owned(reader.value()?)?;
+        metadata.put(name, value);
+    }
+    Ok(metadata.into_entries())
+}
+
+fn owned(value: Value<'_>) -> Result<String, NotAKeyMap> {
+    Ok(scalar::text(value)?.ok_or(NotAKeyMap)?.to_owned())
+}

@@ -1,0 +1,103 @@
+//! Query parameters to checked settings, one file per endpoint.
+//!
+//! Checks come in Java's order and refuse in Java's words, so that of two mistakes the same one is named
+//! (`ProducerHandler`, `ConsumerHandler`, `ReaderHandler` and the client builders that they call).
+
+mod consumer;
+mod encryption;
+mod producer;
+mod reader;
+
+use std::str::FromStr;
+
+pub use consumer::{ConsumerParams, DeadLetterPolicy};
+pub use encryption::ClientKey;
+pub use producer::{Batching, HashingScheme, ProducerParams, RoutingMode};
+pub use reader::ReaderParams;
+
+use super::{Query, Refusal};
+
+/// Windows are capped at this, whatever the client asks for (Java's constant in both handlers).
+pub const MAX_RECEIVER_QUEUE_SIZE: u32 = 1000;
+
+/// What happens to a message that cannot be decrypted. A value that Java does not know is ignored there and here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CryptoFailureAction {
+    #[default]
+    Fail,
+    Discard,
+    /// Handed over encrypted.
+    Consume,
+}
+
+impl CryptoFailureAction {
+    fn from_query(query: &Query) -> CryptoFailureAction {
+        match query.get("cryptoFailureAction") {
+            Some("DISCARD") => CryptoFailureAction::Discard,
+            Some("CONSUME") => CryptoFailureAction::Consume,
+            _ => CryptoFailureAction::Fail,
+        }
+    }
+}
+
+/// `Integer.parseInt` or `Long.parseLong` of a parameter that is there.
+fn number<T: FromStr>(query: &Query, name: &str) -> Result<Option<T>, Refusal> {
+    let Some(text) = query.get(name) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(Refusal::invalid_params(format_args!(
+            "For input string: \"{text}\""
+        ))),
+    }
+}
+
+/// As [`number`], refused with `text` below zero.
+fn not_negative(query: &Query, name: &str, text: &str) -> Result<Option<u32>, Refusal> {
+    let number: Option<i32> = number(query, name)?;
+    number
+        .map(|number| u32::try_from(number).map_err(|_| Refusal::invalid_params(text)))
+        .transpose()
+}
+
+/// `Boolean.parseBoolean`: everything but `true`, in any case, is false.
+fn boolean(query: &Query, name: &str) -> bool {
+    query
+        .get(name)
+        .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}
+
+/// One of Java's enum constants by its exact name, refused with `Invalid {name} {value}`.
+fn constant<T: Copy>(
+    query: &Query,
+    name: &str,
+    constants: &[(&str, T)],
+) -> Result<Option<T>, Refusal> {
+    let Some(text) = query.get(name) else {
+        return Ok(None);
+    };
+    match constants.iter().find(|(constant, _)| *constant == text) {
+        Some((_, value)) => Ok(Some(*value)),
+        None => Err(Refusal::invalid_params(format_args!(
+            "Invalid {name} {text}"
+        ))),
+    }
+}
+
+/// The socket's window; Java counts 0 as 1.
+fn window(receiver_queue_size: Option<u32>) -> u32 {
+    receiver_queue_size
+        .unwrap_or(MAX_RECEIVER_QUEUE_SIZE)
+        .clamp(1, MAX_RECEIVER_QUEUE_SIZE)
+}
+
+/// A name that may not be blank.
+fn name(query: &Query, parameter: &str) -> Result<Option<String>, Refusal> {
+    match query.get(parameter) {
+        Some(text) if super::topic::is_blank(text) => Err(Refusal::invalid_params(format_args!(
+            "{parameter} cannot be blank"
+        ))),
+        other => Ok(other.map(str::to_owned)),
+    }
+}

@@ -1,0 +1,49 @@
+//! `ReaderHandler`: what it refuses with a 500 is a 400 here, with the same detail.
+
+use super::{CryptoFailureAction, number, window};
+use crate::api::{Query, Refusal, message_id};
+use crate::pulsar::client::StartPosition;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReaderParams {
+    pub reader_name: Option<String>,
+    /// 1 to 1000: what the socket may hold unhandled.
+    pub window: u32,
+    pub start: StartPosition,
+    pub crypto_failure_action: CryptoFailureAction,
+}
+
+impl ReaderParams {
+    pub fn parse(query: &Query) -> Result<ReaderParams, Refusal> {
+        let queue_size: Option<i32> = number(query, "receiverQueueSize")?;
+        let start = start(query)?;
+        let queue_size = match queue_size.map(u32::try_from).transpose() {
+            Ok(queue_size) => queue_size,
+            Err(_) => {
+                return Err(Refusal::invalid_params(
+                    "receiverQueueSize needs to be >= 0",
+                ));
+            }
+        };
+        Ok(ReaderParams {
+            reader_name: query.get("readerName").map(str::to_owned),
+            window: window(queue_size),
+            start,
+            crypto_failure_action: CryptoFailureAction::from_query(query),
+        })
+    }
+}
+
+/// `messageId`: the position after which reading begins.
+fn start(query: &Query) -> Result<StartPosition, Refusal> {
+    match query.get("messageId") {
+        None => Ok(StartPosition::Latest),
+        Some("latest") => Ok(StartPosition::Latest),
+        Some("earliest") => Ok(StartPosition::Earliest),
+        Some(blank) if crate::api::topic::is_blank(blank) => Ok(StartPosition::Latest),
+        Some(text) => match message_id::parse(text.as_bytes()) {
+            Ok(id) => Ok(StartPosition::After(id)),
+            Err(error) => Err(Refusal::invalid_params(error)),
+        },
+    }
+}

@@ -1,0 +1,332 @@
+//! Client → producer socket: one message to publish (`ProducerMessage.java`, `ProducerHandler.onWebSocketText`).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::BytesMut;
+
+use super::WebSocketError;
+use super::base64::Base64;
+use super::compression::Compression;
+use super::json::scalar::{self, Mismatch};
+use super::json::{JsonError, Reader, Value};
+use super::linked_map::LinkedMap;
+use super::time;
+
+/// A message as the client wants it published. All that it can be wrong in by itself has been checked.
+#[derive(PartialEq, Eq)]
+pub struct Publish<'a> {
+    payload: Base64<'a>,
+    /// Comes back in the ack.
+    pub context: Option<&'a str>,
+    /// Each name once, in the order of their first mention.
+    pub properties: Vec<(&'a str, &'a str)>,
+    pub key: Option<&'a str>,
+    /// `MessageMetadata.replicate_to`: the clusters asked for, or the mark that Java's `disableReplication` sets.
+    pub replicate_to: Vec<&'a str>,
+    /// Milliseconds since 1970.
+    pub event_time_ms: Option<i64>,
+    /// Above 0 only.
+    pub sequence_id: Option<u64>,
+    /// The client's encryption of this message; counts only on a socket with client keys.
+    pub encryption: MessageEncryption,
+    deliver_at_ms: Option<i64>,
+    deliver_after_ms: Option<i64>,
+}
+
+/// Nothing of a message is for logs but its size.
+impl fmt::Debug for Publish<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("Publish");
+        text.field("payload_len", &self.payload_len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a client that encrypts says about one message.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct MessageEncryption {
+    /// `MessageMetadata.encryption_param`: the initialization vector.
+    pub param: Option<Vec<u8>>,
+    /// The client's own compression and the size before it. None: not compressed.
+    pub compression: Option<(Compression, i32)>,
+}
+
+/// The answer is `send-error` with this number and text; the socket stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishError<'a> {
+    /// FailedToDeserializeFromJson (3) or PayloadEncodingError (7).
+    pub error: WebSocketError,
+    pub message: Cow<'static, str>,
+    /// Echoed whenever the JSON could be read.
+    pub context: Option<&'a str>,
+}
+
+/// `MessageMetadata.replicate_to` of a message that stays in its cluster (`TypedMessageBuilderImpl`).
+const LOCAL_ONLY: &str = "__local__";
+
+impl Publish<'_> {
+    /// The exact number of bytes that [`Publish::decode_payload`] appends.
+    pub fn payload_len(&self) -> usize {
+        self.payload.decoded_len()
+    }
+
+    /// Appends the payload.
+    pub fn decode_payload(&self, out: &mut BytesMut) {
+        let start = out.len();
+        out.resize(start + self.payload.decoded_len(), 0);
+        self.payload.decode(&mut out[start..]);
+    }
+
+    /// When to deliver it, in milliseconds since 1970; a delay wins over a time, as in Java.
+    pub fn deliver_at_ms(&self, now_ms: i64) -> Option<i64> {
+        let after = self
+            .deliver_after_ms
+            .map(|delay_ms| now_ms.saturating_add(delay_ms));
+        after.or(self.deliver_at_ms)
+    }
+}
+
+/// Reads one frame; `client_encrypts` is true on a socket with client keys. Rewrites the frame in place.
+///
+/// Frame size and nesting are bounded, by the WebSocket decoder and by [`super::json`]; nothing here grows faster than
+/// the frame.
+pub fn parse_publish(
+    frame: &mut [u8],
+    client_encrypts: bool,
+) -> Result<Publish<'_>, PublishError<'_>> {
+    let fields = match fields(frame) {
+        Ok(fields) => fields,
+        Err(Unreadable(message)) => {
+            return Err(PublishError {
+                error: WebSocketError::FailedToDeserializeFromJson,
+                message,
+                context: None,
+            });
+        }
+    };
+    let context = fields.context;
+    check(fields, client_encrypts).map_err(|(error, message)| PublishError {
+        error,
+        message,
+        context,
+    })
+}
+
+/// The frame's fields before their content is looked at, in the types of `ProducerMessage`.
+#[derive(Default)]
+struct Fields<'a> {
+    /// The document was `null`, which Jackson reads as no message at all.
+    absent: bool,
+    payload: Option<&'a [u8]>,
+    context: Option<&'a str>,
+    properties: Vec<(&'a str, Option<&'a str>)>,
+    key: Option<&'a str>,
+    replication_clusters: Vec<Option<&'a str>>,
+    event_time: Option<&'a str>,
+    sequence_id: Option<i64>,
+    disable_replication: bool,
+    deliver_at: Option<i64>,
+    deliver_after_ms: Option<i64>,
+    encryption_param: Option<&'a [u8]>,
+    compression: Option<Compression>,
+    uncompressed_size: Option<i32>,
+}
+
+/// Error 3, in plain words.
+struct Unreadable(Cow<'static, str>);
+
+impl From<JsonError> for Unreadable {
+    fn from(error: JsonError) -> Unreadable {
+        Unreadable(Cow::Owned(format!("Not readable as JSON: {error}")))
+    }
+}
+
+fn fields(frame: &mut [u8]) -> Result<Fields<'_>, Unreadable> {
+    let mut reader = Reader::new(frame);
+    let mut fields = Fields::default();
+    match reader.value()? {
+        Value::Object => {}
+        Value::Null => {
+            fields.absent = true;
+            return Ok(fields);
+        }
+        _ => return Err(Unreadable(Cow::Borrowed("Not a JSON object"))),
+    }
+    let mut first = true;
+    while let Some(name) = reader.key(&mut first)? {
+        let value = reader.value()?;
+        match name {
+            b"properties" => fields.properties = properties(&mut reader, value)?,
+            b"replicationClusters" => fields.replication_clusters = strings(&mut reader, value)?,
+            _ => match fields.set(name, value) {
+                Ok(true) => {}
+                Ok(false) => reader.skip(value)?,
+                Err(Mismatch) => return Err(wrong_type(name)),
+            },
+        }
+    }
+    Ok(fields)
+}
+
+impl<'a> Fields<'a> {
+    /// False: not a field of the protocol. Of two equal ones the last counts.
+    fn set(&mut self, name: &[u8], value: Value<'a>) -> Result<bool, Mismatch> {
+        match name {
+            b"payload" => self.payload = scalar::bytes(value)?,
+            b"context" => self.context = scalar::text(value)?,
+            b"key" => self.key = scalar::text(value)?,
+            b"eventTime" => self.event_time = scalar::text(value)?,
+            b"sequenceId" => self.sequence_id = scalar::long(value)?,
+            b"disableReplication" => self.disable_replication = scalar::boolean(value)?,
+            b"deliverAt" => self.deliver_at = scalar::long(value)?,
+            b"deliverAfterMs" => self.deliver_after_ms = scalar::long(value)?,
+            b"encryptionParam" => self.encryption_param = scalar::bytes(value)?,
+            b"compressionType" => {
+                self.compression = scalar::variant(value, &Compression::NAMES)?;
+            }
+            b"uncompressedMessageSize" => self.uncompressed_size = scalar::int(value)?,
+            // Java reads these and does nothing with them; their types are checked all the same.
+            b"schemaVersion" => drop(scalar::long(value)?),
+            b"keySchema" | b"valueSchema" => drop(scalar::bytes(value)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn wrong_type(name: &[u8]) -> Unreadable {
+    let name = String::from_utf8_lossy(name);
+    Unreadable(Cow::Owned(format!(
+        "The value of {name} is of the wrong type or out of range"
+    )))
+}
+
+/// A name that comes again keeps its place and gets the new value.
+fn properties<'a>(
+    reader: &mut Reader<'a>,
+    value: Value<'a>,
+) -> Result<Vec<(&'a str, Option<&'a str>)>, Unreadable> {
+    let wrong = |Mismatch| wrong_type(b"properties");
+    let mut properties = LinkedMap::default();
+    match value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Object => {}
+        _ => return Err(wrong(Mismatch)),
+    }
+    let mut first = true;
+    while let Some(name) = reader.key(&mut first)? {
+        let name = scalar::text(Value::Text(name))
+            .map_err(wrong)?
+            .unwrap_or_default();
+        let value = scalar::text(reader.value()?).map_err(wrong)?;
+        properties.put(name, value);
+    }
+    Ok(properties.into_entries())
+}
+
+fn strings<'a>(
+    reader: &mut Reader<'a>,
+    value: Value<'a>,
+) -> Result<Vec<Option<&'a str>>, Unreadable> {
+    let wrong = |Mismatch| wrong_type(b"replicationClusters");
+    let mut strings = Vec::new();
+    match value {
+        Value::Null => return Ok(strings),
+        Value::Array => {}
+        _ => return Err(wrong(Mismatch)),
+    }
+    let mut first = true;
+    while reader.element(&mut first)? {
+        strings.push(scalar::text(reader.value()?).map_err(wrong)?);
+    }
+    Ok(strings)
+}
+
+type Refused = (WebSocketError, Cow<'static, str>);
+
+/// The content of the fields, in Java's order: payload, properties, clusters, event time, encryption.
+fn check<'a>(fields: Fields<'a>, client_encrypts: bool) -> Result<Publish<'a>, Refused> {
+    let payload = payload(&fields)?;
+    let missing = |what: &'static str| {
+        let text = Cow::Borrowed(what);
+        (WebSocketError::FailedToDeserializeFromJson, text)
+    };
+    let properties = fields.properties.into_iter();
+    let properties = properties.map(|(name, value)| Some((name, value?)));
+    let replicate_to = match fields.disable_replication {
+        true => Some(vec![LOCAL_ONLY]),
+        false => fields.replication_clusters.into_iter().collect(),
+    };
+    Ok(Publish {
+        payload,
+        context: fields.context,
+        properties: properties
+            .collect::<Option<_>>()
+            .ok_or_else(|| missing("A property has no value"))?,
+        key: fields.key,
+        replicate_to: replicate_to.ok_or_else(|| missing("A replication cluster has no name"))?,
+        event_time_ms: fields.event_time.map(event_time).transpose()?,
+        encryption: match client_encrypts {
+            true => encryption(
+                fields.encryption_param,
+                fields.compression,
+                fields.uncompressed_size,
+            )?,
+            false => MessageEncryption::default(),
+        },
+        sequence_id: positive(fields.sequence_id).map(i64::unsigned_abs),
+        deliver_at_ms: positive(fields.deliver_at),
+        deliver_after_ms: positive(fields.deliver_after_ms),
+    })
+}
+
+fn payload<'a>(fields: &Fields<'a>) -> Result<Base64<'a>, Refused> {
+    let text = match fields.payload {
+        Some(text) => text,
+        None if fields.absent => return Err(encoding_error("The request is null")),
+        None => return Err(encoding_error("The payload is missing")),
+    };
+    Base64::new(text)
+        .map_err(|error| encoding_error(format!("Invalid Base64 message-payload error={error}")))
+}
+
+fn event_time(text: &str) -> Result<i64, Refused> {
+    time::parse(text).map_err(|error| encoding_error(error.to_string()))
+}
+
+fn encryption(
+    param: Option<&[u8]>,
+    compression: Option<Compression>,
+    uncompressed_size: Option<i32>,
+) -> Result<MessageEncryption, Refused> {
+    let param = param.filter(|text| !text.iter().all(u8::is_ascii_whitespace));
+    let decode = |text| -> Result<Vec<u8>, Refused> {
+        let base64 = Base64::new(text).map_err(|error| {
+            encoding_error(format!("Invalid Base64 encryptionParam error={error}"))
+        })?;
+        let mut bytes = vec![0; base64.decoded_len()];
+        base64.decode(&mut bytes);
+        Ok(bytes)
+    };
+    Ok(MessageEncryption {
+        param: param.map(decode).transpose()?,
+        compression: match (compression, uncompressed_size) {
+            (Some(compression), Some(size)) => Some((compression, size)),
+            (None | Some(Compression::None), None) => None,
+            _ => {
+                return Err(encoding_error(
+                    "the params compressionType and uncompressedMessageSize should both empty or both non-empty",
+                ));
+            }
+        },
+    })
+}
+
+fn encoding_error(text: impl Into<Cow<'static, str>>) -> Refused {
+    (WebSocketError::PayloadEncodingError, text.into())
+}
+
+fn positive(value: Option<i64>) -> Option<i64> {
+    value.filter(|value| *value > 0)
+}

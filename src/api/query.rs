@@ -1,0 +1,49 @@
+//! The query string, as Jetty parses it for the Java gateway.
+
+use std::fmt;
+
+use super::Refusal;
+use super::percent;
+
+/// Decoded parameters in their order. Of a repeated one the first counts, unknown ones are ignored by who asks.
+///
+/// Its size is bounded by that of the request head. May hold a token: it prints names only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    parameters: Vec<(String, String)>,
+}
+
+impl Query {
+    /// `raw` is what follows the `?`, or nothing. Wrong escapes and bytes that are no UTF-8 are a 400, as in Jetty.
+    pub fn parse(raw: &str) -> Result<Query, Refusal> {
+        let decode = |text| match percent::decode(text) {
+            Ok(decoded) => Ok(decoded.into_owned()),
+            Err(_) => Err(Refusal::new(400, "Unable to parse URI query")),
+        };
+        let mut parameters = Vec::new();
+        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            parameters.push((decode(name)?, decode(value)?));
+        }
+        Ok(Query { parameters })
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut parameters = self.parameters.iter();
+        let (_, value) = parameters.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    /// The credential of clients that cannot set `Authorization`; the header wins. Never log it.
+    pub fn token(&self) -> Option<&str> {
+        self.get("token")
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.parameters.iter().map(|(name, _)| name))
+            .finish()
+    }
+}

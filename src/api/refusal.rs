@@ -1,0 +1,58 @@
+//! A handshake that is answered with an HTTP error (the protocol page's table "Handshake refusals").
+
+use crate::pulsar::{BrokerError, ErrorKind};
+
+/// The answer instead of a 101: a status and one line of text. Holds no token and no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: u16,
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn new(status: u16, message: impl Into<String>) -> Refusal {
+        Refusal {
+            status,
+            message: message.into(),
+        }
+    }
+
+    /// 400 in the words of Java's `IllegalArgumentException`.
+    pub fn invalid_params(detail: impl std::fmt::Display) -> Refusal {
+        Refusal::new(400, format!("Invalid query params: {detail}"))
+    }
+
+    /// The upstream did not let a producer or consumer be made.
+    pub fn not_created(error: &BrokerError) -> Refusal {
+        let message = format!("Failed to create producer/consumer: {}", error.message);
+        Refusal::new(status(error.kind), message)
+    }
+
+    /// The upstream did not let a reader be made. The status is the table's, as in Java 4.2, not 4.0's 500.
+    pub fn reader_not_created(error: &BrokerError) -> Refusal {
+        Refusal::new(
+            status(error.kind),
+            format!("Failed to create reader: {}", error.message),
+        )
+    }
+}
+
+/// `AbstractWebSocketHandler.getErrorCode`.
+fn status(kind: ErrorKind) -> u16 {
+    match kind {
+        ErrorKind::Unauthenticated => 401,
+        ErrorKind::Unauthorized => 403,
+        ErrorKind::NotFound => 404,
+        ErrorKind::ProducerBusy
+        | ErrorKind::ConsumerBusy
+        | ErrorKind::ProducerFenced
+        | ErrorKind::IncompatibleSchema => 409,
+        ErrorKind::TooManyRequests => 429,
+        ErrorKind::QuotaExceeded | ErrorKind::TopicTerminated => 503,
+        ErrorKind::Timeout => 504,
+        ErrorKind::Invalid
+        | ErrorKind::MessageTooLarge
+        | ErrorKind::Retryable
+        | ErrorKind::Other => 500,
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of the whole room; those of one file stand beside it.

@@ -1,0 +1,118 @@
+//! Topic names (`TopicName`, `NamespaceName` and `NamedEntity` of pulsar-common).
+
+use std::fmt;
+
+/// A full topic name whose parts are valid: `persistent://tenant/namespace/topic`, or the V1 form with the cluster
+/// between tenant and namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicName(String);
+
+impl TopicName {
+    /// `domain` is `persistent` or `non-persistent`; `local` is decoded and may hold slashes.
+    /// The error is one line for the client.
+    pub fn new(domain: &str, namespace: &Namespace<'_>, local: &str) -> Result<TopicName, String> {
+        let full = format!("{domain}://{namespace}/{local}");
+        // Pulsar reads the full name again: with one slash in the local name of a V2 topic the first part of that name
+        // is taken for a V1 namespace, and must be a valid one.
+        if namespace.cluster.is_none()
+            && let Some((first, rest)) = local.split_once('/')
+        {
+            Namespace::v1(namespace.tenant, namespace.name, first)?;
+            blank_check(&full, rest)?;
+        } else {
+            blank_check(&full, local)?;
+        }
+        // The Java client trims what it is given.
+        Ok(TopicName(full.trim_matches(|c: char| c <= ' ').to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_persistent(&self) -> bool {
+        self.0.starts_with("persistent://")
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A valid namespace: `tenant/name`, or `tenant/cluster/name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Namespace<'a> {
+    tenant: &'a str,
+    cluster: Option<&'a str>,
+    name: &'a str,
+}
+
+impl<'a> Namespace<'a> {
+    pub fn v2(tenant: &'a str, name: &'a str) -> Result<Namespace<'a>, String> {
+        Namespace {
+            tenant,
+            cluster: None,
+            name,
+        }
+        .checked()
+    }
+
+    pub fn v1(tenant: &'a str, cluster: &'a str, name: &'a str) -> Result<Namespace<'a>, String> {
+        Namespace {
+            tenant,
+            cluster: Some(cluster),
+            name,
+        }
+        .checked()
+    }
+
+    fn checked(self) -> Result<Namespace<'a>, String> {
+        let parts = [Some(self.tenant), self.cluster, Some(self.name)];
+        if parts.contains(&Some("")) {
+            return Err(format!("Invalid namespace format. namespace: {self}"));
+        }
+        match parts
+            .into_iter()
+            .flatten()
+            .find(|part| !is_named_entity(part))
+        {
+            Some(part) => Err(format!("Invalid named entity: {part}")),
+            None => Ok(self),
+        }
+    }
+}
+
+impl fmt::Display for Namespace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cluster {
+            Some(cluster) => write!(f, "{}/{cluster}/{}", self.tenant, self.name),
+            None => write!(f, "{}/{}", self.tenant, self.name),
+        }
+    }
+}
+
+/// `NamedEntity`: `[-=:.\w]*`.
+fn is_named_entity(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-=:._".contains(&byte))
+}
+
+fn blank_check(full: &str, local: &str) -> Result<(), String> {
+    if is_blank(local) {
+        return Err(format!(
+            "Invalid topic name: {full}. Topic local name must not be blank."
+        ));
+    }
+    Ok(())
+}
+
+/// `StringUtils.isBlank`: nothing but what Java's `Character.isWhitespace` takes for white space.
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| match c {
+        '\u{1c}'..='\u{1f}' => true,
+        '\u{85}' | '\u{a0}' | '\u{2007}' | '\u{202f}' => false,
+        other => other.is_whitespace(),
+    })
+}
