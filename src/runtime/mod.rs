@@ -1,1 +1,51 @@
-//! See the map in `lib.rs`.
+//! Threads, sockets, timers and mailboxes: everything that touches the kernel.
+//!
+//! The only room that names monoio or io_uring. It knows nothing of Pulsar or WebSocket: it carries bytes and
+//! other rooms' values. `unsafe` lives in [`sys`] alone, one system call per function.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`cores`] | CPU lists, the CPUs we may use, pinning |
+//! | [`driver`], [`diagnostics`] | which event driver this kernel lets us have, and what to do when it refuses |
+//! | [`shard`], [`mailbox`] | one pinned thread with one event loop; how other threads reach it |
+//! | [`socket`], [`flush`], [`connect`], [`acceptor`] | TCP: reading without an idle buffer, one vectored send, both ways to get a socket |
+//! | [`timer`], [`clock`], [`alarm`] | a timing wheel, the clock it is fed with, the one sleep that drives it |
+//! | [`local`], [`turn`] | small single-threaded helpers; letting the event loop have its turn |
+//!
+//! Three rules that the event loop (monoio 0.2.4) imposes on everybody who writes a future here:
+//!
+//! 1. A future never wakes itself and returns `Pending`: the loop would run it again before anything else, for
+//!    ever. To let others run, await [`turn::turn`].
+//! 2. A pending ring operation is never dropped. Where a wait must end early, make the kernel complete it
+//!    (`shutdown(2)` ends a poll), and keep waiting for that.
+//! 3. Nothing blocks: names are resolved on threads of their own ([`connect`]), accepting has its own thread.
+
+pub mod acceptor;
+pub mod alarm;
+pub mod clock;
+pub mod connect;
+pub mod cores;
+pub mod diagnostics;
+pub mod driver;
+mod flush;
+pub mod local;
+pub mod mailbox;
+pub mod shard;
+pub mod socket;
+mod sys;
+pub mod timer;
+pub mod turn;
+
+#[cfg(test)]
+mod tests;
+
+pub use acceptor::{Accepted, Acceptor, Seat, Seats};
+pub use alarm::Alarm;
+pub use clock::{now_ms, wall_ms};
+pub use connect::connect;
+pub use local::{Notify, OneShot, oneshot, sleep_ms, spawn};
+pub use mailbox::{Inbox, Post};
+pub use shard::{Ended, ShardContext, ShardPlan, Shards};
+pub use socket::Socket;
+pub use timer::{TimerKey, Wheel};
+pub use turn::turn;

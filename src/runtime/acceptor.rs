@@ -1,0 +1,300 @@
+//! Accepting: one thread that hands each new connection to the shard with the fewest open ones. It reads nothing of
+//! them, and never spins when descriptors run out.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+
+use tracing::warn;
+
+use super::diagnostics::{explain_files, is_exhaustion};
+use super::mailbox::Post;
+use super::{cores, sys};
+
+/// Connections accepted before they are handed over: one post per shard then, and no shard waits long for its first.
+const ACCEPTS_PER_BATCH: usize = 64;
+
+/// How long to leave new connections in the kernel's queue when no descriptor is left for them.
+const EXHAUSTED_PAUSE_MS: i32 = 100;
+
+/// How long to wait when a shard's mailbox is full: a shard empties it in well under this.
+const FULL_PAUSE_MS: i32 = 1;
+
+/// A new connection and its place in the count of its shard.
+pub struct Accepted {
+    pub stream: TcpStream,
+    pub peer: SocketAddr,
+    /// To be dropped when the connection ends.
+    pub seat: Seat,
+}
+
+/// The open connections of each shard, shared by the acceptor and the shards.
+#[derive(Clone)]
+pub struct Seats(Arc<[Counter]>);
+
+/// On a cache line of its own: shards count down at the same time.
+#[repr(align(64))]
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+/// One open connection of a shard; dropping it frees the place.
+pub struct Seat {
+    seats: Seats,
+    shard: usize,
+}
+
+impl Seats {
+    pub fn new(shards: usize) -> Seats {
+        Seats((0..shards).map(|_| Counter::default()).collect())
+    }
+
+    /// Open connections of one shard.
+    pub fn taken(&self, shard: usize) -> usize {
+        self.0[shard].0.load(Ordering::Relaxed)
+    }
+
+    /// Open connections of the process.
+    pub fn total(&self) -> usize {
+        (0..self.0.len()).map(|shard| self.taken(shard)).sum()
+    }
+
+    /// Takes a place on the shard with the fewest.
+    fn take(&self) -> Seat {
+        let shard = (0..self.0.len())
+            .min_by_key(|shard| self.taken(*shard))
+            .unwrap_or(0);
+        self.0[shard].0.fetch_add(1, Ordering::Relaxed);
+        Seat {
+            seats: self.clone(),
+            shard,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.seats.0[self.shard].0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A bound listener, not accepting yet.
+pub struct Acceptor {
+    listener: TcpListener,
+}
+
+/// How to accept.
+pub struct AcceptPlan {
+    /// The CPU to pin the thread to.
+    pub core: Option<usize>,
+    /// Open connections of the process; a further one is closed at once and counted.
+    pub max_connections: usize,
+    pub seats: Seats,
+}
+
+/// A running acceptor; [`Accepting::stop`] or dropping it ends the thread and closes the listener.
+pub struct Accepting {
+    address: SocketAddr,
+    refused: Arc<AtomicUsize>,
+    stop: UnixStream,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Acceptor {
+    /// Binds and listens; `backlog` connections may wait in the kernel (cut at `net.core.somaxconn`).
+    ///
+    /// # Errors
+    /// The kernel's, with the address.
+    pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<Acceptor> {
+        let bind = || {
+            let listener = TcpListener::bind(address)?;
+            sys::set_backlog(listener.as_fd(), i32::try_from(backlog).unwrap_or(i32::MAX))?;
+            listener.set_nonblocking(true)?;
+            Ok(Acceptor { listener })
+        };
+        bind().map_err(|error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        })
+    }
+
+    /// The bound address, with the port that the kernel chose where 0 was asked for.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Begins to accept on a thread of its own: `wrap` makes each connection the message that its shard gets.
+    ///
+    /// # Errors
+    /// When the thread cannot be started or pinned.
+    pub fn start<T: Send + 'static>(
+        self,
+        plan: AcceptPlan,
+        posts: Vec<Post<T>>,
+        wrap: impl Fn(Accepted) -> T + Send + 'static,
+    ) -> io::Result<Accepting> {
+        let address = self.local_addr()?;
+        let (stop, stopped) = UnixStream::pair()?;
+        let refused = Arc::new(AtomicUsize::new(0));
+        if let Some(core) = plan.core {
+            cores::check(&[core])?;
+        }
+        let accept_loop = AcceptLoop {
+            listener: self.listener,
+            stopped,
+            plan,
+            posts,
+            refused: refused.clone(),
+            exhausted: false,
+        };
+        let thread = thread::Builder::new()
+            .name("acceptor".to_owned())
+            .spawn(move || accept_loop.run(wrap))?;
+        Ok(Accepting {
+            address,
+            refused,
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Accepting {
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connections closed because `max_connections` were open.
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Ends accepting; connections that were handed over stay.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        sys::shutdown(self.stop.as_fd(), sys::Half::Both);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct AcceptLoop<T> {
+    listener: TcpListener,
+    /// Readable when the thread is to end.
+    stopped: UnixStream,
+    plan: AcceptPlan,
+    posts: Vec<Post<T>>,
+    refused: Arc<AtomicUsize>,
+    /// Out of descriptors, and the log knows.
+    exhausted: bool,
+}
+
+impl<T> AcceptLoop<T> {
+    fn run(mut self, wrap: impl Fn(Accepted) -> T) {
+        if let Some(core) = self.plan.core
+            && let Err(error) = cores::pin(core)
+        {
+            warn!(%error, "the acceptor runs unpinned");
+        }
+        let mut batches: Vec<Vec<T>> = self.posts.iter().map(|_| Vec::new()).collect();
+        loop {
+            let waited = sys::wait_readable(self.stopped.as_fd(), Some(self.listener.as_fd()), -1);
+            if !matches!(waited, Ok((false, _))) {
+                return;
+            }
+            let result = self.accept_batch(&mut batches, &wrap);
+            for (post, batch) in self.posts.iter().zip(&mut batches) {
+                if !self.hand_over(post, std::mem::take(batch)) {
+                    return;
+                }
+            }
+            if let Err(error) = result
+                && !self.pause(&error)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Accepts what is waiting, up to a batch. An error is one that trying again at once would repeat.
+    fn accept_batch(
+        &mut self,
+        batches: &mut [Vec<T>],
+        wrap: &impl Fn(Accepted) -> T,
+    ) -> io::Result<()> {
+        for _ in 0..ACCEPTS_PER_BATCH {
+            let (stream, peer) = match self.listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            self.exhausted = false;
+            if self.plan.seats.total() >= self.plan.max_connections {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let seat = self.plan.seats.take();
+            let shard = seat.shard;
+            batches[shard].push(wrap(Accepted { stream, peer, seat }));
+        }
+        Ok(())
+    }
+
+    /// Posts to a shard, waiting while its mailbox is full; the kernel's queue holds the others meanwhile. False when the
+    /// acceptor is to end. The connections of a shard that has ended are closed.
+    fn hand_over(&self, post: &Post<T>, mut batch: Vec<T>) -> bool {
+        loop {
+            match post.try_post(batch) {
+                Ok(()) => return true,
+                Err(_) if post.is_closed() => return true,
+                Err(back) => batch = back,
+            }
+            if !self.wait(FULL_PAUSE_MS) {
+                return false;
+            }
+        }
+    }
+
+    /// Says once what is wrong, and waits a little. False when the acceptor is to end.
+    fn pause(&mut self, error: &io::Error) -> bool {
+        if !std::mem::replace(&mut self.exhausted, true) {
+            let remedy = is_exhaustion(error).then(explain_files).unwrap_or_default();
+            warn!(%error, remedy, "new connections wait");
+        }
+        self.wait(EXHAUSTED_PAUSE_MS)
+    }
+
+    fn wait(&self, duration_ms: i32) -> bool {
+        matches!(
+            sys::wait_readable(self.stopped.as_fd(), None, duration_ms),
+            Ok((false, _))
+        )
+    }
+}
+
+/// Errors of accept(2) that are about the connection and not about us: the next one may be well.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::PermissionDenied
+    )
+}

@@ -1,0 +1,201 @@
+//! Sending. What a turn of the event loop queued on a socket leaves in one vectored send at the end of that turn; a socket
+//! whose peer is slow waits in a task of its own and holds nobody up.
+//!
+//! The sends are plain non-blocking system calls and not ring operations. Measured on this project's 2-CPU test machine
+//! (Linux 6.18, loopback, 300 B to each of 1,000 sockets, thread CPU time): a bare loop of send(2) takes 4.2–6.2 µs a
+//! socket, sendmsg(2) 4.5–4.9 µs, one ring operation per socket in a task of its own 4.3–5.4 µs: TCP itself is all of it.
+//! The call needs no memory that outlives it, tells errors at once, works the same on the poll driver, and lets us give
+//! the event loop its turn in between, where a ring would do all 1,000 in one go.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::Waker;
+
+use bytes::{Buf, Bytes};
+
+use super::local::spawn;
+use super::socket::{Connection, Sending, is_passing};
+use super::sys;
+use super::turn::turn;
+
+/// Segments in one vectored send: a page of iovecs on the stack. The kernel takes 1,024.
+const SEGMENTS_PER_SEND: usize = 64;
+
+/// Bytes in one vectored send, so that a socket with a long queue does not make the others wait: it goes to the end of
+/// the line after each. 256 KiB are about 50 µs of copying.
+const BYTES_PER_SEND: usize = 256 * 1024;
+
+/// Sends before the event loop gets its turn: about 150 µs.
+const SENDS_PER_TURN: usize = 32;
+
+thread_local! {
+    static DUE: RefCell<VecDeque<Rc<Connection>>> = const { RefCell::new(VecDeque::new()) };
+    static FLUSHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a socket has not sent yet, and who waits for it to shrink.
+#[derive(Default)]
+pub(super) struct Outbox {
+    segments: VecDeque<Bytes>,
+    waiters: Vec<(usize, Waker)>,
+}
+
+/// What a send left behind.
+enum Left {
+    Nothing,
+    /// The kernel would take more.
+    Some,
+    /// The kernel is full.
+    Full,
+}
+
+/// Queues a segment and makes sure that somebody sends it.
+pub(super) fn queue(connection: &Rc<Connection>, bytes: Bytes) {
+    let unsent = connection.unsent_bytes.get() + bytes.len();
+    connection.unsent_bytes.set(unsent);
+    let mut outbox = connection.outbox.borrow_mut();
+    outbox.get_or_insert_default().segments.push_back(bytes);
+    drop(outbox);
+    if connection.sending.get() == Sending::Idle {
+        make_due(connection.clone());
+    }
+}
+
+fn make_due(connection: Rc<Connection>) {
+    connection.sending.set(Sending::Due);
+    DUE.with_borrow_mut(|due| due.push_back(connection));
+    if !FLUSHING.replace(true) {
+        spawn(flush());
+    }
+}
+
+/// Sends for every socket that is due, in order of arrival. Runs behind the tasks that were ready when it was started, so
+/// that what they queue goes along.
+async fn flush() {
+    let mut sends = 0;
+    while let Some(connection) = DUE.with_borrow_mut(VecDeque::pop_front) {
+        connection.sending.set(Sending::Idle);
+        match transmit(&connection) {
+            Left::Nothing => connection.flushed(),
+            Left::Some => make_due(connection),
+            Left::Full => {
+                connection.sending.set(Sending::Waiting);
+                spawn(send_when_writable(connection));
+            }
+        }
+        sends += 1;
+        if sends % SENDS_PER_TURN == 0 {
+            turn().await;
+        }
+    }
+    FLUSHING.set(false);
+    DUE.with_borrow_mut(|due| due.shrink_to(SENDS_PER_TURN));
+}
+
+/// Sends for one slow socket as its peer makes room.
+async fn send_when_writable(connection: Rc<Connection>) {
+    loop {
+        connection.writable().await;
+        if let Left::Nothing = transmit(&connection) {
+            connection.sending.set(Sending::Idle);
+            connection.flushed();
+            return;
+        }
+    }
+}
+
+/// One vectored send. An error breaks the socket, which leaves nothing.
+fn transmit(connection: &Connection) -> Left {
+    let result = {
+        let outbox = connection.outbox.borrow();
+        let Some(outbox) = outbox.as_deref() else {
+            return Left::Nothing;
+        };
+        send_front(connection, &outbox.segments)
+    };
+    match result {
+        Ok((sent, offered)) => {
+            take(connection, sent);
+            match connection.unsent_bytes.get() {
+                0 => Left::Nothing,
+                _ if sent < offered => Left::Full,
+                _ => Left::Some,
+            }
+        }
+        Err(error) if is_passing(&error) => Left::Full,
+        Err(_) => {
+            connection.break_off();
+            Left::Nothing
+        }
+    }
+}
+
+/// Offers the first segments to the kernel: bytes taken, bytes offered.
+fn send_front(connection: &Connection, queue: &VecDeque<Bytes>) -> io::Result<(usize, usize)> {
+    let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_SEND];
+    let (mut count, mut offered) = (0, 0);
+    for (slice, segment) in slices.iter_mut().zip(queue) {
+        *slice = IoSlice::new(&segment[..segment.len().min(BYTES_PER_SEND - offered)]);
+        offered += slice.len();
+        count += 1;
+        if offered == BYTES_PER_SEND {
+            break;
+        }
+    }
+    let sent = sys::send(connection.fd(), &slices[..count])?;
+    Ok((sent, offered))
+}
+
+/// Drops what was sent from the queue, and wakes who waited for that.
+fn take(connection: &Connection, mut sent: usize) {
+    let unsent = connection.unsent_bytes.get() - sent;
+    connection.unsent_bytes.set(unsent);
+    let mut slot = connection.outbox.borrow_mut();
+    let Some(outbox) = slot.as_deref_mut() else {
+        return;
+    };
+    while let Some(first) = outbox.segments.front_mut().filter(|_| sent > 0) {
+        let part = sent.min(first.len());
+        first.advance(part);
+        sent -= part;
+        if first.is_empty() {
+            outbox.segments.pop_front();
+        }
+    }
+    outbox.waiters.retain(|(limit, waker)| {
+        let waits = unsent > *limit;
+        if !waits {
+            waker.wake_by_ref();
+        }
+        waits
+    });
+    if unsent == 0 {
+        *slot = None;
+    }
+}
+
+/// Wakes this task when no more than `limit` bytes are unsent.
+pub(super) fn wait(connection: &Connection, limit: usize, waker: &Waker) {
+    let mut outbox = connection.outbox.borrow_mut();
+    let waiters = &mut outbox.get_or_insert_default().waiters;
+    waiters.retain(|(_, other)| !other.will_wake(waker));
+    waiters.push((limit, waker.clone()));
+}
+
+/// Drops all that is queued.
+pub(super) fn discard(connection: &Connection) {
+    connection.unsent_bytes.set(0);
+    if let Some(outbox) = connection.outbox.take() {
+        for (_, waker) in outbox.waiters {
+            waker.wake();
+        }
+    }
+}
+
+/// Forgets what is due, before the runtime ends.
+pub(super) fn clear() {
+    DUE.with_borrow_mut(VecDeque::clear);
+    FLUSHING.set(false);
+}

@@ -1,0 +1,82 @@
+//! How other threads reach a shard: a bounded channel of batches. A post never waits and never loses: what does
+//! not fit comes back to the caller.
+
+use super::turn::turn;
+
+/// Batches that may wait for one shard. A batch is what one event-loop turn of a sender produced, so 1,024 is
+/// several turns of every other shard of a large machine; more would be memory without use.
+pub const MAILBOX_BATCHES: usize = 1024;
+
+/// Batches handed out before the shard's sockets get their turn: at 10 µs a batch they wait well under 1 ms.
+const BATCHES_PER_TURN: u32 = 32;
+
+/// The sending side, for any thread.
+pub struct Post<T>(flume::Sender<Vec<T>>);
+
+/// The receiving side, for the shard.
+pub struct Inbox<T> {
+    receiver: flume::Receiver<Vec<T>>,
+    batches_this_turn: u32,
+}
+
+/// A mailbox with room for [`MAILBOX_BATCHES`].
+pub fn mailbox<T>() -> (Post<T>, Inbox<T>) {
+    let (sender, receiver) = flume::bounded(MAILBOX_BATCHES);
+    let inbox = Inbox {
+        receiver,
+        batches_this_turn: 0,
+    };
+    (Post(sender), inbox)
+}
+
+impl<T> Clone for Post<T> {
+    fn clone(&self) -> Post<T> {
+        Post(self.0.clone())
+    }
+}
+
+impl<T> Post<T> {
+    /// Posts a batch in order: at most one wake-up of the shard, none when it is awake. An empty batch is nothing.
+    ///
+    /// # Errors
+    /// The whole batch, when the mailbox is full or its shard has ended ([`Post::is_closed`] tells which).
+    pub fn try_post(&self, batch: Vec<T>) -> Result<(), Vec<T>> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.0
+            .try_send(batch)
+            .map_err(flume::TrySendError::into_inner)
+    }
+
+    /// The shard has ended: nothing posted will be read any more.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_disconnected()
+    }
+
+    /// Batches waiting now.
+    pub fn waiting_batches(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<T> Inbox<T> {
+    /// The next batch; None when every [`Post`] is gone (a shard of [`super::shard::start`] holds one of its own
+    /// mailbox, so there the owner's word ends the loop). A peer that posts without pause does not starve the
+    /// shard's sockets: every so many batches this waits for a turn of the event loop.
+    pub async fn recv(&mut self) -> Option<Vec<T>> {
+        if self.batches_this_turn >= BATCHES_PER_TURN {
+            self.batches_this_turn = 0;
+            turn().await;
+        }
+        match self.receiver.try_recv() {
+            Ok(batch) => {
+                self.batches_this_turn += 1;
+                return Some(batch);
+            }
+            Err(flume::TryRecvError::Disconnected) => return None,
+            Err(flume::TryRecvError::Empty) => self.batches_this_turn = 0,
+        }
+        self.receiver.recv_async().await.ok()
+    }
+}

@@ -1,0 +1,270 @@
+//! A TCP connection on a shard. Reading borrows the shard's one buffer and only once there is something to read, so an
+//! idle socket holds none; sending queues, and [`super::flush`] sends.
+//!
+//! TLS would transform the bytes in two places: behind `sys::receive` in [`Socket::read_with`], and before a segment
+//! is queued in [`Socket::send`].
+//!
+//! Descriptors: the last of the handles, the read that waits and the sending task closes it, once. A socket whose handles
+//! are all gone sends what it has queued, for at most [`LINGER_MS`].
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::os::fd::BorrowedFd;
+use std::rc::{Rc, Weak};
+use std::task::Poll;
+
+use bytes::Bytes;
+use monoio::net::TcpStream;
+
+use super::flush::{self, Outbox};
+use super::local::{sleep_ms, spawn};
+use super::sys::{self, Half};
+use super::turn::{turn, waited};
+
+/// The shard's read buffer: what one system call brings of a busy socket, and a whole frame of the usual size.
+pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a socket that nobody holds any more may go on sending what is queued: as long as a peer that still reads
+/// needs for it, and short enough that one that does not read costs little.
+pub const LINGER_MS: u64 = 10_000;
+
+/// Reads or writes that the poll driver may answer from its memory before the socket gives others a turn.
+const UNWAITED_IN_A_ROW: u8 = 16;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A handle to a connection; clones are the same connection. Belongs to the shard that it was made on.
+pub struct Socket(Rc<Connection>);
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    /// Only while something is unsent or waited for: an idle socket has none.
+    pub(super) outbox: RefCell<Option<Box<Outbox>>>,
+    pub(super) unsent_bytes: Cell<usize>,
+    handles: Cell<u32>,
+    unwaited: Cell<u8>,
+    pub(super) sending: Cell<Sending>,
+    end: Cell<End>,
+}
+
+/// Who will send what is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// Nobody: nothing is queued.
+    Idle,
+    /// The shard's flush, at the end of this turn.
+    Due,
+    /// A task that waits until the kernel has room.
+    Waiting,
+}
+
+/// How far the connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Open,
+    /// Nothing more is queued; the end of our stream follows what is.
+    AfterFlush,
+    /// The end of our stream is sent.
+    Sent,
+    /// An error or [`Socket::abort`]: nothing is read or sent any more.
+    Broken,
+}
+
+impl Socket {
+    /// Takes a connected stream over into this shard. Small writes go out at once (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    /// The kernel's; the stream is closed then.
+    pub fn from_std(stream: StdTcpStream) -> io::Result<Socket> {
+        stream.set_nodelay(true)?;
+        Ok(Socket::adopt(TcpStream::from_std(stream)?))
+    }
+
+    pub(super) fn adopt(stream: TcpStream) -> Socket {
+        Socket(Rc::new(Connection {
+            stream,
+            outbox: RefCell::new(None),
+            unsent_bytes: Cell::new(0),
+            handles: Cell::new(1),
+            unwaited: Cell::new(0),
+            sending: Cell::new(Sending::Idle),
+            end: Cell::new(End::Open),
+        }))
+    }
+
+    /// # Errors
+    /// When the connection is gone.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.stream.peer_addr()
+    }
+
+    /// # Errors
+    /// When the connection is gone.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.stream.local_addr()
+    }
+
+    /// Waits for input and calls `handle` with it, in the shard's read buffer (at most [`READ_BUFFER_BYTES`]); what it
+    /// returns comes back. None at the end of the peer's stream, and after [`Socket::abort`]. One task reads at a time;
+    /// the wait must not be dropped (abort ends it). Between two reads every other socket gets its turn.
+    ///
+    /// # Errors
+    /// The connection's; it is broken then.
+    pub async fn read_with<R>(&self, handle: impl FnOnce(&mut [u8]) -> R) -> io::Result<Option<R>> {
+        let connection = &self.0;
+        let count = loop {
+            let (waited, ready) = waited(connection.stream.readable(false)).await;
+            connection.share_turns(waited).await;
+            if connection.end.get() == End::Broken {
+                return Ok(None);
+            }
+            match ready.and_then(|()| connection.receive()) {
+                Ok(0) => return Ok(None),
+                Ok(count) => break count,
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    connection.break_off();
+                    return Err(error);
+                }
+            }
+        };
+        Ok(Some(
+            READ_BUFFER.with_borrow_mut(|buffer| handle(&mut buffer[..count])),
+        ))
+    }
+
+    /// Queues bytes; they leave at the end of this turn of the event loop, together with all that is queued until then.
+    /// Dropped silently once the socket is ending or broken: its reader learns that. The queue has no bound of its own:
+    /// see [`Socket::unsent_bytes`].
+    pub fn send(&self, bytes: Bytes) {
+        if self.0.end.get() == End::Open && !bytes.is_empty() {
+            flush::queue(&self.0, bytes);
+        }
+    }
+
+    /// Bytes queued that the kernel has not taken. The owner bounds it: it stops giving when this passes its mark, and
+    /// waits with [`Socket::unsent_at_most`].
+    pub fn unsent_bytes(&self) -> usize {
+        self.0.unsent_bytes.get()
+    }
+
+    /// Waits until no more than this is unsent, or the socket is broken (then nothing is).
+    pub async fn unsent_at_most(&self, bytes: usize) {
+        poll_fn(|context| {
+            if self.0.unsent_bytes.get() <= bytes {
+                return Poll::Ready(());
+            }
+            flush::wait(&self.0, bytes, context.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Ends our side once all that is queued is sent. The peer's side is read on until it ends too (unread input at the
+    /// close would reset the connection and might take back what was sent last); after `timeout_ms` the connection is aborted.
+    pub fn shutdown_after_flush(&self, timeout_ms: u64) {
+        if self.0.end.get() != End::Open {
+            return;
+        }
+        self.0.end.set(End::AfterFlush);
+        if self.0.unsent_bytes.get() == 0 {
+            self.0.flushed();
+        }
+        abort_later(&self.0, timeout_ms);
+    }
+
+    /// Ends both directions now: what is queued is dropped, a waiting read returns None.
+    pub fn abort(&self) {
+        self.0.break_off();
+    }
+
+    /// An error or an abort has ended the connection.
+    pub fn is_broken(&self) -> bool {
+        self.0.end.get() == End::Broken
+    }
+}
+
+impl Clone for Socket {
+    fn clone(&self) -> Socket {
+        self.0.handles.set(self.0.handles.get() + 1);
+        Socket(self.0.clone())
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let handles = self.0.handles.get() - 1;
+        self.0.handles.set(handles);
+        if handles == 0 && self.0.sending.get() != Sending::Idle {
+            self.shutdown_after_flush(LINGER_MS);
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        sys::borrow(&self.stream)
+    }
+
+    /// Reads into the shard's buffer, where the bytes stay until somebody else reads.
+    fn receive(&self) -> io::Result<usize> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(READ_BUFFER_BYTES, 0);
+            sys::receive(self.fd(), buffer)
+        })
+    }
+
+    /// Waits until the kernel takes more.
+    pub(super) async fn writable(&self) {
+        let (waited, _) = waited(self.stream.writable(false)).await;
+        self.share_turns(waited).await;
+    }
+
+    /// The poll driver answers a readiness that it knows of without waiting, so that a socket that always has it would
+    /// keep the shard for itself.
+    async fn share_turns(&self, waited: bool) {
+        let unwaited = if waited { 0 } else { self.unwaited.get() + 1 };
+        self.unwaited.set(unwaited % UNWAITED_IN_A_ROW);
+        if unwaited == UNWAITED_IN_A_ROW {
+            turn().await;
+        }
+    }
+
+    /// All that was queued has been sent.
+    pub(super) fn flushed(&self) {
+        if self.end.get() == End::AfterFlush {
+            self.end.set(End::Sent);
+            sys::shutdown(self.fd(), Half::Write);
+        }
+    }
+
+    /// Ends both directions, so that whoever waits for the socket wakes up.
+    pub(super) fn break_off(&self) {
+        if self.end.replace(End::Broken) != End::Broken {
+            sys::shutdown(self.fd(), Half::Both);
+            flush::discard(self);
+        }
+    }
+}
+
+/// Errors after which the same call may succeed.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+fn abort_later(connection: &Rc<Connection>, timeout_ms: u64) {
+    let connection: Weak<Connection> = Rc::downgrade(connection);
+    spawn(async move {
+        sleep_ms(timeout_ms).await;
+        if let Some(connection) = connection.upgrade() {
+            connection.break_off();
+        }
+    });
+}

@@ -1,0 +1,132 @@
+//! The acceptor: even spread, the bound on connections, a stop, and seats that are given back.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use super::{PATIENCE, drivers, echo, eventually, plan};
+use crate::runtime::acceptor::AcceptPlan;
+use crate::runtime::shard::{self, ShardContext};
+use crate::runtime::{Accepted, Acceptor, Seats, Shards, Socket, oneshot, spawn};
+
+enum Message {
+    Connection(Accepted),
+    End,
+}
+
+/// A shard that echoes on every connection until it is told to end and all of them have.
+async fn serve(mut context: ShardContext<Message>) {
+    let mut open = Vec::new();
+    while let Some(batch) = context.inbox.recv().await {
+        for message in batch {
+            let Message::Connection(accepted) = message else {
+                for ended in open {
+                    crate::runtime::local::OneShotReceiver::receive(ended).await;
+                }
+                return;
+            };
+            let (done, ended) = oneshot();
+            open.push(ended);
+            spawn(async move {
+                let _seat = accepted.seat;
+                echo(Socket::from_std(accepted.stream).unwrap()).await;
+                done.send(());
+            });
+        }
+    }
+}
+
+fn end(shards: Shards<Message>) {
+    for index in 0..shards.count() {
+        assert!(shards.post(index, Message::End).is_ok());
+    }
+    shards.join().unwrap();
+}
+
+fn client(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+fn any_port() -> Acceptor {
+    Acceptor::bind("127.0.0.1:0".parse().unwrap(), 1024).unwrap()
+}
+
+fn accept_plan(seats: &Seats, max_connections: usize) -> AcceptPlan {
+    AcceptPlan {
+        core: None,
+        max_connections,
+        seats: seats.clone(),
+    }
+}
+
+#[test]
+fn connections_are_spread_evenly_and_seats_come_back() {
+    for driver in drivers() {
+        let shards = shard::start(plan(driver, 3), serve).unwrap();
+        let seats = Seats::new(3);
+        let accepting = any_port()
+            .start(
+                accept_plan(&seats, 10_000),
+                shards.posts().to_vec(),
+                Message::Connection,
+            )
+            .unwrap();
+        let address = accepting.local_addr();
+        let clients: Vec<_> = (0..600).map(|_| client(address)).collect();
+        for mut client in &clients {
+            client.write_all(b"x").unwrap();
+            client.read_exact(&mut [0; 1]).unwrap();
+        }
+        assert_eq!(
+            (0..3).map(|shard| seats.taken(shard)).collect::<Vec<_>>(),
+            [200; 3]
+        );
+        drop(clients);
+        eventually("all seats are free", || seats.total() == 0);
+        accepting.stop();
+        assert!(TcpStream::connect(address).is_err());
+        end(shards);
+    }
+}
+
+#[test]
+fn connections_over_the_bound_are_closed_and_counted() {
+    for driver in drivers() {
+        let shards = shard::start(plan(driver, 1), serve).unwrap();
+        let seats = Seats::new(1);
+        let accepting = any_port()
+            .start(
+                accept_plan(&seats, 2),
+                shards.posts().to_vec(),
+                Message::Connection,
+            )
+            .unwrap();
+        let first = client(accepting.local_addr());
+        let _second = client(accepting.local_addr());
+        eventually("two are in", || seats.total() == 2);
+        assert_eq!(
+            client(accepting.local_addr())
+                .read(&mut [0; 1])
+                .unwrap_or(0),
+            0
+        );
+        eventually("the third is counted", || accepting.refused() == 1);
+        drop(first);
+        eventually("one has gone", || seats.total() == 1);
+        let mut fourth = client(accepting.local_addr());
+        fourth.write_all(b"y").unwrap();
+        fourth.read_exact(&mut [0; 1]).unwrap();
+        drop((fourth, _second));
+        drop(accepting);
+        end(shards);
+    }
+}
+
+#[test]
+fn an_address_in_use_is_an_error_that_names_it() {
+    let taken = any_port();
+    let address = taken.local_addr().unwrap();
+    let error = Acceptor::bind(address, 1).err().unwrap();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
