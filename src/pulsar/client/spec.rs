@@ -57,7 +57,8 @@ pub struct ProducerSpec {
 pub enum StartPosition {
     Earliest,
     Latest,
-    /// The first message delivered is the one after it.
+    /// The first message delivered is the one after it. With a batch index the entry itself comes once more and the
+    /// owner skips the messages up to that index; an entry that is no batch does not come again.
     After(MessageId),
 }
 
@@ -89,6 +90,25 @@ pub struct SendFields<'a> {
     pub sequence_id: Option<u64>,
     /// Wall clock, milliseconds since 1970.
     pub publish_time_ms: u64,
+}
+
+/// Why [`super::Client::send`] has not taken a message. Nothing will be said about it later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendRefused<E> {
+    /// The payload could not be written.
+    Fill(E),
+    /// Its writer wrote another length than it had announced.
+    PayloadLength,
+    /// This producer was closed, has failed, or never was.
+    NoProducer,
+}
+
+/// Where a seek goes: the next message delivered is the named one, or the first published at or after the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeekTarget {
+    Message(MessageId),
+    /// Milliseconds since 1970.
+    PublishTime(u64),
 }
 
 /// What the owner's I/O must do.

@@ -16,8 +16,8 @@ pub struct MessageCommand {
     pub redelivery_count: u32,
     /// Of a batch: bit i set = message i is not yet acked. Empty: all of them.
     pub ack_set: Vec<u64>,
-    /// 0 where the broker sent none.
-    pub consumer_epoch: u64,
+    /// None: the broker does not count epochs for this topic.
+    pub consumer_epoch: Option<u64>,
 }
 
 /// `CommandSendReceipt`.
@@ -38,7 +38,7 @@ pub(super) struct MessageParts {
     message_id: Option<IdParts>,
     redelivery_count: u32,
     ack_set: Vec<u64>,
-    consumer_epoch: u64,
+    consumer_epoch: Option<u64>,
 }
 
 impl MessageParts {
@@ -55,7 +55,7 @@ impl MessageParts {
                         self.push_ack_word(take_varint(&mut packed)?)?;
                     }
                 }
-                (5, Value::Varint(value)) => self.consumer_epoch = value,
+                (5, Value::Varint(value)) => self.consumer_epoch = Some(value),
                 _ => {}
             }
         }

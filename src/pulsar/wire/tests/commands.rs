@@ -65,7 +65,7 @@ fn fields_come_in_any_order_with_strangers_between_them() {
     let Ok(Incoming::Message(read)) = decode_command(&command) else {
         panic!("not a message");
     };
-    assert_eq!((read.consumer_id, read.consumer_epoch), (7, 3));
+    assert_eq!((read.consumer_id, read.consumer_epoch), (7, Some(3)));
     assert_eq!((read.message_id.ledger, read.message_id.entry), (1, 2));
 }
 
@@ -199,7 +199,7 @@ proptest! {
             message_id: id_of(&data),
             redelivery_count: redelivery_count.unwrap_or(0),
             ack_set: ack_set.iter().map(|word| *word as u64).collect(),
-            consumer_epoch: consumer_epoch.unwrap_or(0),
+            consumer_epoch,
         })));
     }
 

@@ -1,0 +1,396 @@
+//! Who owns a topic, and how many partitions it has.
+//!
+//! A [`Lookup`] is one try: it goes to one service URL and follows redirects until it has an answer or an error.
+//! Whoever asked tries again with its own back-off; the next try goes to the next service URL. Those who ask the
+//! same at the same time share one.
+
+use std::collections::VecDeque;
+
+use ::pulsar::proto::command_lookup_topic_response::LookupType;
+use ::pulsar::proto::command_partitioned_topic_metadata_response::LookupType as PartitionsLookupType;
+use ::pulsar::proto::{CommandLookupTopicResponse, CommandPartitionedTopicMetadataResponse};
+use rustc_hash::FxHashMap;
+
+use super::Client;
+use super::address::Route;
+use super::backoff::Backoff;
+use super::commands;
+use super::connection::Waiter;
+use super::deadlines::{Timer, User};
+use super::pool::{Placed, retryable};
+use super::requests::Purpose;
+use super::spec::{BrokerAddress, ConnectionId, Event, Tag};
+use crate::pulsar::types::{BrokerError, ErrorKind};
+use crate::pulsar::wire::error_kind;
+
+/// Java's `maxLookupRedirects`.
+const MAX_REDIRECTS: u32 = 20;
+/// Lookups at the brokers at one time. After a broker's restart every topic is looked up: a thousand at a time keep
+/// it busy without filling its queue (`maxConcurrentLookupRequest` is 50,000 for all its clients).
+const MAX_LOOKUPS_ASKED: usize = 1_000;
+/// Lookups that wait for their turn: Java's `maxLookupRequest`. Beyond it they fail at once, and are tried again.
+const MAX_LOOKUPS_WAITING: usize = 50_000;
+/// More partitions than any topic has. The owner opens something for each: a broker's lie must not make it open
+/// four billion.
+const MAX_PARTITIONS: u32 = 65_536;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct LookupId(u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct CountId(u64);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Question {
+    Owner(String),
+    Partitions(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    User(User),
+    Count(CountId),
+}
+
+#[derive(Clone, Debug)]
+enum Answer {
+    Owner(Route),
+    Partitions(u32),
+}
+
+#[derive(Debug)]
+struct Lookup {
+    question: Question,
+    askers: Vec<Asker>,
+    /// Where it is asked now.
+    route: Route,
+    authoritative: bool,
+    redirects: u32,
+    /// The service URL it began with, as counted by [`Lookups::service_url`].
+    service_url: usize,
+}
+
+/// `Client::count_partitions`: tried until there is an answer or the operation timeout is over.
+#[derive(Debug)]
+struct Count {
+    tag: Tag,
+    topic: String,
+    backoff: Backoff,
+    last_error: Option<BrokerError>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Lookups {
+    next_id: u64,
+    open: FxHashMap<LookupId, Lookup>,
+    by_question: FxHashMap<Question, LookupId>,
+    /// Of `open`, those that were not asked yet.
+    waiting: VecDeque<LookupId>,
+    counts: FxHashMap<CountId, Count>,
+    /// Which service URL is asked, modulo their number: the one that worked last.
+    service_url: usize,
+    /// `start_waiting_lookups` is running: one that fails at once must not start the next from within.
+    starting: bool,
+}
+
+impl Client {
+    /// How many partitions a topic has: answered by `Event::Partitions` with the tag. A topic that does not exist is
+    /// created by this, where the namespace allows it.
+    pub fn count_partitions(&mut self, now_ms: u64, topic: &str, tag: Tag) {
+        let id = CountId(self.lookups.next_id);
+        self.lookups.next_id += 1;
+        let count = Count {
+            tag,
+            topic: topic.to_owned(),
+            backoff: self.new_backoff(),
+            last_error: None,
+        };
+        self.lookups.counts.insert(id, count);
+        let expires_ms = now_ms.saturating_add(self.config.operation_timeout_ms);
+        self.deadlines.set(Timer::CountExpired(id), expires_ms);
+        self.count_retry(now_ms, id);
+    }
+
+    pub(super) fn count_retry(&mut self, now_ms: u64, id: CountId) {
+        if let Some(count) = self.lookups.counts.get(&id) {
+            let question = Question::Partitions(count.topic.clone());
+            self.ask(now_ms, question, Asker::Count(id));
+        }
+    }
+
+    pub(super) fn count_expired(&mut self, id: CountId) {
+        if let Some(count) = self.lookups.counts.get(&id) {
+            let question = Question::Partitions(count.topic.clone());
+            let error = self.timed_out(count.last_error.as_ref());
+            self.stop_asking(&question, Asker::Count(id));
+            self.count_done(id, Err(error));
+        }
+    }
+
+    fn count_failed(&mut self, now_ms: u64, id: CountId, error: BrokerError) {
+        let Some(count) = self.lookups.counts.get_mut(&id) else {
+            return;
+        };
+        if matches!(error.kind, ErrorKind::Retryable | ErrorKind::Timeout) {
+            let delay_ms = count.backoff.next_delay_ms(&mut self.rng);
+            count.last_error = Some(error);
+            self.deadlines
+                .set(Timer::CountRetry(id), now_ms.saturating_add(delay_ms));
+        } else {
+            self.count_done(id, Err(error));
+        }
+    }
+
+    fn count_done(&mut self, id: CountId, result: Result<u32, BrokerError>) {
+        if let Some(count) = self.lookups.counts.remove(&id) {
+            self.deadlines.cancel(Timer::CountRetry(id));
+            self.deadlines.cancel(Timer::CountExpired(id));
+            let tag = count.tag;
+            self.events.push_back(Event::Partitions { tag, result });
+        }
+    }
+
+    /// Finds a topic's owner for `user`, which hears of it by `link_found` or `link_failed`.
+    pub(super) fn look_up(&mut self, now_ms: u64, topic: &str, user: User) {
+        let question = Question::Owner(topic.to_owned());
+        self.ask(now_ms, question, Asker::User(user));
+    }
+
+    /// `user` no longer wants the answer.
+    pub(super) fn stop_looking_up(&mut self, topic: &str, user: User) {
+        self.stop_asking(&Question::Owner(topic.to_owned()), Asker::User(user));
+    }
+
+    fn ask(&mut self, now_ms: u64, question: Question, asker: Asker) {
+        if let Some(id) = self.lookups.by_question.get(&question) {
+            if let Some(lookup) = self.lookups.open.get_mut(id) {
+                lookup.askers.push(asker);
+            }
+            return;
+        }
+        if self.lookups.waiting.len() >= MAX_LOOKUPS_WAITING {
+            let error = retryable("too many lookups are waiting");
+            self.tell(now_ms, asker, Err(error));
+            return;
+        }
+        let Some(route) = self.service_route() else {
+            let error = BrokerError {
+                kind: ErrorKind::Invalid,
+                message: "no service URL".to_owned(),
+            };
+            self.tell(now_ms, asker, Err(error));
+            return;
+        };
+        let id = LookupId(self.lookups.next_id);
+        self.lookups.next_id += 1;
+        self.lookups.by_question.insert(question.clone(), id);
+        let lookup = Lookup {
+            question,
+            askers: vec![asker],
+            route,
+            authoritative: false,
+            redirects: 0,
+            service_url: self.lookups.service_url,
+        };
+        self.lookups.open.insert(id, lookup);
+        self.lookups.waiting.push_back(id);
+        self.start_waiting_lookups(now_ms);
+    }
+
+    fn stop_asking(&mut self, question: &Question, asker: Asker) {
+        if let Some(id) = self.lookups.by_question.get(question)
+            && let Some(lookup) = self.lookups.open.get_mut(id)
+        {
+            lookup.askers.retain(|other| *other != asker);
+        }
+    }
+
+    fn service_route(&self) -> Option<Route> {
+        let urls = &self.config.service_urls;
+        let index = self.lookups.service_url.checked_rem(urls.len())?;
+        Some(Route::direct(urls[index].clone()))
+    }
+
+    fn start_waiting_lookups(&mut self, now_ms: u64) {
+        if self.lookups.starting {
+            return;
+        }
+        self.lookups.starting = true;
+        while self.lookups.open.len() - self.lookups.waiting.len() < MAX_LOOKUPS_ASKED
+            && let Some(id) = self.lookups.waiting.pop_front()
+        {
+            self.place_lookup(now_ms, id);
+        }
+        self.lookups.starting = false;
+    }
+
+    fn place_lookup(&mut self, now_ms: u64, id: LookupId) {
+        let Some(lookup) = self.lookups.open.get(&id) else {
+            return;
+        };
+        if lookup.askers.is_empty() {
+            self.lookup_done(now_ms, id, Err(retryable("nobody waits for it")));
+            return;
+        }
+        let route = lookup.route.clone();
+        match self.place(now_ms, &route, Waiter::Lookup(id)) {
+            Ok(Placed::Ready(connection)) => self.lookup_placed(now_ms, id, connection),
+            Ok(Placed::Waiting(_)) => {}
+            Err(error) => self.lookup_failed(now_ms, id, error),
+        }
+    }
+
+    /// Its connection is ready: the question goes out.
+    pub(super) fn lookup_placed(&mut self, now_ms: u64, id: LookupId, connection: ConnectionId) {
+        let Some(lookup) = self.lookups.open.get(&id) else {
+            return;
+        };
+        let request_id = self.requests.add(now_ms, connection, Purpose::Lookup(id));
+        let command = match &lookup.question {
+            Question::Owner(topic) => commands::lookup(topic, lookup.authoritative, request_id),
+            Question::Partitions(topic) => commands::partitioned_metadata(topic, request_id),
+        };
+        if let Some(connection) = self.pool.writing(connection) {
+            connection.lookups += 1;
+            connection.write(&command);
+        }
+    }
+
+    pub(super) fn owner_answered(
+        &mut self,
+        now_ms: u64,
+        id: LookupId,
+        response: CommandLookupTopicResponse,
+    ) -> Result<(), String> {
+        let Some(lookup) = self.lookups.open.get_mut(&id) else {
+            return Ok(());
+        };
+        if !matches!(lookup.question, Question::Owner(_)) {
+            return Err("a lookup response to another question".to_owned());
+        }
+        let kind = response
+            .response
+            .and_then(|kind| LookupType::try_from(kind).ok());
+        if !matches!(kind, Some(LookupType::Connect | LookupType::Redirect)) {
+            let error = refusal(response.error, response.message);
+            self.lookup_failed(now_ms, id, error);
+            return Ok(());
+        }
+        // An answer may not lead from an encrypted connection to one in the clear.
+        let url = if lookup.route.address.tls {
+            response.broker_service_url_tls.as_deref()
+        } else {
+            response.broker_service_url.as_deref()
+        };
+        let tls = lookup.route.address.tls;
+        let Some(broker) = url
+            .and_then(BrokerAddress::parse)
+            .filter(|broker| broker.tls == tls)
+        else {
+            self.lookup_failed(now_ms, id, retryable("the lookup answer names no broker"));
+            return Ok(());
+        };
+        if kind == Some(LookupType::Redirect) {
+            lookup.redirects += 1;
+            lookup.route = Route::direct(broker);
+            lookup.authoritative = response.authoritative.unwrap_or(false);
+            if lookup.redirects > MAX_REDIRECTS {
+                let text = format!("Too many redirects: {MAX_REDIRECTS}");
+                self.lookup_failed(now_ms, id, retryable(&text));
+            } else {
+                self.place_lookup(now_ms, id);
+            }
+            return Ok(());
+        }
+        let route = if response.proxy_through_service_url.unwrap_or(false) {
+            Route {
+                address: lookup.route.address.clone(),
+                proxy_to: Some(broker.authority()),
+            }
+        } else {
+            Route::direct(broker)
+        };
+        self.lookup_done(now_ms, id, Ok(Answer::Owner(route)));
+        Ok(())
+    }
+
+    pub(super) fn partitions_answered(
+        &mut self,
+        now_ms: u64,
+        id: LookupId,
+        response: CommandPartitionedTopicMetadataResponse,
+    ) -> Result<(), String> {
+        let Some(lookup) = self.lookups.open.get(&id) else {
+            return Ok(());
+        };
+        if !matches!(lookup.question, Question::Partitions(_)) {
+            return Err("a partition response to another question".to_owned());
+        }
+        let succeeded = response.response == Some(PartitionsLookupType::Success as i32);
+        match response.partitions {
+            Some(partitions) if succeeded && partitions <= MAX_PARTITIONS => {
+                self.lookup_done(now_ms, id, Ok(Answer::Partitions(partitions)));
+            }
+            Some(_) if succeeded => {
+                let error = BrokerError {
+                    kind: ErrorKind::Other,
+                    message: "the broker names more partitions than a topic can have".to_owned(),
+                };
+                self.lookup_done(now_ms, id, Err(error));
+            }
+            _ => {
+                let error = refusal(response.error, response.message);
+                self.lookup_failed(now_ms, id, error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The try has failed. When another broker may know better, the next one goes to the next service URL.
+    pub(super) fn lookup_failed(&mut self, now_ms: u64, id: LookupId, error: BrokerError) {
+        if matches!(error.kind, ErrorKind::Retryable | ErrorKind::Timeout)
+            && let Some(lookup) = self.lookups.open.get(&id)
+            && lookup.service_url == self.lookups.service_url
+        {
+            self.lookups.service_url = lookup.service_url.wrapping_add(1);
+        }
+        self.lookup_done(now_ms, id, Err(error));
+    }
+
+    fn lookup_done(&mut self, now_ms: u64, id: LookupId, result: Result<Answer, BrokerError>) {
+        let Some(lookup) = self.lookups.open.remove(&id) else {
+            return;
+        };
+        self.lookups.by_question.remove(&lookup.question);
+        for asker in lookup.askers {
+            self.tell(now_ms, asker, result.clone());
+        }
+        self.start_waiting_lookups(now_ms);
+    }
+
+    fn tell(&mut self, now_ms: u64, asker: Asker, result: Result<Answer, BrokerError>) {
+        match (asker, result) {
+            (Asker::User(user), Ok(Answer::Owner(route))) => self.link_found(now_ms, user, route),
+            (Asker::Count(id), Ok(Answer::Partitions(partitions))) => {
+                self.count_done(id, Ok(partitions));
+            }
+            (Asker::User(user), Err(error)) => self.link_failed(now_ms, user, error),
+            (Asker::Count(id), Err(error)) => self.count_failed(now_ms, id, error),
+            // Questions and answers are matched where the answers come in.
+            (Asker::User(_), Ok(Answer::Partitions(_)))
+            | (Asker::Count(_), Ok(Answer::Owner(_))) => {}
+        }
+    }
+}
+
+/// A broker's refusal out of an answer's optional fields.
+pub(super) fn refusal(error: Option<i32>, message: Option<String>) -> BrokerError {
+    let message = message.unwrap_or_default();
+    match error {
+        Some(code) => BrokerError {
+            kind: error_kind(code, &message),
+            message,
+        },
+        None => retryable("the broker refused without a reason"),
+    }
+}

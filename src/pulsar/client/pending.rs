@@ -1,0 +1,187 @@
+//! Messages that a producer has taken and the broker has not confirmed, in the order of the sends.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::spec::{SendFields, Tag};
+use crate::pulsar::types::BrokerError;
+
+/// What a pending message counts beyond its bytes: its place in the queue, and what the frame's allocation has beyond
+/// the frame (the encoder reserves for the longest numbers).
+const OVERHEAD_BYTES: usize = size_of::<Pending>() + 256;
+
+/// A message that came before the producer had its name and sequence id, which are part of the metadata.
+#[derive(Debug)]
+pub(super) struct Unencoded {
+    properties: Vec<(String, String)>,
+    partition_key: Option<String>,
+    event_time_ms: Option<u64>,
+    deliver_at_ms: Option<i64>,
+    replicate_to: Vec<String>,
+    sequence_id: Option<u64>,
+    publish_time_ms: u64,
+    pub payload: Bytes,
+}
+
+impl Unencoded {
+    pub fn new(fields: &SendFields<'_>, payload: Bytes) -> Unencoded {
+        Unencoded {
+            properties: fields
+                .properties
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            partition_key: fields.partition_key.map(str::to_owned),
+            event_time_ms: fields.event_time_ms,
+            deliver_at_ms: fields.deliver_at_ms,
+            replicate_to: fields
+                .replicate_to
+                .iter()
+                .map(|s| (*s).to_owned())
+                .collect(),
+            sequence_id: fields.sequence_id,
+            publish_time_ms: fields.publish_time_ms,
+            payload,
+        }
+    }
+
+    /// Calls `encode` with the fields as they were given.
+    pub fn with_fields<R>(&self, encode: impl FnOnce(&SendFields<'_>) -> R) -> R {
+        let properties: Vec<(&str, &str)> = self
+            .properties
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        let replicate_to: Vec<&str> = self.replicate_to.iter().map(String::as_str).collect();
+        encode(&SendFields {
+            properties: &properties,
+            partition_key: self.partition_key.as_deref(),
+            event_time_ms: self.event_time_ms,
+            deliver_at_ms: self.deliver_at_ms,
+            replicate_to: &replicate_to,
+            sequence_id: self.sequence_id,
+            publish_time_ms: self.publish_time_ms,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let properties: usize = self
+            .properties
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + size_of::<(String, String)>())
+            .sum();
+        let clusters: usize = self
+            .replicate_to
+            .iter()
+            .map(|cluster| cluster.len() + size_of::<String>())
+            .sum();
+        size_of::<Unencoded>()
+            + self.payload.len()
+            + properties
+            + clusters
+            + self.partition_key.as_ref().map_or(0, String::len)
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    /// The whole SEND frame, as it goes out and will go out again.
+    Frame {
+        sequence_id: u64,
+        frame: Bytes,
+    },
+    Unencoded(Box<Unencoded>),
+    /// Refused by this machine; it waits for its turn to be reported.
+    Refused(Box<BrokerError>),
+}
+
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub tag: Tag,
+    pub created_ms: u64,
+    pub content: Content,
+}
+
+impl Pending {
+    pub fn bytes(&self) -> usize {
+        OVERHEAD_BYTES
+            + match &self.content {
+                Content::Frame { frame, .. } => frame.len(),
+                Content::Unencoded(message) => message.bytes(),
+                Content::Refused(error) => error.message.len(),
+            }
+    }
+}
+
+/// The queue, and the client's sum of all queues kept right with it.
+#[derive(Debug, Default)]
+pub(super) struct PendingQueue {
+    queue: VecDeque<Pending>,
+}
+
+impl PendingQueue {
+    pub fn push(&mut self, pending: Pending, total_bytes: &mut usize) {
+        *total_bytes += pending.bytes();
+        self.queue.push_back(pending);
+    }
+
+    pub fn front(&self) -> Option<&Pending> {
+        self.queue.front()
+    }
+
+    pub fn pop(&mut self, total_bytes: &mut usize) -> Option<Pending> {
+        let pending = self.queue.pop_front()?;
+        *total_bytes -= pending.bytes();
+        Some(pending)
+    }
+
+    /// Takes the front out if it is one that this machine has refused.
+    pub fn pop_refused(&mut self, total_bytes: &mut usize) -> Option<(Tag, BrokerError)> {
+        if !matches!(self.front()?.content, Content::Refused(_)) {
+            return None;
+        }
+        let pending = self.pop(total_bytes)?;
+        match pending.content {
+            Content::Refused(error) => Some((pending.tag, *error)),
+            _ => None,
+        }
+    }
+
+    /// The sequence id that the next receipt must carry.
+    pub fn expected_sequence_id(&self) -> Option<u64> {
+        match self.front()?.content {
+            Content::Frame { sequence_id, .. } => Some(sequence_id),
+            _ => None,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub fn frames(&self) -> impl Iterator<Item = &Bytes> {
+        self.queue
+            .iter()
+            .filter_map(|pending| match &pending.content {
+                Content::Frame { frame, .. } => Some(frame),
+                _ => None,
+            })
+    }
+
+    /// Replaces what was not encoded yet, in order.
+    pub fn encode_all(
+        &mut self,
+        total_bytes: &mut usize,
+        mut encode: impl FnMut(&Unencoded) -> Content,
+    ) {
+        for pending in &mut self.queue {
+            if let Content::Unencoded(message) = &pending.content {
+                let content = encode(message);
+                *total_bytes -= pending.bytes();
+                pending.content = content;
+                *total_bytes += pending.bytes();
+            }
+        }
+    }
+}
