@@ -3,8 +3,9 @@
 /// Java's `webServicePort`.
 pub const PORT: u16 = 8080;
 
-/// The port of a broker URL that names none (Pulsar's own default for `pulsar://`).
+/// The ports of broker URLs that name none: Pulsar's own defaults for `pulsar://` and `pulsar+ssl://`.
 pub const BROKER_PORT: u16 = 6650;
+pub const BROKER_TLS_PORT: u16 = 6651;
 
 /// Java's `webSocketMaxTextFrameSize`: 1 MiB of text is about 768 KiB of payload in base64.
 pub const TEXT_FRAME_BYTES: usize = 1024 * 1024;

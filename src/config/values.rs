@@ -3,14 +3,16 @@
 use std::net::{IpAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 
-use super::limits::{BROKER_PORT, BROKERS_MAX};
+use super::limits::{BROKER_PORT, BROKER_TLS_PORT, BROKERS_MAX, PORT};
 
-/// A broker's `pulsar://host:port`. Without TLS: `pulsar+ssl` is refused for now.
+/// A broker's `pulsar://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerAddress {
     /// A name, or an IP address without brackets.
     pub host: String,
     pub port: u16,
+    /// `pulsar+ssl://`.
+    pub tls: bool,
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
@@ -94,27 +96,30 @@ pub(super) fn cpu_list(text: &str, allowed: &[usize]) -> Result<Vec<usize>, Stri
     Ok(cpus)
 }
 
-/// `pulsar://host:port[,host:port…]`, the scheme repeated or not, as the Java client's ServiceURI reads it.
+/// `pulsar://host:port[,host:port…]` or `pulsar+ssl://…`, the scheme repeated or not, as the Java client's ServiceURI
+/// reads it.
 pub(super) fn brokers(text: &str) -> Result<Vec<BrokerAddress>, String> {
-    let mut addresses = Vec::new();
-    for part in text.split([',', ';']) {
-        let part = part.trim();
+    let mut addresses: Vec<BrokerAddress> = Vec::new();
+    for part in text.split([',', ';']).map(str::trim) {
         let (scheme, rest) = part.split_once("://").unwrap_or(("", part));
-        match scheme.to_ascii_lowercase().as_str() {
-            "pulsar" => {}
-            "" if !addresses.is_empty() => {}
-            "pulsar+ssl" => {
-                return Err("asks for TLS to the broker, which is not served yet".into());
-            }
-            "http" | "https" => {
+        let first_tls = addresses.first().map(|first| first.tls);
+        let tls = match (scheme.to_ascii_lowercase().as_str(), first_tls) {
+            ("pulsar", _) => false,
+            ("pulsar+ssl", _) => true,
+            ("", Some(first_tls)) => first_tls,
+            ("http" | "https", _) => {
                 return Err(
                     "is an HTTP URL; lookups over HTTP are not served yet: give the pulsar:// URL"
                         .into(),
                 );
             }
             _ => return Err("is not a broker URL such as pulsar://host:6650".into()),
+        };
+        if first_tls.is_some_and(|first_tls| first_tls != tls) {
+            return Err("mixes pulsar:// and pulsar+ssl://".into());
         }
-        addresses.push(authority(rest, BROKER_PORT)?);
+        let (host, port) = authority(rest, if tls { BROKER_TLS_PORT } else { BROKER_PORT })?;
+        addresses.push(BrokerAddress { host, port, tls });
         if addresses.len() > BROKERS_MAX {
             return Err(format!("names more than {BROKERS_MAX} brokers"));
         }
@@ -134,13 +139,13 @@ pub(super) fn http_url(text: &str) -> Result<Option<String>, String> {
     }
     let hosts: Vec<&str> = rest.split([',', ';']).map(str::trim).collect();
     for host in &hosts {
-        authority(host, super::limits::PORT)?;
+        authority(host, PORT)?;
     }
     Ok(Some(format!("http://{}", hosts[0].trim_end_matches('/'))))
 }
 
 /// `host`, `host:port` or `[v6]:port`, with a `/` behind it or not.
-fn authority(text: &str, default_port: u16) -> Result<BrokerAddress, String> {
+fn authority(text: &str, default_port: u16) -> Result<(String, u16), String> {
     let text = text.strip_suffix('/').unwrap_or(text);
     if text.contains('@') {
         return Err("holds a user name; credentials do not belong into a URL".into());
@@ -167,10 +172,7 @@ fn authority(text: &str, default_port: u16) -> Result<BrokerAddress, String> {
             .ok_or("has no valid port (1–65535)")?,
         None => return Err("has something behind the host".into()),
     };
-    Ok(BrokerAddress {
-        host: host.to_string(),
-        port,
-    })
+    Ok((host.to_string(), port))
 }
 
 #[cfg(test)]
@@ -181,6 +183,7 @@ mod tests {
         BrokerAddress {
             host: host.into(),
             port,
+            tls: false,
         }
     }
 
@@ -194,6 +197,9 @@ mod tests {
         );
         assert_eq!(brokers("pulsar://[::1]:1"), Ok(vec![address("::1", 1)]));
         assert_eq!(brokers("PULSAR://[::1]"), Ok(vec![address("::1", 6650)]));
+        let tls = brokers("pulsar+ssl://a,pulsar+ssl://b:1").unwrap();
+        assert!(tls.iter().all(|address| address.tls));
+        assert_eq!((tls[0].port, tls[1].port), (6651, 1));
     }
 
     #[test]
@@ -210,7 +216,7 @@ mod tests {
             ("pulsar://[a]:1", "IPv6"),
             ("pulsar://[::1]x", "behind the host"),
             ("pulsar://a b", "host name"),
-            ("pulsar+ssl://a", "TLS"),
+            ("pulsar+ssl://a,pulsar://b", "mixes"),
             ("http://a:8080", "HTTP"),
         ] {
             let error = brokers(text).unwrap_err();

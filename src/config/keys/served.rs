@@ -37,7 +37,10 @@ pub(super) const JAVA: &[Key] = &[
     }),
     sets("brokerServiceUrl", |d, v| {
         d.brokers = values::brokers(v)?;
-        Ok(())
+        match d.brokers.iter().any(|broker| broker.tls) {
+            true => Err("asks for TLS to the broker, which is not served yet".into()),
+            false => Ok(()),
+        }
     }),
     finds("serviceUrl", |d, v| {
         d.config.admin_url = values::http_url(v)?;
