@@ -1,0 +1,65 @@
+//! The administrator's handle on a running broker: what `pulsar-admin` would do.
+
+use std::io;
+use std::sync::Arc;
+
+use super::broker::TopicStats;
+use super::server::Shared;
+
+/// Cheap to clone; works as long as anything of the broker lives. Topic names may be short (`t` is
+/// `persistent://public/default/t`). Errors: `NotFound` for what is not there, `InvalidInput` for what cannot be.
+#[derive(Clone)]
+pub struct Admin {
+    shared: Arc<Shared>,
+}
+
+impl Admin {
+    pub(super) fn new(shared: Arc<Shared>) -> Admin {
+        Admin { shared }
+    }
+
+    /// `tenant/namespace`. `public/default` and `sample/standalone/ns1` are there from the beginning.
+    pub fn create_namespace(&self, namespace: &str) -> io::Result<()> {
+        self.shared
+            .turn(|broker, _| broker.create_namespace(namespace))
+    }
+
+    pub fn create_partitioned_topic(&self, topic: &str, partitions: u32) -> io::Result<()> {
+        self.shared
+            .turn(|broker, _| broker.create_partitioned_topic(topic, partitions))
+    }
+
+    /// With its messages, subscriptions and partitions; connected producers and consumers are closed.
+    pub fn delete_topic(&self, topic: &str) -> io::Result<()> {
+        self.shared
+            .turn(|broker, now| broker.delete_topic(now, topic))
+    }
+
+    /// Nothing more can be published to it; consumers are told when they have acked everything.
+    pub fn terminate(&self, topic: &str) -> io::Result<()> {
+        self.shared.turn(|broker, now| broker.terminate(now, topic))
+    }
+
+    /// As when the broker hands the topic to another: every producer and consumer is closed (CLOSE_PRODUCER,
+    /// CLOSE_CONSUMER) and finds it again.
+    pub fn unload(&self, topic: &str) -> io::Result<()> {
+        self.shared.turn(|broker, now| broker.unload(now, topic))
+    }
+
+    /// Moves a subscription to the first message published at `time_ms` (since 1970) or later: 0 is the earliest,
+    /// `u64::MAX` the latest. Its consumers are closed and come back.
+    pub fn reset_cursor(&self, topic: &str, subscription: &str, time_ms: u64) -> io::Result<()> {
+        self.shared
+            .turn(|broker, now| broker.reset_cursor(now, topic, subscription, time_ms))
+    }
+
+    /// Of one topic or one partition (`t-partition-0`); `None` when it does not exist.
+    pub fn stats(&self, topic: &str) -> Option<TopicStats> {
+        self.shared.turn(|broker, _| broker.stats(topic))
+    }
+
+    /// Open client connections.
+    pub fn connections(&self) -> usize {
+        self.shared.turn(|broker, _| broker.connection_count())
+    }
+}

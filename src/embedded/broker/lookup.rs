@@ -1,0 +1,155 @@
+//! Which topics there are, and where: always here.
+
+use ::pulsar::proto::base_command::Type;
+use ::pulsar::proto::command_get_topics_of_namespace::Mode;
+use ::pulsar::proto::command_lookup_topic_response::LookupType;
+use ::pulsar::proto::command_partitioned_topic_metadata_response as partitioned;
+use ::pulsar::proto::{
+    CommandGetTopicsOfNamespace, CommandGetTopicsOfNamespaceResponse, CommandLookupTopic,
+    CommandLookupTopicResponse, CommandPartitionedTopicMetadata,
+    CommandPartitionedTopicMetadataResponse, ServerError,
+};
+
+use super::connection::ConnectionId;
+use super::names::TopicName;
+use super::subscription::{Refusal, Subscription};
+use super::topic::Topic;
+use super::{Broker, MAX_TOPICS};
+
+impl Broker {
+    pub(super) fn partitioned_metadata(
+        &mut self,
+        id: ConnectionId,
+        request: &CommandPartitionedTopicMetadata,
+    ) {
+        let mut response = CommandPartitionedTopicMetadataResponse {
+            request_id: request.request_id,
+            response: Some(partitioned::LookupType::Success as i32),
+            ..CommandPartitionedTopicMetadataResponse::default()
+        };
+        match self.checked_name(&request.topic) {
+            Ok(name) => {
+                response.partitions = Some(self.partitioned.get(&name.full).copied().unwrap_or(0));
+            }
+            Err(refusal) => {
+                response.response = Some(partitioned::LookupType::Failed as i32);
+                response.error = Some(refusal.error as i32);
+                response.message = Some(refusal.message);
+            }
+        }
+        self.answer(id, Type::PartitionedMetadataResponse, &response);
+    }
+
+    pub(super) fn lookup(&mut self, id: ConnectionId, request: &CommandLookupTopic) {
+        let mut response = CommandLookupTopicResponse {
+            request_id: request.request_id,
+            ..CommandLookupTopicResponse::default()
+        };
+        match self.checked_name(&request.topic) {
+            Ok(_) => {
+                let redirect = self.faults.take_redirect();
+                response.broker_service_url = Some(self.service_url.clone());
+                response.authoritative = Some(true);
+                response.response = Some(match redirect {
+                    true => LookupType::Redirect as i32,
+                    false => LookupType::Connect as i32,
+                });
+            }
+            Err(refusal) => {
+                response.response = Some(LookupType::Failed as i32);
+                response.error = Some(refusal.error as i32);
+                response.message = Some(refusal.message);
+            }
+        }
+        self.answer(id, Type::LookupResponse, &response);
+    }
+
+    /// The client filters by its pattern: `filtered` stays false.
+    pub(super) fn topics_of_namespace(
+        &mut self,
+        id: ConnectionId,
+        request: &CommandGetTopicsOfNamespace,
+    ) {
+        let mode = Mode::try_from(request.mode.unwrap_or(0)).unwrap_or(Mode::Persistent);
+        let wanted = |persistent: bool| match mode {
+            Mode::All => true,
+            Mode::Persistent => persistent,
+            Mode::NonPersistent => !persistent,
+        };
+        let mut topics: Vec<String> = self
+            .topics
+            .iter()
+            .map(|(_, topic)| &topic.name)
+            .filter(|name| name.namespace == request.namespace && wanted(name.persistent))
+            .map(|name| name.full.clone())
+            .collect();
+        topics.sort();
+        let response = CommandGetTopicsOfNamespaceResponse {
+            request_id: request.request_id,
+            topics,
+            changed: Some(true),
+            ..CommandGetTopicsOfNamespaceResponse::default()
+        };
+        self.answer(id, Type::GetTopicsOfNamespaceResponse, &response);
+    }
+
+    /// A name in a namespace that exists; with auto-creation off, of a topic that exists.
+    fn checked_name(&self, topic: &str) -> Result<TopicName, Refusal> {
+        let name = TopicName::parse(topic)
+            .map_err(|text| Refusal::new(ServerError::InvalidTopicName, text))?;
+        if !self.namespaces.contains(&name.namespace) {
+            return Err(Refusal::new(
+                ServerError::TopicNotFound,
+                "Namespace not found",
+            ));
+        }
+        let partitions = self.partitioned.get(name.base());
+        let exists = self.by_name.contains_key(&name.full) || partitions.is_some();
+        // Of a partitioned topic there are only the partitions it was created with.
+        let no_such_partition = partitions
+            .is_some_and(|&n| u32::try_from(name.partition).is_ok_and(|partition| partition >= n));
+        if no_such_partition || (!exists && !self.options.auto_create_topics) {
+            return Err(Refusal::new(
+                ServerError::TopicNotFound,
+                format!("Topic {} does not exist", name.full),
+            ));
+        }
+        Ok(name)
+    }
+
+    /// The topic, created if need be and allowed.
+    pub(super) fn topic(&mut self, topic: &str, create: bool) -> Result<usize, Refusal> {
+        let name = self.checked_name(topic)?;
+        if let Some(&key) = self.by_name.get(&name.full) {
+            return Ok(key);
+        }
+        if !create {
+            return Err(Refusal::new(
+                ServerError::TopicNotFound,
+                format!("Topic {} does not exist", name.full),
+            ));
+        }
+        if self.topics.len() >= MAX_TOPICS {
+            return Err(Refusal::new(
+                ServerError::NotAllowedError,
+                "The embedded broker has no room for another topic",
+            ));
+        }
+        let ledger = self.new_ledger();
+        let full = name.full.clone();
+        let key = self.topics.insert(Topic::new(name, ledger));
+        self.by_name.insert(full, key);
+        Ok(key)
+    }
+
+    pub(super) fn subscription_mut(
+        &mut self,
+        topic: usize,
+        subscription: usize,
+    ) -> Option<&mut Subscription> {
+        self.topics
+            .get_mut(topic)?
+            .subscriptions
+            .get_mut(subscription)
+    }
+}

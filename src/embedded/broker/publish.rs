@@ -1,0 +1,337 @@
+//! PRODUCER, SEND, CLOSE_PRODUCER.
+
+use ::prost::Message as _;
+use ::pulsar::proto::base_command::Type;
+use ::pulsar::proto::command_subscribe::SubType;
+use ::pulsar::proto::{
+    CommandCloseProducer, CommandProducer, CommandProducerSuccess, CommandSend, CommandSendError,
+    CommandSendReceipt, MessageIdData, ProducerAccessMode, ServerError,
+};
+use bytes::Bytes;
+
+use super::codec::{Malformed, PublishedMetadata};
+use super::connection::{ConnectionId, ProducerRef};
+use super::consumer::Turn;
+use super::cursor::Cursor;
+use super::hash::sticky_key_hash;
+use super::log::{Entry, Log};
+use super::names::MAX_NAME_BYTES;
+use super::subscription::{Refusal, Subscription};
+use super::topic::Producer;
+use super::{Broker, MAX_PER_CONNECTION};
+use crate::pulsar::wire::{Body, BodyError};
+
+/// A batch of more messages is refused: permits and ack sets are as large as a batch says that it is.
+const MAX_BATCH_MESSAGES: i32 = 100_000;
+
+/// A larger body is kept as the slice of the read buffer that it came as; a smaller one is copied, so that it does not
+/// keep that whole buffer alive.
+const KEEP_SLICE_FROM_BYTES: usize = 64 * 1024;
+
+impl Broker {
+    pub(super) fn producer(&mut self, id: ConnectionId, request: &CommandProducer) {
+        let known = self
+            .connections
+            .get(id)
+            .and_then(|connection| connection.producers.get(&request.producer_id));
+        if let Some(known) = known {
+            // As the broker answers a repeated request: without the last sequence id.
+            let name = known.name.clone();
+            return self.producer_success(id, request, name, -1);
+        }
+        match self.create_producer(id, request) {
+            Ok((name, last_sequence_id)) => {
+                self.producer_success(id, request, name, last_sequence_id);
+            }
+            Err(refusal) => {
+                if let Some(connection) = self.connections.touch(id) {
+                    connection.error(request.request_id, refusal.error, refusal.message);
+                }
+            }
+        }
+    }
+
+    fn producer_success(
+        &mut self,
+        id: ConnectionId,
+        request: &CommandProducer,
+        producer_name: String,
+        last_sequence_id: i64,
+    ) {
+        let success = CommandProducerSuccess {
+            request_id: request.request_id,
+            producer_name,
+            last_sequence_id: Some(last_sequence_id),
+            producer_ready: Some(true),
+            ..CommandProducerSuccess::default()
+        };
+        self.answer(id, Type::ProducerSuccess, &success);
+    }
+
+    fn create_producer(
+        &mut self,
+        id: ConnectionId,
+        request: &CommandProducer,
+    ) -> Result<(String, i64), Refusal> {
+        self.faults.refuse_create()?;
+        let exclusive = match request.producer_access_mode() {
+            ProducerAccessMode::Shared => false,
+            ProducerAccessMode::Exclusive => true,
+            ProducerAccessMode::WaitForExclusive | ProducerAccessMode::ExclusiveWithFencing => {
+                return Err(Refusal::new(
+                    ServerError::NotAllowedError,
+                    "The embedded broker knows Shared and Exclusive producers only",
+                ));
+            }
+        };
+        let name = match &request.producer_name {
+            Some(name) if name.len() > MAX_NAME_BYTES => {
+                return Err(Refusal::new(
+                    ServerError::NotAllowedError,
+                    "Producer name is too long",
+                ));
+            }
+            Some(name) => name.clone(),
+            None => {
+                self.generated_names += 1;
+                format!("embedded-0-{}", self.generated_names)
+            }
+        };
+        let full = self
+            .connections
+            .get(id)
+            .is_none_or(|connection| connection.producers.len() >= MAX_PER_CONNECTION);
+        if full {
+            return Err(Refusal::new(
+                ServerError::TooManyRequests,
+                "Too many producers on this connection",
+            ));
+        }
+        let key = self.topic(&request.topic, true)?;
+        let producer = Producer {
+            connection: id,
+            producer_id: request.producer_id,
+            epoch: request.epoch.unwrap_or(0),
+            exclusive,
+        };
+        let topic = &mut self.topics[key];
+        topic.check_producer(&name, &producer)?;
+        if let Some(subscription) = request.initial_subscription_name.as_deref()
+            && !subscription.is_empty()
+            && subscription.len() <= MAX_NAME_BYTES
+            && topic.name.persistent
+            && topic.subscription(subscription).is_none()
+        {
+            let cursor = Cursor::new(topic.log.start());
+            let name = subscription.to_owned();
+            topic.add_subscription(Subscription::new(name, true, SubType::Exclusive, cursor))?;
+        }
+        topic.producers.insert(name.clone(), producer);
+        let last_sequence_id = topic.last_sequence_id(&name);
+        if let Some(connection) = self.connections.touch(id) {
+            let producer = ProducerRef {
+                topic: key,
+                name: name.clone(),
+            };
+            connection.producers.insert(request.producer_id, producer);
+        }
+        Ok((name, last_sequence_id))
+    }
+
+    pub(super) fn close_producer(&mut self, id: ConnectionId, request: &CommandCloseProducer) {
+        let Some(connection) = self.connections.touch(id) else {
+            return;
+        };
+        if let Some(producer) = connection.producers.remove(&request.producer_id) {
+            connection.remember_closed(request.producer_id);
+            if let Some(topic) = self.topics.get_mut(producer.topic) {
+                topic.producers.remove(&producer.name);
+            }
+        }
+        connection.success(request.request_id);
+    }
+
+    /// A SEND of an unknown producer closes the connection, unless that producer was closed a moment ago.
+    pub(super) fn send(
+        &mut self,
+        id: ConnectionId,
+        send: &CommandSend,
+        body: &Bytes,
+    ) -> Result<(), Malformed> {
+        let Some(connection) = self.connections.touch(id) else {
+            return Ok(());
+        };
+        let Some(producer) = connection.producers.get(&send.producer_id) else {
+            return match connection.has_recently_closed(send.producer_id) {
+                true => Ok(()),
+                false => Err(Malformed),
+            };
+        };
+        let producer = producer.clone();
+        let now_ms = self.now_ms;
+        self.faults.charge(connection, body.len(), now_ms);
+        match self.publish(&producer, send, body) {
+            Ok((ledger_id, entry_id)) => {
+                if self.faults.swallow_receipts {
+                    return Ok(());
+                }
+                let receipt = CommandSendReceipt {
+                    producer_id: send.producer_id,
+                    sequence_id: send.sequence_id,
+                    message_id: Some(MessageIdData {
+                        ledger_id,
+                        entry_id,
+                        ..MessageIdData::default()
+                    }),
+                    highest_sequence_id: Some(send.highest_sequence_id.unwrap_or(0)),
+                };
+                self.answer(id, Type::SendReceipt, &receipt);
+            }
+            Err(refusal) => {
+                let highest = send.highest_sequence_id.unwrap_or(0);
+                let error = CommandSendError {
+                    producer_id: send.producer_id,
+                    sequence_id: send.sequence_id.max(highest),
+                    error: refusal.error as i32,
+                    message: refusal.message,
+                };
+                self.answer(id, Type::SendError, &error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns (ledger, entry): −1, −1 of a duplicate, 0, 0 on a non-persistent topic.
+    fn publish(
+        &mut self,
+        producer: &ProducerRef,
+        send: &CommandSend,
+        body: &Bytes,
+    ) -> Result<(u64, u64), Refusal> {
+        let entry = self.read_entry(body)?;
+        let deduplicate = self.options.deduplication;
+        let Some(topic) = self.topics.get_mut(producer.topic) else {
+            return Err(Refusal::new(
+                ServerError::PersistenceError,
+                "Producer is closed",
+            ));
+        };
+        if topic.log.terminated {
+            return Err(Refusal::new(
+                ServerError::TopicTerminatedError,
+                "Managed ledger was already terminated",
+            ));
+        }
+        if !topic.name.persistent {
+            topic.published += 1;
+            self.deliver_at_once(producer.topic, entry);
+            return Ok((0, 0));
+        }
+        let highest = send.highest_sequence_id.unwrap_or(0);
+        if deduplicate && topic.is_duplicate(&producer.name, send.sequence_id, highest) {
+            return Ok((u64::MAX, u64::MAX));
+        }
+        topic.published += 1;
+        self.bytes += entry.bytes();
+        let index = topic.log.append(entry);
+        let position = topic.log.position(index);
+        let subscriptions: Vec<usize> = topic.subscriptions.iter().map(|(key, _)| key).collect();
+        for subscription in subscriptions {
+            self.mark_dirty(producer.topic, subscription);
+        }
+        self.keep_bounds(producer.topic);
+        Ok(position)
+    }
+
+    fn read_entry(&self, body: &Bytes) -> Result<Entry, Refusal> {
+        let not_allowed = |text: &str| Refusal::new(ServerError::NotAllowedError, text);
+        let checksum = || Refusal::new(ServerError::ChecksumError, "Checksum failed on the broker");
+        let parts = Body::parse(body).map_err(|error| match error {
+            BodyError::Checksum => checksum(),
+            BodyError::Truncated => not_allowed("The message has no metadata"),
+        })?;
+        if parts.metadata.len() + parts.payload.len() > self.options.max_message_bytes {
+            return Err(not_allowed("Exceed maximum message size"));
+        }
+        let metadata = PublishedMetadata::decode(parts.metadata)
+            .map_err(|_| not_allowed("The message's metadata cannot be read"))?;
+        let messages = metadata.num_messages_in_batch;
+        let batch_size = match messages.unwrap_or(1) {
+            size @ 1..=MAX_BATCH_MESSAGES => size as u32,
+            _ => return Err(not_allowed("The batch has too many messages, or none")),
+        };
+        let body = match body.len() {
+            KEEP_SLICE_FROM_BYTES.. => body.clone(),
+            _ => Bytes::copy_from_slice(body),
+        };
+        Ok(Entry {
+            body,
+            batch_size,
+            in_batch: messages.is_some(),
+            publish_time_ms: metadata.publish_time,
+            deliver_at_ms: metadata
+                .deliver_at_time
+                .map_or(0, |at| u64::try_from(at).unwrap_or(0)),
+            key_hash: sticky_key_hash(&sticky_key(metadata)),
+        })
+    }
+
+    fn deliver_at_once(&mut self, topic: usize, entry: Entry) {
+        let Some(topic) = self.topics.get_mut(topic) else {
+            return;
+        };
+        // Every message of a non-persistent topic has the id 0:0.
+        let mut log = Log::new(0);
+        let index = log.append(entry);
+        for (_, subscription) in &mut topic.subscriptions {
+            let mut turn = Turn {
+                log: &log,
+                connections: &mut self.connections,
+                partition: topic.name.partition,
+                now_ms: self.now_ms,
+            };
+            if !subscription.deliver_at_once(index, &mut turn) {
+                topic.missed += 1;
+            }
+        }
+    }
+
+    /// Drops the oldest messages of this topic while it is too large, and of the largest one while all are.
+    fn keep_bounds(&mut self, topic: usize) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            while topic.log.bytes() > self.options.topic_bytes {
+                self.bytes -= topic.log.drop_oldest();
+            }
+        }
+        if self.bytes <= self.options.total_bytes {
+            return;
+        }
+        let largest = self.topics.iter_mut().max_by_key(|(_, t)| t.log.bytes());
+        if let Some((_, topic)) = largest {
+            // An eighth at once, so that the search for the largest is rare.
+            let keep_bytes = topic.log.bytes() / 8 * 7;
+            while topic.log.bytes() > keep_bytes {
+                self.bytes -= topic.log.drop_oldest();
+            }
+        }
+    }
+}
+
+/// What Key_Shared goes by (`Commands.resolveStickyKey`): the ordering key, else the key, else something of the
+/// message's own.
+fn sticky_key(metadata: PublishedMetadata) -> Vec<u8> {
+    if let Some(key) = metadata.ordering_key {
+        return key;
+    }
+    match metadata.partition_key {
+        Some(key) if metadata.partition_key_b64_encoded == Some(true) => {
+            base64_simd::STANDARD.decode_to_vec(&key).unwrap_or(key)
+        }
+        Some(key) => key,
+        None => {
+            let mut key = metadata.producer_name;
+            key.extend(format!("-{}", metadata.sequence_id).into_bytes());
+            key
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Exclusive and Failover: one active consumer reads in order (`PersistentDispatcherSingleActiveConsumer`).
+
+use ::pulsar::proto::CommandActiveConsumerChange;
+use ::pulsar::proto::base_command::Type;
+use slab::Slab;
+
+use super::connections::Connections;
+use super::consumer::{Consumer, Turn};
+use super::cursor::Cursor;
+use super::hash::murmur3_32;
+
+#[derive(Debug)]
+pub(super) struct Single {
+    pub active: Option<usize>,
+    /// The next entry to deliver.
+    next: u64,
+    failover: bool,
+}
+
+impl Single {
+    pub fn new(failover: bool) -> Single {
+        Single {
+            active: None,
+            next: 0,
+            failover,
+        }
+    }
+
+    /// Delivery begins again at the first unacked entry.
+    pub fn rewind(&mut self, cursor: &Cursor) {
+        self.next = cursor.mark();
+    }
+
+    /// Chooses the active consumer; after a change all of them are told (Failover), and what is unacked comes again.
+    /// Returns whether it changed.
+    pub fn pick(
+        &mut self,
+        consumers: &Slab<Consumer>,
+        cursor: &Cursor,
+        topic: &str,
+        partition: i32,
+        connections: &mut Connections,
+    ) -> bool {
+        let chosen = choose(consumers, topic, partition);
+        if chosen == self.active {
+            return false;
+        }
+        self.active = chosen;
+        self.rewind(cursor);
+        for (key, consumer) in consumers {
+            self.tell(key, consumer, connections);
+        }
+        true
+    }
+
+    /// Tells one consumer whether it is the active one.
+    pub fn tell(&self, key: usize, consumer: &Consumer, connections: &mut Connections) {
+        if self.failover
+            && let Some(connection) = connections.touch(consumer.connection)
+        {
+            let change = CommandActiveConsumerChange {
+                consumer_id: consumer.consumer_id,
+                is_active: Some(self.active == Some(key)),
+            };
+            connection.send(Type::ActiveConsumerChange, &change);
+        }
+    }
+
+    pub fn dispatch(
+        &mut self,
+        consumers: &mut Slab<Consumer>,
+        cursor: &Cursor,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(consumer) = self.active.and_then(|key| consumers.get_mut(key)) else {
+            return;
+        };
+        self.next = self.next.max(cursor.mark()).max(turn.log.start());
+        while self.next < turn.log.end() && consumer.is_available(turn.connections) {
+            let index = self.next;
+            self.next += 1;
+            if !cursor.is_acked(index) {
+                consumer.deliver(turn, cursor, index, 0);
+            }
+        }
+    }
+}
+
+/// Of the consumers of the best priority level, sorted by name: the one at the partition index modulo their number.
+/// Without partitions the broker asks a hash ring of topic and consumer names; here it is the consumer with the highest
+/// hash of both, which moves as rarely.
+fn choose(consumers: &Slab<Consumer>, topic: &str, partition: i32) -> Option<usize> {
+    let best = consumers.iter().map(|(_, c)| c.priority_level).min()?;
+    let mut candidates: Vec<(usize, &Consumer)> = consumers
+        .iter()
+        .filter(|(_, c)| c.priority_level == best)
+        .collect();
+    candidates.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+    let chosen = match usize::try_from(partition) {
+        Ok(partition) => candidates.get(partition % candidates.len()),
+        Err(_) => candidates
+            .iter()
+            .max_by_key(|(key, c)| (murmur3_32(format!("{topic}{}", c.name).as_bytes()), *key)),
+    };
+    chosen.map(|(key, _)| *key)
+}

@@ -1,0 +1,113 @@
+//! Faults on request: how a test makes a running broker misbehave.
+
+use std::sync::Arc;
+
+use ::pulsar::proto::ServerError;
+
+use super::broker::{Nonsense, RefusedCreate};
+use super::server::Shared;
+
+/// Cheap to clone. What is switched on stays on until it is switched off.
+#[derive(Clone)]
+pub struct Faults {
+    shared: Arc<Shared>,
+}
+
+impl Faults {
+    pub(super) fn new(shared: Arc<Shared>) -> Faults {
+        Faults { shared }
+    }
+
+    /// Cuts all connections; what waited to be written is lost. Returns how many there were.
+    pub fn drop_connections(&self) -> usize {
+        self.shared
+            .turn(|broker, now| broker.drop_connections(now, None))
+    }
+
+    /// Cuts the connections that have a producer or consumer on this topic or one of its partitions.
+    pub fn drop_connections_of(&self, topic: &str) -> usize {
+        self.shared
+            .turn(|broker, now| broker.drop_connections(now, Some(topic)))
+    }
+
+    /// Everything the broker sends goes out that much later, in order. 0: at once.
+    pub fn delay_answers(&self, delay_ms: u64) {
+        self.shared
+            .turn(|broker, _| broker.set_answer_delay(delay_ms));
+    }
+
+    /// Nothing is read any more, connections stay open: TCP pushes back.
+    pub fn stall(&self, stalled: bool) {
+        self.shared
+            .turn(|broker, now| broker.set_stalled(now, stalled));
+    }
+
+    /// The next `times` creations of a producer or consumer fail so.
+    pub fn refuse_creates(&self, times: u32, error: ServerError, message: &str) {
+        let message = message.to_owned();
+        self.shared.turn(|broker, _| {
+            broker.set_refused_creates(RefusedCreate {
+                times,
+                error,
+                message,
+            });
+        });
+    }
+
+    /// The next `times` lookups are redirected, to this same broker.
+    pub fn redirect_lookups(&self, times: u32) {
+        self.shared.turn(|broker, _| broker.set_redirects(times));
+    }
+
+    /// Messages are stored, their receipts never sent.
+    pub fn swallow_receipts(&self, swallow: bool) {
+        self.shared
+            .turn(|broker, _| broker.set_swallow_receipts(swallow));
+    }
+
+    /// Each connection may publish that many bytes a second; beyond, it is not read for a while, acks and flows on it
+    /// included. `None`: no limit.
+    pub fn throttle(&self, publish_bytes_per_s: Option<u64>) {
+        self.shared
+            .turn(|broker, now| broker.set_publish_rate(now, publish_bytes_per_s));
+    }
+
+    /// Every connection gets a well-formed frame around random bytes.
+    pub fn write_garbage(&self) {
+        self.nonsense(Nonsense::Garbage);
+    }
+
+    /// Every connection gets a frame that claims to be 4 GiB.
+    pub fn write_huge_frame(&self) {
+        self.nonsense(Nonsense::HugeFrame);
+    }
+
+    /// Every connection gets a frame whose command claims to be larger than it.
+    pub fn write_huge_command(&self) {
+        self.nonsense(Nonsense::HugeCommand);
+    }
+
+    fn nonsense(&self, nonsense: Nonsense) {
+        self.shared
+            .turn(|broker, now| broker.write_nonsense(now, nonsense));
+    }
+
+    /// All connections are cut and new ones refused (closed at once) for a while. Messages and durable subscriptions
+    /// stay; topics go on in new ledgers.
+    pub fn restart(&self, refuse_ms: u64) {
+        self.shared
+            .turn(|broker, now| broker.restart(now, refuse_ms, false));
+    }
+
+    /// What is acked now will survive [`Faults::restart_abruptly`].
+    pub fn checkpoint_acks(&self) {
+        self.shared.turn(|broker, _| broker.checkpoint_acks());
+    }
+
+    /// As `restart`, and acks that came after the last checkpoint are forgotten although they were confirmed: the real
+    /// broker writes cursors down about once a second, and loses that second when it is killed.
+    pub fn restart_abruptly(&self, refuse_ms: u64) {
+        self.shared
+            .turn(|broker, now| broker.restart(now, refuse_ms, true));
+    }
+}
