@@ -4,6 +4,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 
 use super::limits::{BROKER_PORT, BROKER_TLS_PORT, BROKERS_MAX, PORT};
+use crate::runtime::cores;
 
 /// A broker's `pulsar://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,30 +71,11 @@ pub(super) fn bind_address(text: &str) -> Result<IpAddr, String> {
         .ok_or_else(|| "is a host name without an address".into())
 }
 
-/// CPU numbers and ranges, `0-3,8`: sorted, each once.
-pub(super) fn cpu_list(text: &str, allowed: &[usize]) -> Result<Vec<usize>, String> {
-    let mut cpus = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number = |text: &str| text.trim().parse::<usize>();
-        let (Ok(first), Ok(last)) = (number(first), number(last)) else {
-            return Err("is not a list of CPUs such as 0-3,8".into());
-        };
-        if first > last {
-            return Err("has a range that ends before it begins".into());
-        }
-        if let Some(denied) = (first..=last).find(|cpu| !allowed.contains(cpu)) {
-            let allowed: Vec<_> = allowed.iter().map(usize::to_string).collect();
-            return Err(format!(
-                "names CPU {denied}, which this process may not use; it may use {}",
-                allowed.join(",")
-            ));
-        }
-        cpus.extend(first..=last);
-    }
-    cpus.sort_unstable();
-    cpus.dedup();
-    Ok(cpus)
+/// CPUs that this process may use: sorted, each once.
+pub(super) fn cpu_list(text: &str) -> Result<Vec<usize>, String> {
+    let list = cores::parse(text).map_err(|why| format!("is no list of CPUs: {why}"))?;
+    cores::check(&list).map_err(|why| format!("cannot be had: {why}"))?;
+    Ok(list)
 }
 
 /// `pulsar://host:port[,host:port…]` or `pulsar+ssl://…`, the scheme repeated or not, as the Java client's ServiceURI
@@ -225,12 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn cpu_lists_are_sorted_and_only_of_allowed_cpus() {
-        assert_eq!(cpu_list("5,0-2,1", &[0, 1, 2, 5]), Ok(vec![0, 1, 2, 5]));
-        assert!(cpu_list("0-1", &[0]).unwrap_err().contains("CPU 1"));
-        for bad in ["", "a", "2-1", "1-", "-1", "0,", "0-18446744073709551615"] {
-            assert!(cpu_list(bad, &[0, 1, 2]).is_err(), "{bad}");
-        }
+    fn cpu_lists_hold_allowed_cpus_only() {
+        let first = cores::allowed().unwrap()[0];
+        assert_eq!(cpu_list(&format!("{first},{first}")), Ok(vec![first]));
+        assert!(cpu_list("1-").unwrap_err().contains("no list of CPUs"));
+        assert!(cpu_list("1023").unwrap_err().contains("cannot be had"));
     }
 
     #[test]
@@ -267,7 +248,7 @@ mod tests {
         #![proptest_config(proptest::test_runner::Config::with_cases(if cfg!(miri) { 8 } else { 512 }))]
         #[test]
         fn any_text_gives_a_value_or_a_reason(text in "\\PC{0,40}", url in "(pulsar|http)://[a-z0-9:,;@/\\[\\]é.-]{0,30}") {
-            let _ = (boolean(&text), whole(&text), within(&text, 1..=9), port(&text), cpu_list(&text, &[0]));
+            let _ = (boolean(&text), whole(&text), within(&text, 1..=9), port(&text), cpu_list(&text));
             let _ = (brokers(&text), brokers(&url), http_url(&url));
         }
     }

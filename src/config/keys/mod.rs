@@ -9,6 +9,8 @@ mod unserved;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use crate::runtime::cores;
+
 use super::{
     BrokerAddress, Brokers, Config, Mistake, Place, Setting, UpstreamMode, limits, typo, values,
 };
@@ -69,7 +71,6 @@ impl Shape {
 /// A configuration in the making, with what only makes sense when all settings are known.
 struct Draft {
     config: Config,
-    allowed_cpus: Vec<usize>,
     brokers: Vec<BrokerAddress>,
     /// `webSocketConnectionsPerBroker` counts the whole process, [`Config::connections_per_broker`] one shard.
     connections_per_broker_total: usize,
@@ -77,13 +78,9 @@ struct Draft {
 
 impl Draft {
     fn new(bind: IpAddr) -> Draft {
-        let allowed_cpus: Vec<usize> = core_affinity::get_core_ids()
-            .map(|ids| ids.iter().map(|id| id.id).collect())
-            .filter(|cpus: &Vec<usize>| !cpus.is_empty())
-            .unwrap_or(vec![0]);
         Draft {
             config: Config {
-                cores: allowed_cpus.clone(),
+                cores: Vec::new(),
                 bind,
                 port: limits::PORT,
                 brokers: Brokers::Embedded,
@@ -106,7 +103,6 @@ impl Draft {
                 backoff_last_ms: limits::BACKOFF_LAST_MS,
                 notes: Vec::new(),
             },
-            allowed_cpus,
             brokers: Vec::new(),
             connections_per_broker_total: 1,
         }
@@ -211,9 +207,14 @@ fn finish(mut draft: Draft, mut mistakes: Vec<Mistake>) -> Result<Config, Vec<Mi
             limits::CONNECTIONS_SHIPPED
         ));
     }
-    config.connections_per_broker = draft
-        .connections_per_broker_total
-        .div_ceil(config.cores.len());
+    if config.cores.is_empty() {
+        match cores::allowed() {
+            Ok(cores) => config.cores = cores,
+            Err(why) => mistakes.push(Mistake(format!("cores: {why}"))),
+        }
+    }
+    let shards = config.cores.len().max(1);
+    config.connections_per_broker = draft.connections_per_broker_total.div_ceil(shards);
     if !draft.brokers.is_empty() {
         config.brokers = Brokers::ServiceUrls(draft.brokers);
     }

@@ -98,7 +98,7 @@ pub(super) const JAVA: &[Key] = &[
 pub(super) const OWN: &[OwnKey] = &[
     OwnKey {
         key: sets("cores", |d, v| {
-            d.config.cores = values::cpu_list(v, &d.allowed_cpus)?;
+            d.config.cores = values::cpu_list(v)?;
             Ok(())
         }),
         default: || "all that it may use".into(),
