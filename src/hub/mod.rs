@@ -1,8 +1,293 @@
 //! Everything about one (topic, subscription) in this process: its upstream consumers, its members, what is unsettled.
 //!
 //! Sans-IO: [`Hub`] is given the members' wishes, the upstream's events and a clock, and writes [`Effect`]s.
+//! It serves Exclusive and Shared subscriptions and readers; of Failover and Key_Shared one member, and the broker
+//! chooses between hubs.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `lifecycle` | joining, leaving, opening and closing the upstream, unsubscribing |
+//! | `arrival` | what an entry from the broker is: new, a repeat, asked for again; opening it |
+//! | `delivery` | who gets the next messages |
+//! | `permits` | how much the broker may send |
+//! | `settle` | acks and negative acks |
+//! | `acks` | acks on their way to the broker |
+//! | `redelivery` | negative-ack delays, ack timeouts |
+//! | `reconnect` | a lost upstream and its return |
+//! | `members`, `member` | turns, windows, what each member holds |
+//! | `slot`, `unsettled`, `memory`, `partials` | state: an upstream consumer, an entry, acked positions, half-acked batches |
+//!
+//! # Invariants
+//!
+//! 1. A message is held by one member at a time. It is given out again only after a negative ack, an ack timeout,
+//!    or when its member has left.
+//! 2. What a member holds is at most its window, and the broker's permits together at most the sum of windows that are
+//!    open, plus one per slot, plus what is expected to be repeats.
+//! 3. An ack for one index never becomes an ack of the whole entry, unless it was the last one.
+//! 4. What is acked is not given out again, unless the broker closed the consumer in order (an admin's cursor reset).
 #![forbid(unsafe_code)]
 
+mod acks;
+mod arrival;
+mod delivery;
 mod effect;
+mod lifecycle;
+mod limits;
+mod member;
+mod members;
+mod memory;
+mod partials;
+mod permits;
+mod reconnect;
+mod redelivery;
+mod settle;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod unsettled;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use effect::*;
+pub use limits::{Limits, Stats};
+
+use crate::pulsar::client::Tag;
+use crate::pulsar::{BrokerError, Message, SubscriptionType};
+use lifecycle::{Phase, Unsubscribing};
+use members::Members;
+use partials::Partials;
+use slot::{Position, Slot};
+
+/// See the module. Every method takes the clock in milliseconds, which never goes back, and appends to `out`; effects are
+/// to be carried out in their order. After [`Effect::Finished`] nothing has an effect any more.
+#[derive(Debug)]
+pub struct Hub {
+    spec: HubSpec,
+    limits: Limits,
+    phase: Phase,
+    stats: Stats,
+    /// Joined ones; empty until the upstream is open.
+    members: Members,
+    /// Not yet joined, in the order of their coming.
+    waiting: Vec<(MemberId, MemberSpec)>,
+    slots: Vec<Slot>,
+    /// The slot that gives the next message, so that no partition starves another.
+    next_slot: usize,
+    /// Messages of members that left: before all others, in order.
+    passed_on: BTreeMap<Position, Message>,
+    partials: Partials,
+    /// Negatively acked messages by the time at which the broker is asked for them.
+    delayed: BTreeSet<(u64, Position)>,
+    ack_due_ms: Option<u64>,
+    next_tag: Tag,
+    unsubscribing: Option<Unsubscribing>,
+    /// Charged for waiting entries and for what is unsettled.
+    retained_bytes: usize,
+    /// Messages that members hold.
+    held: usize,
+    /// A running mean of what a message from this broker takes.
+    mean_bytes: usize,
+}
+
+impl Hub {
+    pub fn new(spec: HubSpec, limits: Limits) -> Hub {
+        Hub {
+            spec,
+            limits,
+            phase: Phase::New,
+            stats: Stats::default(),
+            members: Members::default(),
+            waiting: Vec::new(),
+            slots: Vec::new(),
+            next_slot: 0,
+            passed_on: BTreeMap::new(),
+            partials: Partials::default(),
+            delayed: BTreeSet::new(),
+            ack_due_ms: None,
+            next_tag: 0,
+            unsubscribing: None,
+            retained_bytes: 0,
+            held: 0,
+            mean_bytes: limits::FIRST_MEAN_BYTES,
+        }
+    }
+
+    /// A new member. Answered by `Joined` or `Refused`, at once or once the upstream is open.
+    pub fn join(&mut self, now_ms: u64, member: MemberId, spec: MemberSpec, out: &mut Vec<Effect>) {
+        self.admit(member, spec, out);
+        self.pump(now_ms, out);
+    }
+
+    /// The member's socket is gone; harmless for one that is not here.
+    pub fn leave(&mut self, now_ms: u64, member: MemberId, out: &mut Vec<Effect>) {
+        self.dismiss(member, out);
+        self.pump(now_ms, out);
+    }
+
+    pub fn command(
+        &mut self,
+        now_ms: u64,
+        member: MemberId,
+        command: Command,
+        out: &mut Vec<Effect>,
+    ) {
+        self.commands(now_ms, member, [command], out);
+    }
+
+    /// All that one socket has sent, at once: what it frees is delivered in one go.
+    pub fn commands(
+        &mut self,
+        now_ms: u64,
+        member: MemberId,
+        commands: impl IntoIterator<Item = Command>,
+        out: &mut Vec<Effect>,
+    ) {
+        for command in commands {
+            if self.members.contains(member) {
+                self.obey(now_ms, member, command, out);
+            }
+        }
+        self.pump(now_ms, out);
+    }
+
+    /// The answer to [`Effect::CountPartitions`].
+    pub fn partitions(
+        &mut self,
+        now_ms: u64,
+        result: Result<u32, BrokerError>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.open_consumers(result, out);
+        self.pump(now_ms, out);
+    }
+
+    pub fn upstream(&mut self, now_ms: u64, slot: usize, event: Upstream, out: &mut Vec<Effect>) {
+        self.upstream_run(now_ms, [(slot, event)], out);
+    }
+
+    /// All that came from the broker at once, by slot: its messages are delivered in one go.
+    pub fn upstream_run(
+        &mut self,
+        now_ms: u64,
+        events: impl IntoIterator<Item = (usize, Upstream)>,
+        out: &mut Vec<Effect>,
+    ) {
+        for (slot, event) in events {
+            if slot < self.slots.len() {
+                self.take_event(now_ms, slot, event, out);
+            }
+        }
+        self.pump(now_ms, out);
+    }
+
+    /// To be called when [`Hub::next_deadline_ms`] is reached; harmless at other times.
+    pub fn tick(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        if self.ack_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+            self.send_all_acks(out);
+        }
+        self.redeliver_due(now_ms, out);
+        self.pump(now_ms, out);
+    }
+
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        let delayed = self.delayed.first().map(|(due_ms, _)| *due_ms);
+        [self.ack_due_ms, delayed, self.members.next_timeout_ms()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// What [`Limits::hub_retained_bytes`] bounds.
+    pub fn retained_bytes(&self) -> usize {
+        self.retained_bytes
+    }
+
+    /// Joined members and those that wait for it.
+    pub fn member_count(&self) -> usize {
+        self.members.len() + self.waiting.len()
+    }
+
+    fn obey(&mut self, now_ms: u64, member: MemberId, command: Command, out: &mut Vec<Effect>) {
+        match command {
+            Command::Ack(id) => self.ack(now_ms, member, id, out),
+            Command::NegativeAck(id) => self.negative_ack(now_ms, member, id),
+            Command::Handled => self.free(member, 1),
+            Command::Permit(messages) => {
+                self.members.change(member, |m| m.permit(messages));
+            }
+            Command::Unsubscribe => self.unsubscribe(member, out),
+            Command::IsEndOfTopic => out.push(Effect::EndOfTopic {
+                member,
+                reached: self.slots.iter().all(|slot| slot.end_of_topic),
+            }),
+            Command::Clogged => {
+                self.members.change(member, |m| m.clogged = true);
+            }
+            Command::Drained => {
+                self.members.change(member, |m| m.clogged = false);
+            }
+        }
+    }
+
+    fn take_event(&mut self, now_ms: u64, slot: usize, event: Upstream, out: &mut Vec<Effect>) {
+        match event {
+            Upstream::Ready => self.slot_ready(slot, out),
+            Upstream::Lost { abrupt } => self.slot_lost(slot, abrupt),
+            Upstream::Resumed => self.slot_resumed(now_ms, slot, out),
+            Upstream::Failed(error) => self.slot_failed(slot, error, out),
+            Upstream::Entry(entry) => self.arrive(now_ms, slot, entry, out),
+            Upstream::Corrupt { .. } => self.corrupt_arrived(slot),
+            Upstream::EndOfTopic => self.slots[slot].end_of_topic = true,
+            Upstream::AckDone { tag, result } => self.ack_done(slot, tag, result.is_ok()),
+            Upstream::Unsubscribed { tag, result } => self.unsubscribed(tag, result, out),
+        }
+    }
+
+    fn pump(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        if self.phase == Phase::Open {
+            self.deliver(now_ms, out);
+            self.flow(out);
+        }
+    }
+
+    fn free(&mut self, member: MemberId, messages: u32) {
+        self.members.change(member, |m| m.free(messages));
+    }
+
+    fn is_reader(&self) -> bool {
+        self.spec.start.is_some()
+    }
+
+    /// Whether messages have ids that can be acked. A reader acks nothing; on a non-persistent topic every id is 0:0
+    /// (or as good as that), and the broker keeps nothing: acks and nacks only free the window there.
+    fn is_acked_upstream(&self) -> bool {
+        !self.is_reader() && !self.spec.topic.starts_with("non-persistent://")
+    }
+
+    /// Whether a message may go from one member to another. Where only one member can be, the broker replays.
+    fn passes_on(&self) -> bool {
+        self.is_acked_upstream() && self.spec.subscription_type == SubscriptionType::Shared
+    }
+
+    /// Whether the broker redelivers single messages; else everything, in order.
+    fn redelivers_single(&self) -> bool {
+        matches!(
+            self.spec.subscription_type,
+            SubscriptionType::Shared | SubscriptionType::KeyShared
+        )
+    }
+
+    fn slot_of(&self, partition: i32) -> Option<usize> {
+        match self.slots.as_slice() {
+            [only] if partition < 0 || partition == only.partition => Some(0),
+            [_] => None,
+            _ => usize::try_from(partition)
+                .ok()
+                .filter(|slot| *slot < self.slots.len()),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Acks on their way: gathered, sent, confirmed; and sent again after a lost connection.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Hub;
+use super::effect::Effect;
+use super::limits::{ACK_GATHER_COUNT, ACK_GATHER_MS, MAX_UNCONFIRMED_ACKS};
+use super::slot::EntryKey;
+use crate::pulsar::client::{AckPosition, Tag};
+
+/// The acks of one slot that the broker has not confirmed.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    /// To be sent: whole entries.
+    whole: Vec<EntryKey>,
+    /// To be sent: entries of which some indexes are acked. Which ones is read when it is sent.
+    partial: BTreeSet<EntryKey>,
+    /// Sent, by tag. The oldest is forgotten over the bound.
+    sent: BTreeMap<Tag, Vec<EntryKey>>,
+    sent_count: usize,
+    /// Lost with the connection: sent again when it is back.
+    lost: Vec<EntryKey>,
+}
+
+impl Gathering {
+    fn len(&self) -> usize {
+        self.whole.len() + self.partial.len()
+    }
+
+    /// Every whole entry whose ack is not confirmed.
+    pub fn unconfirmed(&self) -> impl Iterator<Item = EntryKey> + '_ {
+        let sent = self.sent.values().flatten();
+        sent.chain(&self.lost).chain(&self.whole).copied()
+    }
+
+    /// The connection went: what was not confirmed has to be sent again.
+    pub fn connection_lost(&mut self) {
+        let sent = std::mem::take(&mut self.sent);
+        self.sent_count = 0;
+        self.lost.extend(sent.into_values().flatten());
+        self.lost.append(&mut self.whole);
+        self.partial.clear();
+        self.trim_lost();
+    }
+
+    /// The connection is back.
+    pub fn send_lost_again(&mut self) {
+        self.lost.append(&mut self.whole);
+        self.whole = std::mem::take(&mut self.lost);
+    }
+
+    fn trim_lost(&mut self) {
+        let over = self.lost.len().saturating_sub(MAX_UNCONFIRMED_ACKS);
+        self.lost.drain(..over);
+    }
+
+    fn remember_sent(&mut self, tag: Tag, positions: &[AckPosition]) {
+        let whole = positions
+            .iter()
+            .filter(|position| position.ack_set.is_empty());
+        let keys: Vec<_> = whole
+            .map(|position| (position.ledger, position.entry))
+            .collect();
+        self.sent_count += keys.len();
+        self.sent.insert(tag, keys);
+        while self.sent_count > MAX_UNCONFIRMED_ACKS
+            && let Some((_, oldest)) = self.sent.pop_first()
+        {
+            self.sent_count -= oldest.len();
+        }
+    }
+
+    fn take_sent(&mut self, tag: Tag) -> Option<Vec<EntryKey>> {
+        let keys = self.sent.remove(&tag)?;
+        self.sent_count -= keys.len();
+        Some(keys)
+    }
+}
+
+fn whole_position((ledger, entry): EntryKey) -> AckPosition {
+    AckPosition {
+        ledger,
+        entry,
+        ack_set: Vec::new(),
+    }
+}
+
+impl Hub {
+    /// The entry is settled as a whole.
+    pub(super) fn gather_whole(&mut self, now_ms: u64, slot: usize, key: EntryKey) {
+        let gathering = &mut self.slots[slot].gathering;
+        gathering.partial.remove(&key);
+        gathering.whole.push(key);
+        self.ack_due_ms.get_or_insert(now_ms + ACK_GATHER_MS);
+    }
+
+    /// One more index of the entry is settled, and not all.
+    pub(super) fn gather_partial(&mut self, now_ms: u64, slot: usize, key: EntryKey) {
+        self.slots[slot].gathering.partial.insert(key);
+        self.ack_due_ms.get_or_insert(now_ms + ACK_GATHER_MS);
+    }
+
+    /// Sends what is gathered once it is as much as one command carries.
+    pub(super) fn send_full_acks(&mut self, slot: usize, out: &mut Vec<Effect>) {
+        if self.slots[slot].gathering.len() >= ACK_GATHER_COUNT {
+            self.send_acks(slot, out);
+        }
+    }
+
+    pub(super) fn send_all_acks(&mut self, out: &mut Vec<Effect>) {
+        for slot in 0..self.slots.len() {
+            self.send_acks(slot, out);
+        }
+        self.ack_due_ms = None;
+    }
+
+    /// Without a connection the acks wait for the next one.
+    pub(super) fn send_acks(&mut self, slot: usize, out: &mut Vec<Effect>) {
+        let state = &mut self.slots[slot];
+        if !state.is_up() {
+            state.gathering.connection_lost();
+            return;
+        }
+        let whole = std::mem::take(&mut state.gathering.whole);
+        let partial = std::mem::take(&mut state.gathering.partial);
+        let mut positions: Vec<_> = whole.into_iter().map(whole_position).collect();
+        positions.extend(
+            partial
+                .into_iter()
+                .filter_map(|key| self.partial_position(slot, key)),
+        );
+        while !positions.is_empty() {
+            let rest = positions.split_off(positions.len().min(ACK_GATHER_COUNT));
+            let positions = std::mem::replace(&mut positions, rest);
+            self.next_tag += 1;
+            let gathering = &mut self.slots[slot].gathering;
+            gathering.remember_sent(self.next_tag, &positions);
+            out.push(Effect::Ack {
+                slot,
+                tag: self.next_tag,
+                positions,
+            });
+        }
+    }
+
+    fn partial_position(&self, slot: usize, key: EntryKey) -> Option<AckPosition> {
+        let held = self.slots[slot].entries.get(&key);
+        let ack_set = held
+            .and_then(|state| state.partial_ack_set())
+            .or_else(|| self.partials.ack_set(slot, key))?;
+        Some(AckPosition {
+            ledger: key.0,
+            entry: key.1,
+            ack_set,
+        })
+    }
+
+    /// A refused ack is sent again when the connection is new: until then the memory of acked positions sees to it that
+    /// nothing comes of it.
+    pub(super) fn ack_done(&mut self, slot: usize, tag: Tag, confirmed: bool) {
+        let gathering = &mut self.slots[slot].gathering;
+        let Some(keys) = gathering.take_sent(tag) else {
+            return;
+        };
+        if !confirmed {
+            gathering.lost.extend(keys);
+            gathering.trim_lost();
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Who gets the next messages: members in turn, a run each; what members left behind first, then slot by slot.
+
+use super::Hub;
+use super::effect::{Effect, MemberId};
+use super::member::Member;
+use super::slot::Position;
+use super::unsettled::Index;
+use crate::pulsar::Message;
+
+impl Hub {
+    /// Gives out what is there, until it is gone or no member has window left.
+    pub(super) fn deliver(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        let waiting = self.waiting_messages();
+        let fair = waiting.div_ceil(self.members.in_line().max(1));
+        while self.waiting_messages() > 0
+            && let Some((member, open)) = self.members.next_turn()
+        {
+            let messages = self.take_run(now_ms, member, fair.min(open as usize));
+            if messages.is_empty() {
+                self.members.return_turn(member);
+                return;
+            }
+            self.stats.delivered += messages.len() as u64;
+            let charge = messages.len() as u32;
+            self.members.change(member, |m| m.charge(charge));
+            self.members.watch_timeout(member);
+            out.push(Effect::Deliver { member, messages });
+        }
+    }
+
+    /// As far as entries say how many messages they hold.
+    pub(super) fn waiting_messages(&self) -> usize {
+        let slots: usize = self.slots.iter().map(|slot| slot.waiting).sum();
+        slots + self.passed_on.len()
+    }
+
+    fn take_run(&mut self, now_ms: u64, member: MemberId, most: usize) -> Vec<Message> {
+        let mut run = Vec::with_capacity(most);
+        while run.len() < most
+            && let Some(message) = self.next_message(now_ms)
+        {
+            self.hand_over(now_ms, member, &message);
+            run.push(message);
+        }
+        run
+    }
+
+    fn next_message(&mut self, now_ms: u64) -> Option<Message> {
+        while let Some((position, message)) = self.passed_on.pop_first() {
+            if self.is_queued(&position) {
+                return Some(message);
+            }
+        }
+        let slots = self.slots.len();
+        for _ in 0..slots {
+            if let Some(message) = self.next_of_slot(now_ms, self.next_slot) {
+                return Some(message);
+            }
+            self.next_slot = (self.next_slot + 1) % slots;
+        }
+        None
+    }
+
+    /// One entry is given out in one piece; then it is the next slot's turn.
+    fn next_of_slot(&mut self, now_ms: u64, slot: usize) -> Option<Message> {
+        loop {
+            while let Some(message) = self.slots[slot].opened.pop_front() {
+                let state = &mut self.slots[slot];
+                state.waiting -= 1;
+                if state.opened.is_empty() {
+                    self.retained_bytes -= std::mem::take(&mut state.opened_bytes);
+                    self.next_slot = (slot + 1) % self.slots.len();
+                }
+                if !self.is_acked_upstream() || self.is_queued(&position(slot, &message)) {
+                    return Some(message);
+                }
+            }
+            if !self.open_next(now_ms, slot) {
+                return None;
+            }
+        }
+    }
+
+    /// It may have been acked while it waited.
+    fn is_queued(&self, position: &Position) -> bool {
+        let entry = self.slots[position.slot as usize]
+            .entries
+            .get(&position.key());
+        entry.and_then(|entry| entry.get(position.index)) == Some(Index::Queued)
+    }
+
+    fn hand_over(&mut self, now_ms: u64, member: MemberId, message: &Message) {
+        if !self.is_acked_upstream() {
+            return;
+        }
+        let slot = self.slot_of(message.id.partition).unwrap_or(0);
+        let position = position(slot, message);
+        let kept = self.passes_on().then(|| message.clone());
+        if let Some(entry) = self.slots[slot].entries.get_mut(&position.key()) {
+            entry.set(position.index, Index::Held(member));
+        }
+        self.held += 1;
+        self.members
+            .change(member, |m| m.hold(now_ms, position, kept));
+    }
+
+    /// The member has left: the others get what it held, before anything else and in order.
+    pub(super) fn pass_on(&mut self, left: Member) {
+        for (position, held) in left.held {
+            self.held -= 1;
+            let slot = &mut self.slots[position.slot as usize];
+            if let Some(message) = held.message
+                && let Some(entry) = slot.entries.get_mut(&position.key())
+            {
+                entry.set(position.index, Index::Queued);
+                self.passed_on.insert(position, message);
+                self.stats.passed_on += 1;
+            }
+        }
+    }
+}
+
+fn position(slot: usize, message: &Message) -> Position {
+    Position {
+        slot: slot as u32,
+        ledger: message.id.ledger,
+        entry: message.id.entry,
+        index: message.id.batch_index,
+    }
+}

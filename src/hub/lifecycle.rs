@@ -1,0 +1,280 @@
+//! Joining and leaving, opening and closing the upstream, unsubscribing.
+
+use super::Hub;
+use super::effect::{Effect, MemberId, MemberSpec, Refusal};
+use super::member::Member;
+use super::slot::{Link, Slot, partition_index};
+use crate::pulsar::client::{ConsumerSpec, Tag};
+use crate::pulsar::{BrokerError, ErrorKind, SubscriptionType};
+
+/// AbstractDispatcherSingleActiveConsumer.internalAddConsumer.
+const EXCLUSIVE_TAKEN: &str = "Exclusive consumer is already connected";
+
+/// PersistentSubscription.doUnsubscribe.
+const UNSUBSCRIBE_REFUSED: &str = "Unconnected or shared consumer attempting to unsubscribe";
+
+/// An upstream consumer each; brokers allow any number (maxNumPartitionsPerPartitionedTopic), people use up to hundreds.
+const MAX_PARTITIONS: u32 = 10_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    New,
+    Counting,
+    /// Some slot has not been ready so far.
+    Opening,
+    Open,
+    Finished,
+}
+
+/// An `Unsubscribe` on its way, for the only member.
+#[derive(Debug)]
+pub(super) struct Unsubscribing {
+    member: MemberId,
+    tag: Tag,
+    answers_left: usize,
+    error: Option<BrokerError>,
+}
+
+impl Hub {
+    pub(super) fn admit(&mut self, member: MemberId, spec: MemberSpec, out: &mut Vec<Effect>) {
+        if self.phase == Phase::Finished {
+            return;
+        }
+        if let Some(text) = self.conflict(&spec) {
+            out.push(Effect::Refused {
+                member,
+                refusal: Refusal::Busy(text),
+            });
+            return;
+        }
+        if self.phase == Phase::Open && self.unsubscribing.is_none() {
+            self.welcome(member, spec, out);
+            return;
+        }
+        self.waiting.push((member, spec));
+        if self.phase == Phase::New {
+            self.phase = Phase::Counting;
+            out.push(Effect::CountPartitions);
+        }
+    }
+
+    /// What the broker would say to one more consumer beside those that are here.
+    fn conflict(&self, spec: &MemberSpec) -> Option<String> {
+        let active = self.spec.subscription_type;
+        if spec.subscription_type != active {
+            return Some(format!(
+                "Subscription is of different type. Active subscription type of '{}' is different than the connecting \
+                 consumer's type '{}'.",
+                broker_name(active),
+                broker_name(spec.subscription_type)
+            ));
+        }
+        let taken = active != SubscriptionType::Shared && self.member_count() > 0;
+        taken.then(|| EXCLUSIVE_TAKEN.to_owned())
+    }
+
+    fn welcome(&mut self, member: MemberId, spec: MemberSpec, out: &mut Vec<Effect>) {
+        self.members.add(member, Member::new(spec));
+        out.push(Effect::Joined { member });
+    }
+
+    fn welcome_waiting(&mut self, out: &mut Vec<Effect>) {
+        for (member, spec) in std::mem::take(&mut self.waiting) {
+            self.welcome(member, spec, out);
+        }
+    }
+
+    pub(super) fn open_consumers(
+        &mut self,
+        partitions: Result<u32, BrokerError>,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.phase != Phase::Counting {
+            return;
+        }
+        let partitions = match partitions {
+            Ok(partitions) if partitions <= MAX_PARTITIONS => partitions,
+            Ok(_) => return self.fail(&too_many_partitions(), None, out),
+            Err(error) => return self.fail(&error, None, out),
+        };
+        self.phase = Phase::Opening;
+        if partitions == 0 {
+            let topic = self.spec.topic.clone();
+            self.open_consumer(partition_index(&topic), topic, out);
+        }
+        for partition in 0..partitions {
+            let topic = format!("{}-partition-{partition}", self.spec.topic);
+            self.open_consumer(partition as i32, topic, out);
+        }
+    }
+
+    fn open_consumer(&mut self, partition: i32, topic: String, out: &mut Vec<Effect>) {
+        let spec = ConsumerSpec {
+            topic,
+            partition,
+            subscription: self.spec.subscription.clone(),
+            subscription_type: self.spec.subscription_type,
+            durable: self.spec.durable && !self.is_reader(),
+            initial_position: self.spec.initial_position,
+            // As in Java every partition starts from the same id; ledgers tell them apart.
+            start: self.spec.start,
+            consumer_name: self.spec.consumer_name.clone(),
+            priority_level: self.spec.priority_level,
+            read_compacted: false,
+        };
+        out.push(Effect::OpenConsumer {
+            slot: self.slots.len(),
+            spec,
+        });
+        self.slots.push(Slot::new(partition));
+    }
+
+    pub(super) fn slot_ready(&mut self, slot: usize, out: &mut Vec<Effect>) {
+        self.slots[slot].link = Link::Up;
+        let all = self.slots.iter().all(|slot| slot.link != Link::Opening);
+        if self.phase == Phase::Opening && all {
+            self.phase = Phase::Open;
+            self.welcome_waiting(out);
+        }
+    }
+
+    /// Refused at its creation, or gone for good.
+    pub(super) fn slot_failed(&mut self, slot: usize, error: BrokerError, out: &mut Vec<Effect>) {
+        self.fail(&error, Some(slot), out);
+    }
+
+    fn fail(&mut self, error: &BrokerError, failed: Option<usize>, out: &mut Vec<Effect>) {
+        let refusal = Refusal::Broker(error.clone());
+        for (member, _) in std::mem::take(&mut self.waiting) {
+            out.push(Effect::Refused {
+                member,
+                refusal: refusal.clone(),
+            });
+        }
+        for member in self.members.ids() {
+            out.push(Effect::Expelled {
+                member,
+                refusal: refusal.clone(),
+            });
+        }
+        self.close_consumers(failed, out);
+        self.finish(out);
+    }
+
+    pub(super) fn dismiss(&mut self, member: MemberId, out: &mut Vec<Effect>) {
+        let known = self.member_count();
+        self.waiting.retain(|(waiting, _)| *waiting != member);
+        if let Some(left) = self.members.remove(member) {
+            self.pass_on(left);
+        }
+        if self.member_count() == 0 && known > 0 {
+            self.send_all_acks(out);
+            self.close_consumers(None, out);
+            self.finish(out);
+        }
+    }
+
+    fn close_consumers(&mut self, except: Option<usize>, out: &mut Vec<Effect>) {
+        for slot in (0..self.slots.len()).filter(|slot| Some(*slot) != except) {
+            out.push(Effect::CloseConsumer { slot });
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Effect>) {
+        *self = Hub {
+            phase: Phase::Finished,
+            stats: self.stats,
+            ..Hub::new(self.spec.clone(), self.limits)
+        };
+        out.push(Effect::Finished);
+    }
+
+    /// With others attached it is refused as the broker refuses it; alone it is the broker's to say.
+    pub(super) fn unsubscribe(&mut self, member: MemberId, out: &mut Vec<Effect>) {
+        if self.member_count() > 1 || self.unsubscribing.is_some() {
+            out.push(Effect::UnsubscribeFailed {
+                member,
+                error: BrokerError {
+                    kind: ErrorKind::Retryable,
+                    message: UNSUBSCRIBE_REFUSED.to_owned(),
+                },
+            });
+            return;
+        }
+        self.send_all_acks(out);
+        self.next_tag += 1;
+        self.unsubscribing = Some(Unsubscribing {
+            member,
+            tag: self.next_tag,
+            answers_left: self.slots.len(),
+            error: None,
+        });
+        for slot in 0..self.slots.len() {
+            out.push(Effect::Unsubscribe {
+                slot,
+                tag: self.next_tag,
+            });
+        }
+    }
+
+    pub(super) fn unsubscribed(
+        &mut self,
+        tag: Tag,
+        result: Result<(), BrokerError>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(mut state) = self.unsubscribing.take_if(|state| state.tag == tag) else {
+            return;
+        };
+        state.answers_left -= 1;
+        state.error = state.error.or(result.err());
+        if state.answers_left > 0 {
+            self.unsubscribing = Some(state);
+            return;
+        }
+        match state.error {
+            Some(error) => {
+                out.push(Effect::UnsubscribeFailed {
+                    member: state.member,
+                    error,
+                });
+                self.welcome_waiting(out);
+            }
+            None => self.begin_again(out),
+        }
+    }
+
+    /// The subscription is deleted. Its member's socket stays open, known to nobody; who came meanwhile makes
+    /// the subscription anew, as a consumer that connects to the broker then does.
+    fn begin_again(&mut self, out: &mut Vec<Effect>) {
+        self.close_consumers(None, out);
+        if self.waiting.is_empty() {
+            return self.finish(out);
+        }
+        *self = Hub {
+            phase: Phase::Counting,
+            stats: self.stats,
+            next_tag: self.next_tag,
+            waiting: std::mem::take(&mut self.waiting),
+            ..Hub::new(self.spec.clone(), self.limits)
+        };
+        out.push(Effect::CountPartitions);
+    }
+}
+
+/// CommandSubscribe.SubType by name.
+fn broker_name(subscription_type: SubscriptionType) -> &'static str {
+    match subscription_type {
+        SubscriptionType::Exclusive => "Exclusive",
+        SubscriptionType::Shared => "Shared",
+        SubscriptionType::Failover => "Failover",
+        SubscriptionType::KeyShared => "Key_Shared",
+    }
+}
+
+fn too_many_partitions() -> BrokerError {
+    BrokerError {
+        kind: ErrorKind::Other,
+        message: format!("The topic has more than {MAX_PARTITIONS} partitions"),
+    }
+}

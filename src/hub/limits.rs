@@ -1,0 +1,89 @@
+//! The bounds of a hub, and what it counts. Values only.
+
+/// What the configuration decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// What a hub may hold of messages that wait or are unsettled; reaching it stops Flow until it falls.
+    /// The permits that the broker has at that moment may still bring more: see [`MAX_PERMITS`].
+    pub hub_retained_bytes: usize,
+    /// The largest payload of an entry after decompression.
+    pub max_uncompressed_bytes: usize,
+}
+
+/// The most permits that one hub's slots hold together, beyond one each: what a broker sends within a round trip of
+/// some milliseconds at a million messages a second. A sum of windows above it would only move the topic's backlog
+/// into this process.
+pub(super) const MAX_PERMITS: u64 = 10_000;
+
+/// Positions that the hub follows as delivered and not settled. Windows keep push-mode hubs far below; it is there for
+/// pull-mode members that never ack. The broker itself stops a shared consumer at 50,000
+/// (maxUnackedMessagesPerConsumer), an exclusive one never; a million positions are some 100 MB.
+pub(super) const MAX_UNSETTLED_MESSAGES: usize = 1_000_000;
+
+/// What a message costs beside its bytes: the struct, its place in the member's tree and in the slot's table.
+pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 192;
+
+/// The mean size that is assumed of messages until some have been seen.
+pub(super) const FIRST_MEAN_BYTES: usize = 1024;
+
+/// Positions in one CommandAck: what Java's PersistentAcknowledgmentsGroupingTracker gathers (MAX_ACK_GROUP_SIZE).
+pub(super) const ACK_GATHER_COUNT: usize = 1000;
+
+/// How long an ack may wait for others. Java waits 100 ms; here a client that reads the broker's statistics, or
+/// deletes the subscription, right after its ack sees what it expects.
+pub(super) const ACK_GATHER_MS: u64 = 10;
+
+/// Acks that the broker has not confirmed and that are sent again after a lost connection. More than a connection
+/// carries within its keep-alive time would only be made by a client that acks ids it never got.
+pub(super) const MAX_UNCONFIRMED_ACKS: usize = 100_000;
+
+/// Ranges of acked positions remembered per slot. In-order acks make one range; holes are what members still hold.
+/// 4096 ranges are some 200 KB.
+pub(super) const MAX_ACKED_RANGES: usize = 4096;
+
+/// Entries of which only some indexes are acked and of which nothing else is known here: acked on another gateway's
+/// delivery, or before a redelivery.
+pub(super) const MAX_PARTIAL_ENTRIES: usize = 1024;
+
+/// The largest batch of which single indexes are remembered for an entry that the hub does not hold; 8 KB a piece.
+/// Producers batch 1000 messages by default.
+pub(super) const MAX_PARTIAL_BATCH: usize = 1 << 16;
+
+/// Positions in one REDELIVER: Java's MAX_REDELIVER_UNACKNOWLEDGED.
+pub(super) const REDELIVER_CHUNK: usize = 1000;
+
+/// The least delay of a negative ack: Java's MIN_NACK_DELAY_MS. It keeps a client that nacks everything at once from
+/// spinning with the broker.
+pub(super) const MIN_NACK_DELAY_MS: u64 = 100;
+
+/// Nacks that come due within the same such span are redelivered together, at its end.
+pub(super) const NACK_GROUP_MS: u64 = 16;
+
+/// Extra permits after a reconnect for what the broker sends again and the hub drops, per round. Without them a full
+/// window would be replayed one message per round trip.
+pub(super) const MAX_REPEAT_PERMITS: u32 = 1000;
+
+/// Plain counters of one hub since it began; the owner reads and sums them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Messages given to members, again or for the first time.
+    pub delivered: u64,
+    /// Ack frames of members, whatever they named.
+    pub acked: u64,
+    /// Negative-ack frames of members.
+    pub negative_acked: u64,
+    /// Messages whose ack timeout passed.
+    pub ack_timeouts: u64,
+    /// Messages asked for again at the broker.
+    pub redelivered: u64,
+    /// Messages that went from a member that left to the others.
+    pub passed_on: u64,
+    /// Entries that came again although held or acked here, and were dropped.
+    pub repeats_suppressed: u64,
+    /// Deliveries from before a redelivery of everything, dropped.
+    pub stale_epoch: u64,
+    /// Entries that can never be read: acked and dropped.
+    pub corrupt: u64,
+    /// Entries that this gateway cannot read (encrypted, chunked): left unacked.
+    pub unreadable: u64,
+}

@@ -1,0 +1,106 @@
+//! One member socket: its window and what it holds. Who is next is in `members`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::effect::MemberSpec;
+use super::slot::Position;
+use crate::pulsar::Message;
+
+/// A message that a member has got and not settled.
+#[derive(Debug)]
+pub(super) struct Held {
+    since_ms: u64,
+    /// Kept where it may go to another member: on Shared.
+    pub message: Option<Message>,
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub spec: MemberSpec,
+    pub clogged: bool,
+    /// Push mode: what is delivered and not freed.
+    charged: u32,
+    /// Pull mode: what may still be delivered.
+    permits: u32,
+    pub held: BTreeMap<Position, Held>,
+    /// In the order of delivery, with positions that are held no more in between. Only with an ack timeout.
+    ageing: VecDeque<(u64, Position)>,
+}
+
+impl Member {
+    pub fn new(spec: MemberSpec) -> Member {
+        Member {
+            spec,
+            clogged: false,
+            charged: 0,
+            permits: 0,
+            held: BTreeMap::new(),
+            ageing: VecDeque::new(),
+        }
+    }
+
+    /// How many messages it may be given now.
+    pub fn open(&self) -> u32 {
+        if self.clogged {
+            0
+        } else if self.spec.pull_mode {
+            self.permits
+        } else {
+            self.spec.window.saturating_sub(self.charged)
+        }
+    }
+
+    pub fn charge(&mut self, messages: u32) {
+        if self.spec.pull_mode {
+            self.permits = self.permits.saturating_sub(messages);
+        } else {
+            self.charged = self.charged.saturating_add(messages);
+        }
+    }
+
+    /// Acked, nacked, handled or timed out. In pull mode only permits open the window.
+    pub fn free(&mut self, messages: u32) {
+        self.charged = self.charged.saturating_sub(messages);
+    }
+
+    /// Permits of a member in push mode are ignored, as in Java. Sums stay below 2^31, Java's int.
+    pub fn permit(&mut self, messages: u32) {
+        if self.spec.pull_mode {
+            self.permits = self.permits.saturating_add(messages).min(i32::MAX as u32);
+        }
+    }
+
+    pub fn hold(&mut self, now_ms: u64, position: Position, message: Option<Message>) {
+        let held = Held {
+            since_ms: now_ms,
+            message,
+        };
+        self.held.insert(position, held);
+        if self.spec.ack_timeout_ms == 0 {
+            return;
+        }
+        self.ageing.push_back((now_ms, position));
+        // At most one stale row for each valid one: the queue is no larger than what is held.
+        if self.ageing.len() > 2 * self.held.len() + 64 {
+            let held = &self.held;
+            self.ageing
+                .retain(|(since, at)| held.get(at).is_some_and(|held| held.since_ms == *since));
+        }
+    }
+
+    /// When the oldest message that is still held times out.
+    pub fn next_timeout_ms(&mut self) -> Option<u64> {
+        while let Some((since_ms, position)) = self.ageing.front() {
+            if (self.held.get(position)).is_some_and(|held| held.since_ms == *since_ms) {
+                return Some(since_ms.saturating_add(self.spec.ack_timeout_ms));
+            }
+            self.ageing.pop_front();
+        }
+        None
+    }
+
+    pub fn take_timed_out(&mut self, now_ms: u64) -> Option<Position> {
+        self.next_timeout_ms().filter(|at_ms| *at_ms <= now_ms)?;
+        self.ageing.pop_front().map(|(_, position)| position)
+    }
+}

@@ -1,0 +1,133 @@
+//! The members, whose turn it is, and the sum of their windows.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use rustc_hash::FxHashMap;
+
+use super::effect::MemberId;
+use super::member::Member;
+
+/// Every change that may open or close a window goes through [`Members::change`], so that `open_total`
+/// and the turns are right.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    by_id: FxHashMap<MemberId, Member>,
+    /// Members with window, the next one first. One whose window has closed meanwhile is passed over.
+    turns: VecDeque<MemberId>,
+    queued: FxHashMap<MemberId, ()>,
+    open_total: u64,
+    /// (when to look, member): not later than its first ack timeout.
+    timeouts: BTreeSet<(u64, MemberId)>,
+    timeout_of: FxHashMap<MemberId, u64>,
+}
+
+impl Members {
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn contains(&self, id: MemberId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    pub fn get(&self, id: MemberId) -> Option<&Member> {
+        self.by_id.get(&id)
+    }
+
+    pub fn ids(&self) -> Vec<MemberId> {
+        let mut ids: Vec<_> = self.by_id.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The windows of all members together.
+    pub fn open_total(&self) -> u64 {
+        self.open_total
+    }
+
+    /// How many members stand in line; a few may have no window any more.
+    pub fn in_line(&self) -> usize {
+        self.turns.len()
+    }
+
+    pub fn add(&mut self, id: MemberId, member: Member) {
+        self.open_total += u64::from(member.open());
+        if member.open() > 0 {
+            self.stand_in_line(id);
+        }
+        self.by_id.insert(id, member);
+    }
+
+    pub fn remove(&mut self, id: MemberId) -> Option<Member> {
+        let member = self.by_id.remove(&id)?;
+        self.open_total -= u64::from(member.open());
+        if let Some(at_ms) = self.timeout_of.remove(&id) {
+            self.timeouts.remove(&(at_ms, id));
+        }
+        Some(member)
+    }
+
+    /// Nothing happens for a member that is not there.
+    pub fn change<R>(&mut self, id: MemberId, change: impl FnOnce(&mut Member) -> R) -> Option<R> {
+        let member = self.by_id.get_mut(&id)?;
+        let before = member.open();
+        let result = change(member);
+        let after = member.open();
+        self.open_total = self.open_total - u64::from(before) + u64::from(after);
+        if after > 0 {
+            self.stand_in_line(id);
+        }
+        Some(result)
+    }
+
+    /// The next member in turn and its window. It has to stand in line again.
+    pub fn next_turn(&mut self) -> Option<(MemberId, u32)> {
+        while let Some(id) = self.turns.pop_front() {
+            self.queued.remove(&id);
+            let open = self.by_id.get(&id).map_or(0, Member::open);
+            if open > 0 {
+                return Some((id, open));
+            }
+        }
+        None
+    }
+
+    /// Gives its turn back to a member that got nothing.
+    pub fn return_turn(&mut self, id: MemberId) {
+        if self.queued.insert(id, ()).is_none() {
+            self.turns.push_front(id);
+        }
+    }
+
+    fn stand_in_line(&mut self, id: MemberId) {
+        if self.queued.insert(id, ()).is_none() {
+            self.turns.push_back(id);
+        }
+    }
+
+    /// Makes sure that the member is looked at when its oldest message times out.
+    pub fn watch_timeout(&mut self, id: MemberId) {
+        if self.timeout_of.contains_key(&id) {
+            return;
+        }
+        if let Some(at_ms) = self.by_id.get_mut(&id).and_then(Member::next_timeout_ms) {
+            self.timeout_of.insert(id, at_ms);
+            self.timeouts.insert((at_ms, id));
+        }
+    }
+
+    pub fn next_timeout_ms(&self) -> Option<u64> {
+        self.timeouts.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    /// A member to look at now; [`Members::watch_timeout`] puts it back.
+    pub fn take_timeout(&mut self, now_ms: u64) -> Option<MemberId> {
+        let &(at_ms, id) = self
+            .timeouts
+            .first()
+            .filter(|(at_ms, _)| *at_ms <= now_ms)?;
+        self.timeouts.remove(&(at_ms, id));
+        self.timeout_of.remove(&id);
+        Some(id)
+    }
+}

@@ -1,0 +1,139 @@
+//! Acked indexes of batch entries that the hub does not hold: acked by an id of another gateway's delivery, or before a
+//! redelivery. Bounded; the oldest is forgotten.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::limits::{MAX_PARTIAL_BATCH, MAX_PARTIAL_ENTRIES};
+use super::slot::EntryKey;
+use super::unsettled::ack_set;
+
+/// The acked indexes of one entry, as far as they are known.
+#[derive(Debug)]
+pub(super) struct Partial {
+    acked: Vec<u64>,
+    size: usize,
+    left: usize,
+    age: u64,
+}
+
+impl Partial {
+    pub fn is_acked(&self, index: usize) -> bool {
+        index < self.size && self.acked[index / 64] >> (index % 64) & 1 == 1
+    }
+}
+
+/// By slot and entry.
+#[derive(Debug, Default)]
+pub(super) struct Partials {
+    by_entry: FxHashMap<(usize, EntryKey), Partial>,
+    by_age: BTreeMap<u64, (usize, EntryKey)>,
+    next_age: u64,
+}
+
+/// What an ack of one index did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// The index is not in a batch of that size, or the batch is too large to follow.
+    Ignored,
+    Partly,
+    /// It was the last one: the entry can be acked as a whole, and is forgotten here.
+    Whole,
+}
+
+impl Partials {
+    /// The first word about an entry fixes its batch size: what says otherwise later is ignored.
+    pub fn note(&mut self, slot: usize, key: EntryKey, index: usize, size: usize) -> Noted {
+        if index >= size || size > MAX_PARTIAL_BATCH {
+            return Noted::Ignored;
+        }
+        let next_age = &mut self.next_age;
+        let by_age = &mut self.by_age;
+        let partial = self.by_entry.entry((slot, key)).or_insert_with(|| {
+            *next_age += 1;
+            by_age.insert(*next_age, (slot, key));
+            Partial {
+                acked: vec![0; size.div_ceil(64)],
+                size,
+                left: size,
+                age: *next_age,
+            }
+        });
+        if partial.size != size {
+            return Noted::Ignored;
+        }
+        if !partial.is_acked(index) {
+            partial.acked[index / 64] |= 1 << (index % 64);
+            partial.left -= 1;
+        }
+        if partial.left == 0 {
+            self.take(slot, key);
+            return Noted::Whole;
+        }
+        if self.by_entry.len() > MAX_PARTIAL_ENTRIES
+            && let Some((_, oldest)) = self.by_age.pop_first()
+        {
+            self.by_entry.remove(&oldest);
+        }
+        Noted::Partly
+    }
+
+    pub fn take(&mut self, slot: usize, key: EntryKey) -> Option<Partial> {
+        let partial = self.by_entry.remove(&(slot, key))?;
+        self.by_age.remove(&partial.age);
+        Some(partial)
+    }
+
+    /// Bit i set = message i is unacked as far as is known here.
+    pub fn ack_set(&self, slot: usize, key: EntryKey) -> Option<Vec<u64>> {
+        let partial = self.by_entry.get(&(slot, key))?;
+        Some(ack_set((0..partial.size).map(|i| !partial.is_acked(i))))
+    }
+
+    /// The entries of a slot, in no order.
+    pub fn of_slot(&self, slot: usize) -> impl Iterator<Item = EntryKey> + '_ {
+        self.by_entry
+            .keys()
+            .filter(move |(of, _)| *of == slot)
+            .map(|(_, key)| *key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_index_makes_the_entry_whole() {
+        let mut partials = Partials::default();
+        assert_eq!(partials.note(0, (1, 1), 0, 2), Noted::Partly);
+        assert_eq!(partials.note(0, (1, 1), 0, 2), Noted::Partly);
+        assert_eq!(partials.ack_set(0, (1, 1)), Some(vec![0b10]));
+        assert_eq!(partials.note(0, (1, 1), 1, 2), Noted::Whole);
+        assert_eq!(partials.ack_set(0, (1, 1)), None);
+        assert!(partials.by_age.is_empty());
+    }
+
+    #[test]
+    fn sizes_that_lie_change_nothing() {
+        let mut partials = Partials::default();
+        assert_eq!(partials.note(0, (1, 1), 2, 2), Noted::Ignored);
+        assert_eq!(partials.note(0, (1, 1), 0, usize::MAX), Noted::Ignored);
+        assert_eq!(partials.note(0, (1, 1), 0, 3), Noted::Partly);
+        assert_eq!(partials.note(0, (1, 1), 1, 2), Noted::Ignored);
+        assert_eq!(partials.ack_set(0, (1, 1)), Some(vec![0b110]));
+    }
+
+    #[test]
+    fn the_oldest_entry_is_forgotten_over_the_bound() {
+        let mut partials = Partials::default();
+        for entry in 0..=MAX_PARTIAL_ENTRIES as u64 {
+            partials.note(0, (1, entry), 0, 2);
+        }
+        assert_eq!(partials.by_entry.len(), MAX_PARTIAL_ENTRIES);
+        assert_eq!(partials.by_age.len(), MAX_PARTIAL_ENTRIES);
+        assert_eq!(partials.ack_set(0, (1, 0)), None);
+        assert!(partials.ack_set(0, (1, 1)).is_some());
+    }
+}

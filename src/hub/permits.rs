@@ -1,0 +1,56 @@
+//! How many messages the broker may send: FLOW, in chunks, never more than the members have window for.
+
+use super::Hub;
+use super::effect::Effect;
+use super::limits::{MAX_PERMITS, MAX_UNSETTLED_MESSAGES};
+use super::slot::Slot;
+
+impl Hub {
+    /// After the delivery: what still waits then has no member with window, so that windows that are open are open
+    /// for what the broker has yet to send.
+    pub(super) fn flow(&mut self, out: &mut Vec<Effect>) {
+        let open = self.members.open_total();
+        let full = self.retained_bytes >= self.limits.hub_retained_bytes
+            || self.held >= MAX_UNSETTLED_MESSAGES;
+        if open == 0 || full || self.unsubscribing.is_some() {
+            return;
+        }
+        let room = self.limits.hub_retained_bytes - self.retained_bytes;
+        let room_messages = (room / self.mean_bytes.max(1)) as u64;
+        let wanted = open.min(MAX_PERMITS).min(room_messages);
+        let given: i64 = self.slots.iter().map(permits_in_use).sum();
+        let mut left = wanted.saturating_sub(given.max(0) as u64) as i64;
+        let share = (wanted as i64 / self.slots.len() as i64).max(1);
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let permits = chunk(slot, share, left);
+            if permits > 0 {
+                left -= permits;
+                slot.permits += permits;
+                out.push(Effect::Flow {
+                    slot: index,
+                    permits: u32::try_from(permits).unwrap_or(u32::MAX),
+                });
+            }
+        }
+    }
+}
+
+/// Permits that the broker has, without those for repeats.
+fn permits_in_use(slot: &Slot) -> i64 {
+    (slot.permits - i64::from(slot.repeats)).max(0)
+}
+
+/// What the slot is given: up to its share once half of that is used, and never left without any.
+fn chunk(slot: &Slot, share: i64, left: i64) -> i64 {
+    if !slot.is_up() {
+        return 0;
+    }
+    let goal = share.saturating_add(i64::from(slot.repeats));
+    if slot.permits > goal / 2 {
+        return 0;
+    }
+    // Less than one: a batch took more than there was, and the broker waits until that is made good.
+    let at_least = 1 - slot.permits;
+    let most = left.saturating_add(i64::from(slot.repeats) - slot.permits.min(0));
+    (goal - slot.permits).min(most).max(at_least).max(0)
+}

@@ -1,0 +1,106 @@
+//! A lost upstream and its return: what waits is dropped, what members hold stays theirs, acks are sent again.
+
+use super::Hub;
+use super::arrival::entry_bytes;
+use super::effect::Effect;
+use super::limits::MAX_REPEAT_PERMITS;
+use super::slot::{EntryKey, Link, Position};
+use super::unsettled::{EntryState, Index, Indexes};
+use crate::pulsar::Message;
+
+impl Hub {
+    /// `abrupt`: the broker may have forgotten acks that it had confirmed, because it persists positions about once a
+    /// second. Otherwise it closed the consumer in order; that may be an admin's cursor reset, which must replay:
+    /// then only what it has not confirmed is kept back. Entries of which some indexes are acked stay known in
+    /// both cases, since most brokers never hear of single indexes.
+    pub(super) fn slot_lost(&mut self, slot: usize, abrupt: bool) {
+        let state = &mut self.slots[slot];
+        if state.link != Link::Up {
+            return;
+        }
+        state.link = Link::Down;
+        state.permits = 0;
+        state.repeats = 0;
+        state.gathering.connection_lost();
+        if !abrupt {
+            state.acked.clear();
+            for key in state.gathering.unconfirmed() {
+                state.acked.insert(key);
+            }
+        }
+        // A non-durable consumer resumes behind the last entry that was given out here.
+        if self.spec.durable && !self.is_reader() {
+            self.drop_waiting(slot);
+        }
+    }
+
+    /// Forgets what waits in the slot: the broker will send it again.
+    pub(super) fn drop_waiting(&mut self, slot: usize) {
+        let state = &mut self.slots[slot];
+        let opened = std::mem::take(&mut state.opened);
+        let queue = std::mem::take(&mut state.queue);
+        state.waiting = 0;
+        self.retained_bytes -= std::mem::take(&mut state.opened_bytes);
+        for waiting in queue {
+            self.retained_bytes -= entry_bytes(&waiting.entry);
+            self.unarrive(slot, (waiting.entry.ledger, waiting.entry.entry));
+        }
+        for Message { id, .. } in opened {
+            self.unqueue(slot, (id.ledger, id.entry), id.batch_index);
+        }
+        let of_slot = |at: &Position| at.slot as usize == slot;
+        let passed_on: Vec<_> = self.passed_on.keys().copied().filter(of_slot).collect();
+        for position in passed_on {
+            self.passed_on.remove(&position);
+            self.unqueue(slot, position.key(), position.index);
+        }
+    }
+
+    fn unarrive(&mut self, slot: usize, key: EntryKey) {
+        let Some(entry) = self.slots[slot].entries.get_mut(&key) else {
+            return;
+        };
+        if matches!(entry.indexes, Indexes::Unopened) {
+            return self.forget_entry(slot, key);
+        }
+        for index in entry.indexes_in(Index::Arrived) {
+            entry.set(index, Index::Absent);
+        }
+        self.make_dormant(slot, key);
+    }
+
+    fn unqueue(&mut self, slot: usize, key: EntryKey, index: i32) {
+        let entry = self.slots[slot].entries.get_mut(&key);
+        if let Some(entry) = entry.filter(|entry| entry.get(index) == Some(Index::Queued)) {
+            entry.set(index, Index::Absent);
+            self.make_dormant(slot, key);
+        }
+    }
+
+    pub(super) fn slot_resumed(&mut self, now_ms: u64, slot: usize, out: &mut Vec<Effect>) {
+        let state = &mut self.slots[slot];
+        if state.link != Link::Down {
+            return;
+        }
+        state.link = Link::Up;
+        state.permits = 0;
+        state.gathering.send_lost_again();
+        let partly = state
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.partial_ack_set().is_some());
+        let mut partly: Vec<_> = partly.map(|(key, _)| *key).collect();
+        partly.extend(self.partials.of_slot(slot));
+        for key in partly {
+            self.gather_partial(now_ms, slot, key);
+        }
+        // Before the permits: what is acked by then does not come again.
+        self.send_acks(slot, out);
+        if self.spec.durable {
+            let state = &mut self.slots[slot];
+            let entries = state.entries.values().map(EntryState::live);
+            let held = entries.fold(0, u32::saturating_add);
+            state.repeats = held.min(MAX_REPEAT_PERMITS);
+        }
+    }
+}

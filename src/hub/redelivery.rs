@@ -1,0 +1,94 @@
+//! What is due to be asked for again: negative acks whose delay is over, and messages whose ack timeout has passed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Hub;
+use super::effect::{Effect, MemberId};
+use super::limits::REDELIVER_CHUNK;
+use super::slot::{EntryKey, Position};
+use super::unsettled::Index;
+
+/// By slot.
+type Due = BTreeMap<usize, BTreeSet<EntryKey>>;
+
+impl Hub {
+    pub(super) fn redeliver_due(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        let mut due = Due::new();
+        while let Some(&(due_ms, position)) = self.delayed.first()
+            && due_ms <= now_ms
+        {
+            self.delayed.pop_first();
+            self.ask_again(position, &mut due);
+        }
+        while let Some(member) = self.members.take_timeout(now_ms) {
+            self.time_out(now_ms, member, &mut due);
+            self.members.watch_timeout(member);
+        }
+        for (slot, keys) in due {
+            if self.redelivers_single() {
+                self.redeliver_entries(slot, &keys, out);
+            } else {
+                self.redeliver_all(slot, out);
+            }
+        }
+    }
+
+    fn time_out(&mut self, now_ms: u64, member: MemberId, due: &mut Due) {
+        while let Some(position) = self
+            .members
+            .change(member, |m| m.take_timed_out(now_ms))
+            .flatten()
+        {
+            self.stats.ack_timeouts += 1;
+            self.ask_again(position, due);
+        }
+    }
+
+    fn ask_again(&mut self, position: Position, due: &mut Due) {
+        let (slot, key) = (position.slot as usize, position.key());
+        self.take_back(slot, key, position.index, Index::Absent);
+        due.entry(slot).or_default().insert(key);
+        self.stats.redelivered += 1;
+    }
+
+    /// Shared: the broker raises their redelivery count. While the connection is gone nothing needs to be said,
+    /// for it sends everything again.
+    fn redeliver_entries(&mut self, slot: usize, keys: &BTreeSet<EntryKey>, out: &mut Vec<Effect>) {
+        for key in keys {
+            self.make_dormant(slot, *key);
+        }
+        if !self.slots[slot].is_up() {
+            return;
+        }
+        let keys: Vec<_> = keys.iter().copied().collect();
+        for positions in keys.chunks(REDELIVER_CHUNK) {
+            out.push(Effect::Redeliver {
+                slot,
+                positions: positions.to_vec(),
+            });
+        }
+    }
+
+    /// Exclusive and Failover: the broker rewinds, so that everything unsettled comes again in order.
+    fn redeliver_all(&mut self, slot: usize, out: &mut Vec<Effect>) {
+        self.drop_waiting(slot);
+        let keys: Vec<_> = self.slots[slot].entries.keys().copied().collect();
+        for key in keys {
+            let indexes = self.slots[slot].entries.get(&key).map(|entry| entry.all());
+            for index in indexes.into_iter().flatten() {
+                self.take_back(slot, key, index, Index::Absent);
+            }
+            self.make_dormant(slot, key);
+        }
+        if !self.slots[slot].is_up() {
+            return;
+        }
+        // The rewound broker must know what is settled.
+        self.send_acks(slot, out);
+        self.slots[slot].redelivered_all += 1;
+        out.push(Effect::Redeliver {
+            slot,
+            positions: Vec::new(),
+        });
+    }
+}

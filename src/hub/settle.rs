@@ -1,0 +1,223 @@
+//! Acks and negative acks of members: what the id means, whose window it frees, what becomes of the entry.
+
+use super::Hub;
+use super::effect::{Effect, MemberId};
+use super::limits::{MIN_NACK_DELAY_MS, NACK_GROUP_MS};
+use super::partials::Noted;
+use super::slot::{EntryKey, Position};
+use super::unsettled::{Index, Indexes, Outcome};
+use crate::pulsar::MessageId;
+
+impl Hub {
+    /// An ack frees one place of the window of whoever sent it, also for an id that it never got (ConsumerHandler
+    /// counts frames); and of whoever held the message, because that one holds it no more.
+    pub(super) fn ack(
+        &mut self,
+        now_ms: u64,
+        member: MemberId,
+        id: MessageId,
+        out: &mut Vec<Effect>,
+    ) {
+        self.stats.acked += 1;
+        let slot = self.slot_of(id.partition);
+        let Some(slot) = slot.filter(|_| self.is_acked_upstream()) else {
+            return self.free(member, 1);
+        };
+        let key = (id.ledger, id.entry);
+        let own = match self.slots[slot].entries.get(&key) {
+            None => {
+                self.ack_unknown(now_ms, slot, &id);
+                0
+            }
+            Some(entry) if matches!(entry.indexes, Indexes::Unopened) => {
+                self.ack_unopened(now_ms, slot, &id);
+                0
+            }
+            Some(entry) => {
+                let meant = entry.meant_by(id.batch_index);
+                self.settle(now_ms, slot, key, meant, member)
+            }
+        };
+        self.free(member, u32::from(own == 0));
+        self.send_full_acks(slot, out);
+    }
+
+    /// How many of the messages were held by `member`; their windows, and those of others, are freed.
+    fn settle(
+        &mut self,
+        now_ms: u64,
+        slot: usize,
+        key: EntryKey,
+        meant: std::ops::Range<i32>,
+        member: MemberId,
+    ) -> usize {
+        let mut own = 0;
+        let mut any = false;
+        for index in meant {
+            let Some(was) = self.take_back(slot, key, index, Index::Settled) else {
+                continue;
+            };
+            own += usize::from(was == Index::Held(member));
+            any |= was != Index::Settled;
+        }
+        if any {
+            match self.outcome(slot, key) {
+                Some(Outcome::Settled) => self.settled_whole(now_ms, slot, key),
+                Some(_) => self.gather_partial(now_ms, slot, key),
+                None => {}
+            }
+            self.make_dormant(slot, key);
+        }
+        own
+    }
+
+    /// Puts a message into a new state, out of the hands of its member or of the delay. Returns the old state.
+    pub(super) fn take_back(
+        &mut self,
+        slot: usize,
+        key: EntryKey,
+        index: i32,
+        to: Index,
+    ) -> Option<Index> {
+        let entry = self.slots[slot].entries.get_mut(&key)?;
+        let was = entry.get(index)?;
+        if was == Index::Settled {
+            return Some(was);
+        }
+        entry.set(index, to);
+        let position = Position {
+            slot: slot as u32,
+            ledger: key.0,
+            entry: key.1,
+            index,
+        };
+        match was {
+            Index::Held(member) => {
+                let held = self.members.change(member, |m| {
+                    m.free(1);
+                    m.held.remove(&position)
+                });
+                self.held -= usize::from(held.flatten().is_some());
+            }
+            Index::Delayed { due_ms } => {
+                self.delayed.remove(&(due_ms, position));
+            }
+            Index::Queued => {
+                self.passed_on.remove(&position);
+            }
+            Index::Arrived | Index::Absent | Index::Settled => {}
+        }
+        Some(was)
+    }
+
+    pub(super) fn outcome(&self, slot: usize, key: EntryKey) -> Option<Outcome> {
+        Some(self.slots[slot].entries.get(&key)?.outcome())
+    }
+
+    /// An entry that only waits for the broker is forgotten, but for the indexes of it that are acked:
+    /// a broker without acknowledgmentAtBatchIndexLevelEnabled sends those again too.
+    pub(super) fn make_dormant(&mut self, slot: usize, key: EntryKey) {
+        if self.outcome(slot, key) != Some(Outcome::Dormant) {
+            return;
+        }
+        if let Some(entry) = self.slots[slot].entries.get(&key) {
+            let all = entry.all();
+            let size = all.len();
+            for index in all.filter(|index| entry.get(*index) == Some(Index::Settled)) {
+                self.partials.note(slot, key, index as usize, size);
+            }
+        }
+        self.forget_entry(slot, key);
+    }
+
+    /// The hub does not hold it: another gateway's delivery, one that the broker was asked for again, or made up.
+    fn ack_unknown(&mut self, now_ms: u64, slot: usize, id: &MessageId) {
+        let key = (id.ledger, id.entry);
+        let state = &mut self.slots[slot];
+        if state.acked.contains(key) {
+            return;
+        }
+        let whole = if id.batch_index < 0 {
+            true
+        } else {
+            match self.note_partial(slot, id) {
+                Noted::Ignored => return,
+                Noted::Partly => false,
+                Noted::Whole => true,
+            }
+        };
+        if !whole {
+            return self.gather_partial(now_ms, slot, key);
+        }
+        let state = &mut self.slots[slot];
+        // An id from the future is the client's invention: remembering it would swallow the message when it comes.
+        if key <= state.highest {
+            state.acked.insert(key);
+        }
+        self.gather_whole(now_ms, slot, key);
+    }
+
+    /// It waits here as the broker sent it: an ack of one index is merged when it is opened.
+    fn ack_unopened(&mut self, now_ms: u64, slot: usize, id: &MessageId) {
+        let key = (id.ledger, id.entry);
+        if id.batch_index < 0 {
+            return self.settled_whole(now_ms, slot, key);
+        }
+        match self.note_partial(slot, id) {
+            Noted::Ignored => {}
+            Noted::Partly => self.gather_partial(now_ms, slot, key),
+            Noted::Whole => self.settled_whole(now_ms, slot, key),
+        }
+    }
+
+    fn note_partial(&mut self, slot: usize, id: &MessageId) -> Noted {
+        let (Ok(index), Ok(size)) = (
+            usize::try_from(id.batch_index),
+            usize::try_from(id.batch_size),
+        ) else {
+            return Noted::Ignored;
+        };
+        self.partials.note(slot, (id.ledger, id.entry), index, size)
+    }
+
+    /// Frees as an ack does. What nobody here holds is ignored: the broker ignores it too.
+    pub(super) fn negative_ack(&mut self, now_ms: u64, member: MemberId, id: MessageId) {
+        self.stats.negative_acked += 1;
+        let delay_ms = self
+            .members
+            .get(member)
+            .map_or(0, |m| m.spec.negative_ack_delay_ms)
+            .max(MIN_NACK_DELAY_MS);
+        let due_ms = now_ms.saturating_add(delay_ms);
+        let due_ms = due_ms
+            .checked_next_multiple_of(NACK_GROUP_MS)
+            .unwrap_or(due_ms);
+        let mut own = 0;
+        let slot = self.slot_of(id.partition);
+        if let Some(slot) = slot.filter(|_| self.is_acked_upstream()) {
+            let key = (id.ledger, id.entry);
+            let entry = self.slots[slot].entries.get(&key);
+            for index in entry.map_or(0..0, |entry| entry.meant_by(id.batch_index)) {
+                own += usize::from(self.delay(slot, key, index, due_ms) == Some(member));
+            }
+        }
+        self.free(member, u32::from(own == 0));
+    }
+
+    /// Whose it was.
+    fn delay(&mut self, slot: usize, key: EntryKey, index: i32, due_ms: u64) -> Option<MemberId> {
+        let entry = self.slots[slot].entries.get(&key)?;
+        let Some(Index::Held(owner)) = entry.get(index) else {
+            return None;
+        };
+        self.take_back(slot, key, index, Index::Delayed { due_ms });
+        let position = Position {
+            slot: slot as u32,
+            ledger: key.0,
+            entry: key.1,
+            index,
+        };
+        self.delayed.insert((due_ms, position));
+        Some(owner)
+    }
+}

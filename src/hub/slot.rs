@@ -1,0 +1,140 @@
+//! One upstream consumer (one partition) as the hub sees it. Data and small questions; the rules are in the hub's files.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::acks::Gathering;
+use super::memory::AckedMemory;
+use super::unsettled::EntryState;
+use crate::pulsar::{Entry, Message};
+
+/// Ledger and entry: an entry's name within its slot.
+pub(super) type EntryKey = (u64, u64);
+
+/// A message's name within the hub. Ordered as the broker orders them within a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub slot: u32,
+    pub ledger: u64,
+    pub entry: u64,
+    /// −1 outside a batch.
+    pub index: i32,
+}
+
+impl Position {
+    pub fn key(&self) -> EntryKey {
+        (self.ledger, self.entry)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// Never ready so far.
+    Opening,
+    Up,
+    /// Lost; the client machine is getting it back.
+    Down,
+}
+
+/// An entry that waits, not yet opened, and how many messages are expected in it.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub entry: Entry,
+    pub messages: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub partition: i32,
+    pub link: Link,
+    /// The broker's count of our permits. Negative when the last batch was larger than what it had.
+    pub permits: i64,
+    /// How many messages of the resumed stream are expected to be repeats.
+    pub repeats: u32,
+    /// Entries in the order of their coming.
+    pub queue: VecDeque<Waiting>,
+    /// The messages of the entry that was in front of `queue`.
+    pub opened: VecDeque<Message>,
+    /// What `opened` is charged with, where entries' own states are not.
+    pub opened_bytes: usize,
+    /// Messages in `queue` and `opened`, by expectation.
+    pub waiting: usize,
+    /// Every entry that has a message waiting, held or delayed.
+    pub entries: FxHashMap<EntryKey, EntryState>,
+    pub acked: AckedMemory,
+    pub gathering: Gathering,
+    /// The highest position that the broker has sent.
+    pub highest: EntryKey,
+    pub end_of_topic: bool,
+    /// How often everything was asked for again: the epoch that valid deliveries have.
+    pub redelivered_all: u64,
+}
+
+impl Slot {
+    pub fn new(partition: i32) -> Slot {
+        Slot {
+            partition,
+            link: Link::Opening,
+            permits: 0,
+            repeats: 0,
+            queue: VecDeque::new(),
+            opened: VecDeque::new(),
+            opened_bytes: 0,
+            waiting: 0,
+            entries: FxHashMap::default(),
+            acked: AckedMemory::default(),
+            gathering: Gathering::default(),
+            highest: (0, 0),
+            end_of_topic: false,
+            redelivered_all: 0,
+        }
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.link == Link::Up
+    }
+
+    /// Whether the entry was sent before the last redelivery of everything (ConsumerBase.isValidConsumerEpoch).
+    /// Epoch 0 is a broker that knows none: it is never stale.
+    /// The client machine drops what it sees of these; here it is about what it had already passed on.
+    pub fn is_stale(&self, epoch: u64) -> bool {
+        epoch != 0 && epoch < self.redelivered_all
+    }
+}
+
+/// Java's TopicName.getPartitionIndex: a client may name one partition of a partitioned topic, and then
+/// message ids carry its index.
+pub(super) fn partition_index(topic: &str) -> i32 {
+    topic
+        .rsplit_once("-partition-")
+        .and_then(|(_, digits)| {
+            let index: i32 = digits.parse().ok()?;
+            (index >= 0 && index.to_string() == digits).then_some(index)
+        })
+        .unwrap_or(-1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partition_of_a_topic_name_is_read_as_java_reads_it() {
+        assert_eq!(partition_index("persistent://p/d/t-partition-3"), 3);
+        assert_eq!(partition_index("persistent://p/d/t-partition-03"), -1);
+        assert_eq!(partition_index("persistent://p/d/t-partition--1"), -1);
+        assert_eq!(partition_index("persistent://p/d/t-partition-+1"), -1);
+        assert_eq!(partition_index("persistent://p/d/t"), -1);
+    }
+
+    #[test]
+    fn entries_before_the_last_redelivery_of_all_are_stale() {
+        let mut slot = Slot::new(-1);
+        assert!(!slot.is_stale(1));
+        slot.redelivered_all = 2;
+        assert!(slot.is_stale(1));
+        assert!(!slot.is_stale(2));
+        assert!(!slot.is_stale(0));
+    }
+}

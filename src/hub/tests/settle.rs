@@ -1,0 +1,187 @@
+//! Acks and negative acks: what they mean, and what the broker is told.
+
+use super::*;
+use SubscriptionType::{Exclusive, Shared};
+
+#[test]
+fn acks_are_gathered_for_ten_milliseconds() {
+    let mut world = World::open(Exclusive, 10);
+    world.entries(0..3);
+    world.command(1, Command::Ack(id(0)));
+    world.wait(9);
+    world.command(1, Command::Ack(id(2)));
+    assert!(world.ack_commands().is_empty());
+    world.wait(1);
+    let commands = world.ack_commands();
+    assert_eq!(commands.len(), 1);
+    assert_eq!(commands[0].1.len(), 2);
+    assert_eq!(world.hub.next_deadline_ms(), None);
+}
+
+#[test]
+fn a_thousand_acks_go_at_once() {
+    let mut world = World::open(Exclusive, 1000);
+    world.entries(0..1000);
+    let acks = (0..1000).map(|at| Command::Ack(id(at)));
+    (world.hub).commands(0, MemberId(1), acks, &mut world.out);
+    assert_eq!(world.ack_commands()[0].1.len(), 1000);
+}
+
+#[test]
+fn a_batch_is_acked_in_part_and_then_as_a_whole() {
+    let mut world = World::open(Exclusive, 10);
+    world.batch(0, 3);
+    world.command(1, Command::Ack(batch_id(0, 1, 3)));
+    assert_eq!(world.acks(), vec![(0, vec![0b101])]);
+    world.command(1, Command::Ack(batch_id(0, 0, 3)));
+    world.command(1, Command::Ack(batch_id(0, 2, 3)));
+    assert_eq!(world.acks(), vec![(0, vec![])]);
+}
+
+#[test]
+fn an_id_without_an_index_acks_the_whole_batch_and_frees_all_of_it() {
+    let mut world = World::open(Exclusive, 3);
+    world.batch(0, 3);
+    world.batch(1, 3);
+    assert_eq!(world.delivered().len(), 3);
+    world.command(1, Command::Ack(id(0)));
+    assert_eq!(world.acks(), vec![(0, vec![])]);
+    assert_eq!(world.delivered().len(), 3);
+}
+
+#[test]
+fn acking_twice_is_told_once() {
+    let mut world = World::open(Exclusive, 10);
+    world.entries(0..1);
+    world.command(1, Command::Ack(id(0)));
+    world.command(1, Command::Ack(id(0)));
+    assert_eq!(world.acks(), vec![(0, vec![])]);
+    world.command(1, Command::Ack(id(0)));
+    assert!(world.acks().is_empty());
+}
+
+#[test]
+fn an_ack_on_another_socket_frees_both_windows() {
+    let mut world = World::open(Shared, 1);
+    world.entries(0..1);
+    world.join(2, member_spec(Shared, 1));
+    world.entries(1..2);
+    assert_eq!(world.delivered(), vec![(1, 0, -1, 0), (2, 1, -1, 0)]);
+    world.command(2, Command::Ack(id(0)));
+    world.entries(2..4);
+    let mut members: Vec<_> = world.delivered().into_iter().map(|m| m.0).collect();
+    members.sort_unstable();
+    assert_eq!(members, vec![1, 2]);
+    assert_eq!(world.acks(), vec![(0, vec![])]);
+}
+
+#[test]
+fn an_ack_of_an_unknown_id_is_passed_on_exactly() {
+    let mut world = World::open(Shared, 10);
+    world.command(1, Command::Ack(id(5)));
+    assert_eq!(world.acks(), vec![(5, vec![])]);
+    world.command(1, Command::Ack(batch_id(6, 1, 3)));
+    assert_eq!(world.acks(), vec![(6, vec![0b101])]);
+    world.command(1, Command::Ack(batch_id(6, 0, 3)));
+    assert_eq!(world.acks(), vec![(6, vec![0b100])]);
+    world.command(1, Command::Ack(batch_id(6, 2, 3)));
+    assert_eq!(world.acks(), vec![(6, vec![])]);
+}
+
+#[test]
+fn an_id_from_the_future_does_not_swallow_the_message() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..1);
+    world.command(1, Command::Ack(id(1)));
+    world.out.clear();
+    world.entries(1..2);
+    assert_eq!(world.delivered_entries(), vec![1]);
+}
+
+#[test]
+fn made_up_ids_are_harmless() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..1);
+    world.batch(1, 2);
+    let unsettled = world.hub.retained_bytes();
+    let ids = [
+        batch_id(0, 0, 2),
+        batch_id(1, 2, 2),
+        batch_id(1, i32::MAX, i32::MAX),
+        batch_id(9, 5, 2),
+        batch_id(9, 0, i32::MAX),
+        batch_id(9, 0, -1),
+        batch_id(9, i32::MIN, i32::MIN + 1),
+        MessageId {
+            partition: 7,
+            ..id(0)
+        },
+        MessageId {
+            ledger: u64::MAX,
+            entry: u64::MAX,
+            ..id(0)
+        },
+    ];
+    for id in ids {
+        world.command(1, Command::Ack(id));
+        world.command(1, Command::NegativeAck(id));
+    }
+    world.wait(100_000);
+    assert_eq!(world.hub.retained_bytes(), unsettled);
+    assert!(world.redelivers().is_empty());
+}
+
+#[test]
+fn what_is_acked_while_it_waits_is_not_delivered() {
+    let mut world = World::open(Shared, 1);
+    world.entries(0..3);
+    world.batch(3, 3);
+    assert_eq!(world.delivered_entries(), vec![0]);
+    world.join(2, pull());
+    world.command(2, Command::Ack(id(1)));
+    world.command(2, Command::Ack(batch_id(3, 1, 3)));
+    world.command(2, Command::Permit(10));
+    let got: Vec<_> = world.delivered().into_iter().map(|m| (m.1, m.2)).collect();
+    assert_eq!(got, vec![(2, -1), (3, 0), (3, 2)]);
+    assert_eq!(world.acks(), vec![(1, vec![]), (3, vec![0b101])]);
+}
+
+fn pull() -> MemberSpec {
+    MemberSpec {
+        pull_mode: true,
+        window: 0,
+        ..member_spec(Shared, 0)
+    }
+}
+
+#[test]
+fn what_a_member_left_goes_to_the_others_in_order_and_first() {
+    let mut world = World::open(Shared, 4);
+    world.entries(0..3);
+    world.batch(3, 3);
+    world.join(2, pull());
+    world.command(1, Command::Ack(id(1)));
+    world.out.clear();
+    world.leave(1);
+    assert!(world.delivered().is_empty());
+    world.command(2, Command::Permit(100));
+    let got: Vec<_> = world.delivered().into_iter().map(|m| (m.1, m.2)).collect();
+    // The ack has opened the window for one more of the batch before.
+    assert_eq!(got, vec![(0, -1), (2, -1), (3, 0), (3, 1), (3, 2)]);
+    assert!(world.redelivers().is_empty());
+    assert_eq!(world.hub.stats().passed_on, 4);
+}
+
+#[test]
+fn stats_count_what_happened() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..3);
+    world.command(1, Command::Ack(id(0)));
+    world.command(1, Command::NegativeAck(id(1)));
+    world.wait(2000);
+    let stats = world.hub.stats();
+    assert_eq!(stats.delivered, 3);
+    assert_eq!(stats.acked, 1);
+    assert_eq!(stats.negative_acked, 1);
+    assert_eq!(stats.redelivered, 1);
+}
