@@ -4,7 +4,6 @@
 //! [`finish`] puts the header in front. Several frames may follow each other in one buffer.
 
 use bytes::Bytes;
-use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close;
@@ -24,18 +23,27 @@ pub struct Header {
 }
 
 impl Header {
+    /// RFC 6455 §5.2: FIN and opcode, then the length in its shortest form.
     fn new(opcode: OpCode, payload_bytes: usize) -> Self {
-        let header = FrameHeader {
-            opcode,
-            ..FrameHeader::default()
-        };
         let mut bytes = [0; MAX_HEADER_BYTES];
-        // Only writing can fail, and ten bytes are enough for every length.
-        let _ = header.format(payload_bytes as u64, &mut &mut bytes[..]);
-        Header {
-            bytes,
-            len: header.len(payload_bytes as u64) as u8,
-        }
+        bytes[0] = 0x80 | u8::from(opcode);
+        let len = match payload_bytes {
+            0..126 => {
+                bytes[1] = payload_bytes as u8;
+                2
+            }
+            126..65_536 => {
+                bytes[1] = 126;
+                bytes[2..4].copy_from_slice(&(payload_bytes as u16).to_be_bytes());
+                4
+            }
+            _ => {
+                bytes[1] = 127;
+                bytes[2..10].copy_from_slice(&(payload_bytes as u64).to_be_bytes());
+                10
+            }
+        };
+        Header { bytes, len }
     }
 }
 
