@@ -1,1 +1,209 @@
-//! See the map in `lib.rs`.
+//! The gateway as a whole: its shards, what each owns, and how the effects of the sans-IO rooms are carried out.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | this one | starts shards and acceptor, stops them |
+//! | [`shard`] | one shard's state and its turn |
+//! | `connection` | the life of one client connection |
+//! | `begin` | from an upgrade request to a session |
+//! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
+//! | `publish` | the publishing lane's answers, back-pressure |
+//! | `hubs` | this shard's hubs and the way of their effects |
+//! | `lane` | broker connections |
+//! | `post`, `links` | what shards say to each other |
+//! | `drain` | the orderly end |
+//!
+//! It must not know frames, JSON or Pulsar commands: those are the other rooms'.
+#![forbid(unsafe_code)]
+
+mod begin;
+mod connection;
+mod drain;
+mod hubs;
+mod lane;
+mod links;
+mod post;
+mod publish;
+mod sessions;
+pub mod shard;
+mod socket_timers;
+mod sockets;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config::{Brokers, Config};
+use crate::embedded::{self, Embedded};
+use crate::pulsar::client::{BrokerAddress, Client, ClientConfig};
+use crate::runtime::acceptor::{AcceptPlan, Accepting};
+use crate::runtime::driver::Choice;
+use crate::runtime::{self, Acceptor, Seats, ShardContext, ShardPlan, Shards};
+use lane::{Lane, LaneKind};
+use post::Post;
+use shard::{Shard, ShardRef};
+
+/// Connections that may wait in the kernel while the acceptor is busy: a whole fleet reconnects at once.
+const ACCEPT_BACKLOG: u32 = 4096;
+
+/// A started gateway.
+pub struct Running {
+    accepting: Accepting,
+    shards: Shards<Post>,
+    embedded: Option<Embedded>,
+    driver: Choice,
+}
+
+/// Starts everything: the embedded broker where none is configured, one shard for each core, the acceptor.
+///
+/// # Errors
+/// What the kernel refuses, with the remedy in the text.
+pub fn start(config: Config) -> io::Result<Running> {
+    let acceptor = Acceptor::bind(SocketAddr::new(config.bind, config.port), ACCEPT_BACKLOG)?;
+    let (embedded, service_urls) = brokers(&config.brokers)?;
+    let driver = runtime::driver::choose();
+    let config = Arc::new(config);
+    let plan = ShardPlan {
+        cores: config.cores.clone(),
+        driver: driver.driver,
+    };
+    let shards = runtime::shard::start(plan, {
+        let config = config.clone();
+        move |context| run_shard(context, config.clone(), service_urls.clone())
+    })?;
+    let accept_plan = AcceptPlan {
+        core: config.cores.first().copied(),
+        max_connections: config.max_connections,
+        seats: Seats::new(shards.count()),
+    };
+    let accepting = acceptor.start(accept_plan, shards.posts().to_vec(), Post::Accepted)?;
+    Ok(Running {
+        accepting,
+        shards,
+        embedded,
+        driver,
+    })
+}
+
+fn brokers(brokers: &Brokers) -> io::Result<(Option<Embedded>, Vec<BrokerAddress>)> {
+    match brokers {
+        Brokers::ServiceUrls(urls) => {
+            let urls = urls.iter();
+            let urls = urls.map(|url| BrokerAddress {
+                host: url.host.clone(),
+                port: url.port,
+                tls: false,
+            });
+            Ok((None, urls.collect()))
+        }
+        Brokers::Embedded => {
+            let embedded = embedded::start(embedded::Options::default())?;
+            let address = embedded.address();
+            let url = BrokerAddress {
+                host: address.ip().to_string(),
+                port: address.port(),
+                tls: false,
+            };
+            Ok((Some(embedded), vec![url]))
+        }
+    }
+}
+
+impl Running {
+    /// What it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.accepting.local_addr()
+    }
+
+    /// The broker of this process, where none is configured.
+    pub fn embedded(&self) -> Option<&Embedded> {
+        self.embedded.as_ref()
+    }
+
+    /// How the shards wait for the kernel, and why not better.
+    pub fn driver(&self) -> &Choice {
+        &self.driver
+    }
+
+    /// A shard that ended by itself tells it here: the process should stop.
+    pub fn ended(&self) -> flume::Receiver<runtime::Ended> {
+        self.shards.ended()
+    }
+
+    /// The orderly end: no new connections, publishes in flight get their acks, every socket is told (1001).
+    /// Returns when all is done, at the latest a little after `drainTimeoutMillis`.
+    ///
+    /// # Errors
+    /// The shards that panicked.
+    pub fn stop(self) -> Result<(), Vec<runtime::Ended>> {
+        self.accepting.stop();
+        for index in 0..self.shards.count() {
+            while self.shards.post(index, Post::Drain).is_err()
+                && !self.shards.posts()[index].is_closed()
+            {
+                std::thread::yield_now();
+            }
+        }
+        let result = self.shards.join();
+        if let Some(embedded) = self.embedded {
+            embedded.stop();
+        }
+        result
+    }
+}
+
+/// One shard's life.
+async fn run_shard(
+    context: ShardContext<Post>,
+    config: Arc<Config>,
+    service_urls: Vec<BrokerAddress>,
+) {
+    let ShardContext {
+        index,
+        mut inbox,
+        peers,
+        ..
+    } = context;
+    let lane = |kind| {
+        Lane::new(
+            kind,
+            Client::new(client_config(
+                &config,
+                service_urls.clone(),
+                fastrand::u64(..),
+            )),
+        )
+    };
+    let lanes = [lane(LaneKind::Publishing), lane(LaneKind::Consuming)];
+    let shard = ShardRef::new(Shard::new(index, config.clone(), peers, lanes));
+    runtime::spawn(shard.clone().run_timers());
+    while let Some(batch) = inbox.recv().await {
+        let ended = shard.turn(|shard_now, now_ms| {
+            for post in batch {
+                match post {
+                    Post::Accepted(accepted) => {
+                        runtime::spawn(connection::serve(shard.clone(), accepted))
+                    }
+                    post => shard_now.on_post(now_ms, post),
+                }
+            }
+            shard_now.is_drained()
+        });
+        if ended {
+            break;
+        }
+    }
+    shard.finish().await;
+}
+
+fn client_config(config: &Config, service_urls: Vec<BrokerAddress>, seed: u64) -> ClientConfig {
+    ClientConfig {
+        service_urls,
+        connections_per_broker: config.connections_per_broker,
+        operation_timeout_ms: config.operation_timeout_ms,
+        keep_alive_ms: config.keep_alive_ms,
+        backoff_first_ms: config.backoff_first_ms,
+        backoff_last_ms: config.backoff_last_ms,
+        seed,
+    }
+}

@@ -43,7 +43,7 @@ pub use acceptor::{Accepted, Acceptor, Seat, Seats};
 pub use alarm::Alarm;
 pub use clock::{now_ms, wall_ms};
 pub use connect::connect;
-pub use local::{Notify, OneShot, oneshot, sleep_ms, spawn};
+pub use local::{Notify, OneShot, OneShotReceiver, oneshot, sleep_ms, spawn};
 pub use mailbox::{Inbox, Post};
 pub use shard::{Ended, ShardContext, ShardPlan, Shards};
 pub use socket::Socket;

@@ -1,0 +1,188 @@
+//! From an upgrade request to a session that asks its upstream: which endpoint, with which parameters.
+
+use std::hash::{Hash, Hasher};
+
+use super::post::{HubKey, Join, Post, SocketId};
+use super::shard::Shard;
+use super::sockets::Role;
+use crate::api::{
+    ConsumerParams, Endpoint, EndpointKind, ProducerParams, Query, ReaderParams, Refusal,
+};
+use crate::config::UpstreamMode;
+use crate::http::{Request, upgrade};
+use crate::hub::{HubSpec, MemberSpec};
+use crate::pulsar::{InitialPosition, SubscriptionType};
+use crate::runtime::{OneShotReceiver, oneshot};
+use crate::session::{ConsumerSession, ProducerSession};
+
+/// The accept key for the 101, and the upstream's answer to come.
+pub type Begun = (String, OneShotReceiver<Result<(), Refusal>>);
+
+/// Hex digits of a reader's subscription name (`reader-0123456789`), as in Java.
+const READER_NAME_DIGITS: usize = 10;
+/// Characters of a consumer name that the client did not choose, as in Java.
+const CONSUMER_NAME_DIGITS: usize = 5;
+
+impl Shard {
+    /// Checks the request and asks the upstream.
+    pub fn begin(
+        &mut self,
+        now_ms: u64,
+        id: SocketId,
+        request: &Request,
+    ) -> Result<Begun, Refusal> {
+        if self.draining {
+            return Err(Refusal::new(503, "The gateway is shutting down"));
+        }
+        let endpoint = Endpoint::parse(request.path())?;
+        let upgrade = upgrade::check(request)
+            .map_err(|refusal| Refusal::new(refusal.status, refusal.message))?;
+        let query = Query::parse(request.query().unwrap_or_default())?;
+        let topic = endpoint.topic.as_str().to_owned();
+        match endpoint.kind {
+            EndpointKind::Producer => {
+                self.begin_producer(now_ms, id, topic, ProducerParams::parse(&query)?)?
+            }
+            EndpointKind::Consumer { subscription } => {
+                let params = ConsumerParams::parse(&query, &endpoint.topic, &subscription)?;
+                self.begin_consumer(id, topic, subscription, params);
+            }
+            EndpointKind::Reader => self.begin_reader(id, topic, ReaderParams::parse(&query)?),
+        }
+        let (answer, opened) = oneshot();
+        if let Some(entry) = self.sockets.get(id) {
+            entry.opening = Some(answer);
+        }
+        Ok((upgrade.accept_key, opened))
+    }
+
+    fn begin_producer(
+        &mut self,
+        now_ms: u64,
+        id: SocketId,
+        topic: String,
+        params: ProducerParams,
+    ) -> Result<(), Refusal> {
+        if !params.client_keys.is_empty() {
+            // Publishing without the keys would hand out messages that nobody can read.
+            return Err(Refusal::new(
+                501,
+                "Client-side encryption (encryptionKeys) is not served yet",
+            ));
+        }
+        self.publishing
+            .client
+            .count_partitions(now_ms, &topic, id.tag());
+        if let Some(entry) = self.sockets.get(id) {
+            entry.role = Role::Producer(Box::new(ProducerSession::new(
+                topic,
+                params,
+                fastrand::u32(..),
+            )));
+        }
+        Ok(())
+    }
+
+    fn begin_consumer(
+        &mut self,
+        id: SocketId,
+        topic: String,
+        subscription: String,
+        params: ConsumerParams,
+    ) {
+        // Failover and Key_Shared need an upstream consumer each: the broker chooses between them.
+        let shareable = matches!(
+            params.subscription_type,
+            SubscriptionType::Exclusive | SubscriptionType::Shared
+        );
+        let private = !shareable || self.config.upstream == UpstreamMode::PerSocket;
+        let priority_level = params.priority_level as i32;
+        let member = MemberSpec {
+            subscription_type: params.subscription_type,
+            window: params.window,
+            pull_mode: params.pull_mode,
+            ack_timeout_ms: params.ack_timeout_ms.into(),
+            negative_ack_delay_ms: params.negative_ack_delay_ms.into(),
+        };
+        let hub = HubSpec {
+            topic,
+            subscription,
+            subscription_type: params.subscription_type,
+            durable: params.durable,
+            initial_position: params.initial_position,
+            start: None,
+            consumer_name: Some(
+                params
+                    .consumer_name
+                    .unwrap_or_else(|| random_name(CONSUMER_NAME_DIGITS)),
+            ),
+            priority_level,
+        };
+        self.join(id, ConsumerSession::Consumer, private, hub, member);
+    }
+
+    fn begin_reader(&mut self, id: SocketId, topic: String, params: ReaderParams) {
+        let member = MemberSpec {
+            subscription_type: SubscriptionType::Exclusive,
+            window: params.window,
+            pull_mode: false,
+            ack_timeout_ms: 0,
+            negative_ack_delay_ms: 0,
+        };
+        let hub = HubSpec {
+            topic,
+            subscription: format!("reader-{}", random_name(READER_NAME_DIGITS)),
+            subscription_type: SubscriptionType::Exclusive,
+            durable: false,
+            initial_position: InitialPosition::Latest,
+            start: Some(params.start),
+            consumer_name: params.reader_name,
+            priority_level: 0,
+        };
+        self.join(id, ConsumerSession::Reader, true, hub, member);
+    }
+
+    fn join(
+        &mut self,
+        id: SocketId,
+        session: ConsumerSession,
+        private: bool,
+        hub: HubSpec,
+        spec: MemberSpec,
+    ) {
+        let home = match private {
+            true => self.index,
+            false => home_shard(&hub.topic, self.shards()),
+        };
+        let key = HubKey {
+            topic: hub.topic.clone(),
+            subscription: hub.subscription.clone(),
+            durable: hub.durable,
+            priority_level: hub.priority_level,
+            private: private.then(|| id.member()),
+        };
+        if let Some(entry) = self.sockets.get(id) {
+            entry.role = Role::Consumer { session, home };
+        }
+        self.post(
+            home,
+            Post::Join(Box::new(Join {
+                key,
+                hub,
+                member: id.member(),
+                spec,
+            })),
+        );
+    }
+}
+
+/// The shard that a topic's hubs live on.
+fn home_shard(topic: &str, shards: usize) -> usize {
+    let mut hasher = rustc_hash::FxHasher::default();
+    topic.hash(&mut hasher);
+    (hasher.finish() % shards as u64) as usize
+}
+
+fn random_name(digits: usize) -> String {
+    (0..digits).map(|_| fastrand::digit(16)).collect()
+}

@@ -1,0 +1,268 @@
+//! The hubs that live on this shard, and the way of their effects to members and to the upstream.
+
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use super::post::{HubKey, Join, MemberEvent, SocketId};
+use super::shard::{Shard, Timer};
+use crate::hub::{Command, Effect, Hub, Limits, MemberId, Upstream};
+use crate::pulsar::BrokerError;
+use crate::pulsar::client::{ConsumerId, Tag};
+use crate::runtime::TimerKey;
+
+/// The largest entry after decompression. Brokers bound what is stored (5 MiB by default), not what it unpacks to; this
+/// is a dozen times as much, and small enough that a lie costs one such buffer.
+const MAX_UNCOMPRESSED_BYTES: usize = 64 * 1024 * 1024;
+
+struct Place {
+    generation: u32,
+    key: HubKey,
+    hub: Hub,
+    /// The upstream consumer of each slot; None before it is opened and after it is closed.
+    consumers: Vec<Option<ConsumerId>>,
+    /// The wheel's entry for the hub's next deadline, and that deadline.
+    timer: Option<(TimerKey, u64)>,
+}
+
+#[derive(Default)]
+pub struct Hubs {
+    places: Slab<Place>,
+    generation: u32,
+    by_key: FxHashMap<HubKey, usize>,
+    by_member: FxHashMap<MemberId, usize>,
+    /// Which hub and slot of it an upstream consumer belongs to.
+    by_consumer: FxHashMap<ConsumerId, (usize, usize)>,
+}
+
+impl Hubs {
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Forgets all of them, whatever they hold: the shard is ending.
+    pub fn clear(&mut self) {
+        *self = Hubs::default();
+    }
+
+    fn place_for(&mut self, join: &Join, limits: Limits) -> usize {
+        if let Some(slot) = self.by_key.get(&join.key) {
+            return *slot;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let slot = self.places.insert(Place {
+            generation: self.generation,
+            key: join.key.clone(),
+            hub: Hub::new(join.hub.clone(), limits),
+            consumers: Vec::new(),
+            timer: None,
+        });
+        self.by_key.insert(join.key.clone(), slot);
+        slot
+    }
+
+    /// The tag under which a hub asks the upstream: its slot and which use of the slot it is.
+    fn tag(&self, slot: usize) -> Tag {
+        u64::from(self.places[slot].generation) << 32 | slot as u64
+    }
+
+    fn by_tag(&self, tag: Tag) -> Option<usize> {
+        let slot = (tag & u64::from(u32::MAX)) as usize;
+        (self.places.get(slot)?.generation == (tag >> 32) as u32).then_some(slot)
+    }
+}
+
+impl Shard {
+    pub fn hub_join(&mut self, now_ms: u64, join: Join) {
+        let limits = Limits {
+            hub_retained_bytes: self.config.hub_retained_bytes,
+            max_uncompressed_bytes: MAX_UNCOMPRESSED_BYTES,
+        };
+        let slot = self.hubs.place_for(&join, limits);
+        self.hubs.by_member.insert(join.member, slot);
+        self.with_hub(now_ms, slot, |hub, out| {
+            hub.join(now_ms, join.member, join.spec, out)
+        });
+    }
+
+    pub fn hub_leave(&mut self, now_ms: u64, member: MemberId) {
+        if let Some(slot) = self.hubs.by_member.remove(&member) {
+            self.with_hub(now_ms, slot, |hub, out| hub.leave(now_ms, member, out));
+        }
+    }
+
+    pub fn hub_command(&mut self, now_ms: u64, member: MemberId, command: Command) {
+        if let Some(slot) = self.hubs.by_member.get(&member).copied() {
+            self.with_hub(now_ms, slot, |hub, out| {
+                hub.command(now_ms, member, command, out)
+            });
+        }
+    }
+
+    pub fn hub_upstream(&mut self, now_ms: u64, consumer: ConsumerId, event: Upstream) {
+        if let Some((slot, index)) = self.hubs.by_consumer.get(&consumer).copied() {
+            self.with_hub(now_ms, slot, |hub, out| {
+                hub.upstream(now_ms, index, event, out)
+            });
+        }
+    }
+
+    pub fn hub_partitions(&mut self, now_ms: u64, tag: Tag, result: Result<u32, BrokerError>) {
+        if let Some(slot) = self.hubs.by_tag(tag) {
+            self.with_hub(now_ms, slot, |hub, out| hub.partitions(now_ms, result, out));
+        }
+    }
+
+    pub fn hub_timer(&mut self, now_ms: u64, slot: usize, generation: u32) {
+        if let Some(place) = self
+            .hubs
+            .places
+            .get_mut(slot)
+            .filter(|place| place.generation == generation)
+        {
+            place.timer = None;
+            self.with_hub(now_ms, slot, |hub, out| hub.tick(now_ms, out));
+        }
+    }
+
+    /// Runs one input through a hub, then carries its effects on and sets its timer anew.
+    fn with_hub(
+        &mut self,
+        now_ms: u64,
+        slot: usize,
+        input: impl FnOnce(&mut Hub, &mut Vec<Effect>),
+    ) {
+        let Some(place) = self.hubs.places.get_mut(slot) else {
+            return;
+        };
+        let mut effects = std::mem::take(&mut self.effects);
+        input(&mut place.hub, &mut effects);
+        for effect in effects.drain(..) {
+            self.hub_effect(now_ms, slot, effect);
+        }
+        self.effects = effects;
+        self.arm_hub(slot);
+    }
+
+    fn arm_hub(&mut self, slot: usize) {
+        let Some(place) = self.hubs.places.get_mut(slot) else {
+            return;
+        };
+        let due_ms = place.hub.next_deadline_ms();
+        match (place.timer, due_ms) {
+            (Some((_, armed_ms)), Some(due_ms)) if armed_ms <= due_ms => {}
+            (_, None) => {}
+            (armed, Some(due_ms)) => {
+                if let Some((key, _)) = armed {
+                    self.wheel.cancel(key);
+                }
+                let key = self.wheel.insert(
+                    due_ms,
+                    Timer::Hub {
+                        slot,
+                        generation: place.generation,
+                    },
+                );
+                place.timer = Some((key, due_ms));
+            }
+        }
+    }
+
+    fn hub_effect(&mut self, now_ms: u64, slot: usize, effect: Effect) {
+        match effect {
+            Effect::Joined { member } => self.tell(member, MemberEvent::Joined),
+            Effect::Deliver { member, messages } => {
+                self.tell(member, MemberEvent::Deliver(messages))
+            }
+            Effect::EndOfTopic { member, reached } => {
+                self.tell(member, MemberEvent::EndOfTopic(reached))
+            }
+            Effect::UnsubscribeFailed { member, error } => {
+                self.tell(member, MemberEvent::UnsubscribeFailed(error))
+            }
+            Effect::Refused { member, refusal } => {
+                self.hubs.by_member.remove(&member);
+                self.tell(member, MemberEvent::Refused(refusal));
+            }
+            Effect::Expelled { member, refusal } => {
+                self.hubs.by_member.remove(&member);
+                self.tell(member, MemberEvent::Expelled(refusal));
+            }
+            Effect::CountPartitions => {
+                let tag = self.hubs.tag(slot);
+                let topic = self.hubs.places[slot].key.topic.clone();
+                self.consuming.client.count_partitions(now_ms, &topic, tag);
+            }
+            Effect::Finished => self.hub_finished(slot),
+            upstream => self.hub_upstream_effect(now_ms, slot, upstream),
+        }
+    }
+
+    fn hub_upstream_effect(&mut self, now_ms: u64, slot: usize, effect: Effect) {
+        let client = &mut self.consuming.client;
+        if let Effect::OpenConsumer { slot: index, spec } = effect {
+            let consumer = client.open_consumer(now_ms, spec);
+            let consumers = &mut self.hubs.places[slot].consumers;
+            if consumers.len() <= index {
+                consumers.resize(index + 1, None);
+            }
+            consumers[index] = Some(consumer);
+            self.hubs.by_consumer.insert(consumer, (slot, index));
+            return;
+        }
+        let consumers = &mut self.hubs.places[slot].consumers;
+        let consumer_of = |index: usize| consumers.get(index).copied().flatten();
+        match effect {
+            Effect::Flow {
+                slot: index,
+                permits,
+            } => {
+                consumer_of(index).map(|consumer| client.flow(consumer, permits));
+            }
+            Effect::Ack {
+                slot: index,
+                tag,
+                positions,
+            } => {
+                consumer_of(index).map(|consumer| client.ack(now_ms, consumer, tag, &positions));
+            }
+            Effect::Redeliver {
+                slot: index,
+                positions,
+            } => {
+                consumer_of(index).map(|consumer| client.redeliver(consumer, &positions));
+            }
+            Effect::Unsubscribe { slot: index, tag } => {
+                consumer_of(index).map(|consumer| client.unsubscribe(now_ms, consumer, tag));
+            }
+            Effect::CloseConsumer { slot: index } => {
+                if let Some(consumer) = consumers.get_mut(index).and_then(Option::take) {
+                    client.close_consumer(now_ms, consumer);
+                    self.hubs.by_consumer.remove(&consumer);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The hub has closed its upstream and has no members: its place is free.
+    fn hub_finished(&mut self, slot: usize) {
+        let Some(place) = self.hubs.places.try_remove(slot) else {
+            return;
+        };
+        self.hubs.by_key.remove(&place.key);
+        for consumer in place.consumers.into_iter().flatten() {
+            self.hubs.by_consumer.remove(&consumer);
+        }
+        if let Some((key, _)) = place.timer {
+            self.wheel.cancel(key);
+        }
+    }
+
+    /// To a member's socket, on whichever shard it is.
+    fn tell(&mut self, member: MemberId, event: MemberEvent) {
+        self.post(
+            SocketId::of(member).shard(),
+            super::post::Post::ToMember { member, event },
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! What this shard has to say to the others: gathered during a turn, posted as one batch for each of them.
+
+use super::post::Post;
+use crate::runtime;
+
+/// The outgoing side of the mailboxes.
+pub struct Links {
+    peers: Vec<runtime::Post<Post>>,
+    outboxes: Vec<Vec<Post>>,
+}
+
+impl Links {
+    pub fn new(peers: Vec<runtime::Post<Post>>) -> Links {
+        let outboxes = peers.iter().map(|_| Vec::new()).collect();
+        Links { peers, outboxes }
+    }
+
+    pub fn count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Nothing waits for room in a mailbox.
+    pub fn is_empty(&self) -> bool {
+        self.outboxes.iter().all(Vec::is_empty)
+    }
+
+    pub fn push(&mut self, shard: usize, post: Post) {
+        if let Some(outbox) = self.outboxes.get_mut(shard) {
+            outbox.push(post);
+        }
+    }
+
+    /// Posts each outbox as one batch. False: a mailbox was full, its batch stays here; call again soon.
+    pub fn flush(&mut self) -> bool {
+        let mut all_gone = true;
+        for (peer, outbox) in self.peers.iter().zip(&mut self.outboxes) {
+            if outbox.is_empty() {
+                continue;
+            }
+            if let Err(batch) = peer.try_post(std::mem::take(outbox)) {
+                *outbox = batch;
+                all_gone = false;
+            }
+        }
+        all_gone
+    }
+}

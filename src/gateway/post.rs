@@ -1,0 +1,121 @@
+//! What shards say to each other, and how a socket is named across them.
+//!
+//! One lane carries it all, in order and in batches: what does not fit into a full mailbox stays with its sender
+//! (`links.rs`), so that a post never waits and never fails. What can pile up there is bounded by the members' windows
+//! (deliveries) and by a few control messages a socket.
+
+use crate::hub::{Command, HubSpec, MemberId, MemberSpec, Refusal};
+use crate::pulsar::client::Tag;
+use crate::pulsar::{BrokerError, Message};
+use crate::runtime::Accepted;
+
+/// What makes two sockets share a hub.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HubKey {
+    pub topic: String,
+    pub subscription: String,
+    pub durable: bool,
+    /// Sockets of different priority have upstream consumers of their own: the broker serves them in its order.
+    pub priority_level: i32,
+    /// Some: a hub of this socket alone.
+    pub private: Option<MemberId>,
+}
+
+pub enum Post {
+    /// From the acceptor.
+    Accepted(Accepted),
+    /// To the hub's home shard.
+    Join(Box<Join>),
+    Leave {
+        member: MemberId,
+    },
+    Command {
+        member: MemberId,
+        command: Command,
+    },
+    /// To the member's shard.
+    ToMember {
+        member: MemberId,
+        event: MemberEvent,
+    },
+    /// From the control thread: take no new work, settle what is open, close.
+    Drain,
+    /// To this shard itself, when it is done: its main loop looks.
+    Drained,
+}
+
+pub struct Join {
+    pub key: HubKey,
+    pub hub: HubSpec,
+    pub member: MemberId,
+    pub spec: MemberSpec,
+}
+
+/// What a hub tells one member.
+#[derive(Debug)]
+pub enum MemberEvent {
+    Joined,
+    Refused(Refusal),
+    Deliver(Vec<Message>),
+    EndOfTopic(bool),
+    UnsubscribeFailed(BrokerError),
+    Expelled(Refusal),
+}
+
+/// A socket of this process: its shard, its place in that shard's table, and which use of that place it is.
+///
+/// 12 bits of shard, 28 of generation, 24 of slot. A place is used again only after 2^28 others: a post that was on
+/// its way to a socket that has gone never reaches its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketId(u64);
+
+const SLOT_BITS: u32 = 24;
+const GENERATION_BITS: u32 = 28;
+/// Sockets that one shard can name; far above any file limit.
+pub const SLOTS_MAX: usize = 1 << SLOT_BITS;
+
+impl SocketId {
+    pub fn new(shard: usize, slot: usize, generation: u32) -> SocketId {
+        let generation = u64::from(generation) & ((1 << GENERATION_BITS) - 1);
+        let slot = slot as u64 & (SLOTS_MAX as u64 - 1);
+        SocketId((shard as u64) << (SLOT_BITS + GENERATION_BITS) | generation << SLOT_BITS | slot)
+    }
+
+    pub fn shard(self) -> usize {
+        (self.0 >> (SLOT_BITS + GENERATION_BITS)) as usize
+    }
+
+    pub fn slot(self) -> usize {
+        (self.0 & (SLOTS_MAX as u64 - 1)) as usize
+    }
+
+    pub fn member(self) -> MemberId {
+        MemberId(self.0)
+    }
+
+    pub fn of(member: MemberId) -> SocketId {
+        SocketId(member.0)
+    }
+
+    /// Under which the client machine is asked for this socket.
+    pub fn tag(self) -> Tag {
+        self.0
+    }
+
+    pub fn from_tag(tag: Tag) -> SocketId {
+        SocketId(tag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_names_its_shard_and_slot_and_tells_the_generations_of_a_slot_apart() {
+        let first = SocketId::new(4095, SLOTS_MAX - 1, 7);
+        assert_eq!((first.shard(), first.slot()), (4095, SLOTS_MAX - 1));
+        assert_ne!(first, SocketId::new(4095, SLOTS_MAX - 1, 8));
+        assert_eq!(SocketId::of(first.member()), first);
+    }
+}

@@ -1,0 +1,266 @@
+//! What happens to an open socket: frames, deliveries, its end.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use super::post::{MemberEvent, Post, SocketId};
+use super::shard::Shard;
+use super::sockets::Role;
+use crate::api::Refusal;
+use crate::hub::Command;
+use crate::runtime::Socket;
+use crate::session::{CloseWith, Wish};
+use crate::ws::{self, Decoder, Event};
+
+/// A client that has been sent a close frame answers, or is cut off, within this time.
+pub const CLOSE_WAIT_MS: u64 = 5_000;
+
+impl Shard {
+    /// A new connection. None: no room, or the process is ending.
+    pub fn open_socket(&mut self, now_ms: u64, socket: Socket) -> Option<SocketId> {
+        if self.draining {
+            return None;
+        }
+        let id = self.sockets.insert(self.index, socket, now_ms)?;
+        self.arm_socket(now_ms, id);
+        Some(id)
+    }
+
+    /// The handshake is over: the 101 goes out, frames may follow.
+    pub fn upgraded(&mut self, now_ms: u64, id: SocketId, response: Bytes) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        entry.upgraded = true;
+        entry.last_active_ms = now_ms;
+        entry.last_ping_ms = now_ms;
+        entry.socket.send(response);
+        self.counters.sockets_opened += 1;
+        // Deliveries that came before the 101 are waiting in `out`.
+        self.sockets.mark(id);
+        self.arm_socket(now_ms, id);
+        if self.draining {
+            self.end_for_shutdown(now_ms, id);
+        }
+    }
+
+    /// Bytes from the client. False: its connection is to be closed.
+    pub fn received(
+        &mut self,
+        now_ms: u64,
+        id: SocketId,
+        decoder: &mut Decoder,
+        bytes: &mut [u8],
+    ) -> bool {
+        let Some(entry) = self.sockets.get(id) else {
+            return false;
+        };
+        entry.last_active_ms = now_ms;
+        self.counters.bytes_in += bytes.len() as u64;
+        if let Err(violation) = decoder.feed(bytes, &mut |event| self.on_frame(now_ms, id, event)) {
+            self.counters.protocol_violations += 1;
+            self.close(
+                now_ms,
+                id,
+                CloseWith {
+                    code: violation.code,
+                    reason: violation.reason.to_owned(),
+                },
+            );
+            // What this client says next means nothing, its close frame included.
+            return false;
+        }
+        self.sockets
+            .get(id)
+            .is_some_and(|entry| !entry.closing.is_complete())
+    }
+
+    fn on_frame(&mut self, now_ms: u64, id: SocketId, event: Event<'_>) -> ControlFlow<()> {
+        match event {
+            // The same JSON in a binary frame is accepted (protocol page, last table).
+            Event::Text(frame) | Event::Binary(frame) => self.on_message(now_ms, id, frame),
+            Event::Ping(payload) => self.reply(id, &ws::encode::pong(payload)),
+            Event::Pong(_) => {}
+            Event::Close { code, .. } => {
+                if let Some(answer) = self
+                    .sockets
+                    .get(id)
+                    .and_then(|entry| entry.closing.received(code))
+                {
+                    self.write(id, &answer);
+                }
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn on_message(&mut self, now_ms: u64, id: SocketId, frame: &mut [u8]) {
+        let now = self.now(now_ms);
+        self.counters.frames_in += 1;
+        let Some(entry) = self.sockets.get(id).filter(|entry| entry.closing.is_open()) else {
+            return;
+        };
+        match &mut entry.role {
+            Role::Producer(session) => {
+                session.publish(now, &mut self.publishing.client, frame, &mut entry.out);
+                self.sockets.mark(id);
+            }
+            Role::Consumer { session, home } => match session.on_message(frame) {
+                Ok(Wish::Hub(command)) => {
+                    let home = *home;
+                    self.post(
+                        home,
+                        Post::Command {
+                            member: id.member(),
+                            command,
+                        },
+                    );
+                }
+                Ok(Wish::Nothing) => {}
+                Err(close) => self.close(now_ms, id, close),
+            },
+            Role::None => {}
+        }
+    }
+
+    /// What its hub says to a consumer or reader socket.
+    pub fn member_event(&mut self, now_ms: u64, id: SocketId, event: MemberEvent) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Consumer { session, .. } = &mut entry.role else {
+            return;
+        };
+        match event {
+            MemberEvent::Joined => self.opened(id, Ok(())),
+            MemberEvent::Refused(refusal) => {
+                let answer = session.refusal(&refusal);
+                entry.role = Role::None;
+                self.opened(id, Err(answer));
+            }
+            MemberEvent::Deliver(messages) => {
+                if entry.closing.is_open() {
+                    self.counters.delivered += messages.len() as u64;
+                    session.deliver(&messages, &mut entry.out);
+                    self.sockets.mark(id);
+                }
+            }
+            MemberEvent::EndOfTopic(reached) => {
+                session.end_of_topic(reached, &mut entry.out);
+                self.sockets.mark(id);
+            }
+            MemberEvent::UnsubscribeFailed(error) => {
+                let close = session.unsubscribe_failed(&error);
+                self.close(now_ms, id, close);
+            }
+            MemberEvent::Expelled(refusal) => {
+                let close = session.expelled(&refusal);
+                entry.role = Role::None;
+                self.close(now_ms, id, close);
+            }
+        }
+    }
+
+    /// Answers the handshake that waits for this socket's upstream.
+    pub fn opened(&mut self, id: SocketId, answer: Result<(), Refusal>) {
+        if let Some(waiting) = self.sockets.get(id).and_then(|entry| entry.opening.take()) {
+            waiting.send(answer);
+        }
+    }
+
+    /// Starts the closing handshake; what is queued before it still goes out.
+    pub fn close(&mut self, now_ms: u64, id: SocketId, with: CloseWith) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        if let Some(frame) = entry.closing.start(with.code, &with.reason) {
+            entry.cut_off_ms = Some(now_ms + CLOSE_WAIT_MS);
+            if let Some(resume) = entry.resume.take() {
+                resume.notify();
+            }
+            self.write(id, &frame);
+            self.arm_socket(now_ms, id);
+        }
+        self.end_session(now_ms, id);
+    }
+
+    /// The socket takes no part any more: its hub gives its messages to others, its producers go.
+    pub fn end_session(&mut self, now_ms: u64, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        match std::mem::replace(&mut entry.role, Role::None) {
+            Role::None => {}
+            Role::Consumer { home, .. } => self.post(
+                home,
+                Post::Leave {
+                    member: id.member(),
+                },
+            ),
+            Role::Producer(session) => {
+                for producer in session.producers() {
+                    self.publishing.client.close_producer(now_ms, producer);
+                    self.producers.remove(&producer);
+                }
+            }
+        }
+    }
+
+    /// The connection is ending: the session ends now, and the peer gets a bounded time to take what was sent.
+    pub fn closing_down(&mut self, now_ms: u64, id: SocketId) {
+        self.end_session(now_ms, id);
+        if let Some(entry) = self.sockets.get(id) {
+            entry.cut_off_ms.get_or_insert(now_ms + CLOSE_WAIT_MS);
+            self.arm_socket(now_ms, id);
+        }
+    }
+
+    /// The connection is gone.
+    pub fn forget_socket(&mut self, id: SocketId) {
+        if let Some(entry) = self.sockets.remove(id) {
+            if let Some(timer) = entry.timer {
+                self.wheel.cancel(timer);
+            }
+            if entry.upgraded {
+                self.counters.sockets_closed += 1;
+            }
+        }
+    }
+
+    /// A control frame out, unless a close frame has gone before it.
+    pub fn reply(&mut self, id: SocketId, frame: &[u8]) {
+        if self
+            .sockets
+            .get(id)
+            .is_some_and(|entry| entry.closing.is_open())
+        {
+            self.write(id, frame);
+        }
+    }
+
+    fn write(&mut self, id: SocketId, frame: &[u8]) {
+        if let Some(entry) = self.sockets.get(id) {
+            entry.out.extend_from_slice(frame);
+            self.sockets.mark(id);
+        }
+    }
+
+    /// The socket's unsent bytes have fallen again.
+    pub fn unclogged(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        entry.clogged = false;
+        if let Role::Consumer { home, .. } = entry.role {
+            self.post(
+                home,
+                Post::Command {
+                    member: id.member(),
+                    command: Command::Drained,
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! One shard's whole state, and the turn in which the effects of its machines reach each other.
+//!
+//! Whatever happens (bytes, a post, a timer) is given to the machine that it concerns inside [`ShardRef::turn`]; then
+//! events and effects are carried on until none is left, and what they produced goes out at once: one write per broker
+//! connection and socket, one post per other shard. Nothing in a turn awaits.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::hubs::Hubs;
+use super::lane::{Lane, LaneKind};
+use super::links::Links;
+use super::post::{Post, SocketId};
+use super::sockets::{Role, Sockets};
+use crate::config::Config;
+use crate::hub::{Command, Effect, Upstream};
+use crate::observe::counters::Counters;
+use crate::pulsar::client::{Event, ProducerId};
+use crate::runtime::{self, Alarm, Socket, Wheel};
+
+/// A full mailbox is tried again after this time; the other shard empties its own at every turn.
+const LINK_RETRY_MS: u64 = 1;
+
+/// A broker takes the last commands of a shard that ends, or is left behind, within this time.
+const FINISH_MS: u64 = 1_000;
+
+/// What a timer of the shard's wheel is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Timer {
+    /// Handshake deadline, ping, idle time, closing handshake.
+    Socket(SocketId),
+    Hub {
+        slot: usize,
+        generation: u32,
+    },
+    DrainDeadline,
+}
+
+pub struct Shard {
+    pub index: usize,
+    pub config: Arc<Config>,
+    pub sockets: Sockets,
+    pub hubs: Hubs,
+    pub publishing: Lane,
+    pub consuming: Lane,
+    pub wheel: Wheel<Timer>,
+    pub counters: Counters,
+    /// Which socket and partition an upstream producer belongs to.
+    pub producers: FxHashMap<ProducerId, (SocketId, usize)>,
+    /// Set by `Post::Drain`: no new sockets, and those that are there end.
+    pub draining: bool,
+    /// Scratch of `with_hub`.
+    pub effects: Vec<Effect>,
+    /// Producers that wait for their upstream.
+    pub paused: FxHashSet<SocketId>,
+    /// Producer sockets that got answers in this turn.
+    pub answered: Vec<SocketId>,
+    links: Links,
+    /// Posts of this shard to itself.
+    local: VecDeque<Post>,
+    alarm: Alarm,
+    told_drained: bool,
+}
+
+/// The shard as its tasks hold it.
+#[derive(Clone)]
+pub struct ShardRef(Rc<RefCell<Shard>>);
+
+impl ShardRef {
+    pub fn new(shard: Shard) -> ShardRef {
+        ShardRef(Rc::new(RefCell::new(shard)))
+    }
+
+    /// One turn: `input`, then everything that follows from it.
+    pub fn turn<R>(&self, input: impl FnOnce(&mut Shard, u64) -> R) -> R {
+        let mut shard = self.0.borrow_mut();
+        let now_ms = runtime::now_ms();
+        let result = input(&mut shard, now_ms);
+        shard.settle(now_ms);
+        shard.flush(self, now_ms);
+        result
+    }
+
+    /// The shard is drained: its broker connections are closed, what is queued for them goes out first.
+    pub async fn finish(self) {
+        let sockets = {
+            let mut shard = self.0.borrow_mut();
+            let mut sockets = shard.publishing.close();
+            sockets.append(&mut shard.consuming.close());
+            sockets
+        };
+        for socket in sockets {
+            socket.shutdown_after_flush(FINISH_MS);
+            socket.unsent_at_most(0).await;
+        }
+    }
+
+    /// Rings when a timer of the shard is due; for the life of the shard.
+    pub async fn run_timers(self) {
+        let alarm = self.0.borrow().alarm.clone();
+        loop {
+            alarm.rings().await;
+            self.turn(Shard::on_time);
+        }
+    }
+}
+
+impl Shard {
+    pub fn new(
+        index: usize,
+        config: Arc<Config>,
+        peers: Vec<runtime::Post<Post>>,
+        lanes: [Lane; 2],
+    ) -> Shard {
+        let [publishing, consuming] = lanes;
+        Shard {
+            index,
+            config,
+            sockets: Sockets::default(),
+            hubs: Hubs::default(),
+            publishing,
+            consuming,
+            wheel: Wheel::new(runtime::now_ms()),
+            counters: Counters::default(),
+            producers: FxHashMap::default(),
+            draining: false,
+            effects: Vec::new(),
+            paused: FxHashSet::default(),
+            answered: Vec::new(),
+            links: Links::new(peers),
+            local: VecDeque::new(),
+            alarm: Alarm::new(),
+            told_drained: false,
+        }
+    }
+
+    pub fn shards(&self) -> usize {
+        self.links.count()
+    }
+
+    pub fn lane(&mut self, kind: LaneKind) -> &mut Lane {
+        match kind {
+            LaneKind::Publishing => &mut self.publishing,
+            LaneKind::Consuming => &mut self.consuming,
+        }
+    }
+
+    /// To a shard, this one included; handled in this turn there, in the next elsewhere.
+    pub fn post(&mut self, shard: usize, post: Post) {
+        if shard == self.index {
+            self.local.push_back(post);
+        } else {
+            self.links.push(shard, post);
+        }
+    }
+
+    /// Carries events, posts and effects on until there are none.
+    fn settle(&mut self, now_ms: u64) {
+        loop {
+            if let Some(event) = self.consuming.client.poll_event() {
+                self.on_consuming_event(now_ms, event);
+            } else if let Some(event) = self.publishing.client.poll_event() {
+                self.on_publishing_event(now_ms, event);
+            } else if let Some(post) = self.local.pop_front() {
+                self.on_post(now_ms, post);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// What the turn produced goes out.
+    fn flush(&mut self, this: &ShardRef, now_ms: u64) {
+        self.after_receipts(now_ms);
+        // What is clogged by this is told to its hub, which may be here.
+        self.flush_sockets(this, now_ms);
+        self.settle(now_ms);
+        self.flush_sockets(this, now_ms);
+        self.publishing.flush(this);
+        self.consuming.flush(this);
+        let mut due_ms = self.wheel.next_deadline_ms();
+        if !self.links.flush() {
+            due_ms = earlier(due_ms, Some(now_ms + LINK_RETRY_MS));
+        }
+        due_ms = earlier(due_ms, self.publishing.client.next_deadline_ms());
+        due_ms = earlier(due_ms, self.consuming.client.next_deadline_ms());
+        self.alarm.set(due_ms);
+        if self.is_drained() && !std::mem::replace(&mut self.told_drained, true) {
+            self.links.push(self.index, Post::Drained);
+            self.links.flush();
+        }
+    }
+
+    /// Hands this turn's frames to the sockets; a consumer with too many unsent bytes is given nothing more for now.
+    fn flush_sockets(&mut self, this: &ShardRef, now_ms: u64) {
+        let unsent_bytes_max = self.config.socket_unsent_bytes;
+        let mut clogged = Vec::new();
+        self.sockets.flush(|entry, frames| {
+            entry.last_active_ms = now_ms;
+            entry.socket.send(Bytes::from(frames));
+            let home = match entry.role {
+                Role::Consumer { home, .. } => home,
+                _ => return,
+            };
+            if !entry.clogged && entry.socket.unsent_bytes() > unsent_bytes_max {
+                entry.clogged = true;
+                clogged.push((entry.id, home));
+                runtime::spawn(unclog(
+                    this.clone(),
+                    entry.id,
+                    entry.socket.clone(),
+                    unsent_bytes_max / 2,
+                ));
+            }
+        });
+        for (id, home) in clogged {
+            self.post(
+                home,
+                Post::Command {
+                    member: id.member(),
+                    command: Command::Clogged,
+                },
+            );
+        }
+    }
+
+    pub fn links_are_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    fn on_time(&mut self, now_ms: u64) {
+        self.publishing.client.tick(now_ms);
+        self.consuming.client.tick(now_ms);
+        let mut due = Vec::new();
+        self.wheel.advance(now_ms, &mut due);
+        for timer in due {
+            match timer {
+                Timer::Socket(id) => self.socket_timer(now_ms, id),
+                Timer::Hub { slot, generation } => self.hub_timer(now_ms, slot, generation),
+                Timer::DrainDeadline => self.drain_deadline(now_ms),
+            }
+        }
+    }
+
+    pub fn on_post(&mut self, now_ms: u64, post: Post) {
+        match post {
+            Post::Join(join) => self.hub_join(now_ms, *join),
+            Post::Leave { member } => self.hub_leave(now_ms, member),
+            Post::Command { member, command } => self.hub_command(now_ms, member, command),
+            Post::ToMember { member, event } => {
+                self.member_event(now_ms, SocketId::of(member), event)
+            }
+            Post::Drain => self.drain(now_ms),
+            // `Accepted` is for the main loop, which alone can start tasks; `Drained` only makes it look.
+            Post::Accepted(_) | Post::Drained => {}
+        }
+    }
+
+    fn on_consuming_event(&mut self, now_ms: u64, event: Event) {
+        match event {
+            Event::Partitions { tag, result } => self.hub_partitions(now_ms, tag, result),
+            Event::ConsumerReady { consumer } => {
+                self.hub_upstream(now_ms, consumer, Upstream::Ready)
+            }
+            Event::ConsumerLost { consumer, abrupt } => {
+                self.hub_upstream(now_ms, consumer, Upstream::Lost { abrupt });
+            }
+            Event::ConsumerResumed { consumer } => {
+                self.hub_upstream(now_ms, consumer, Upstream::Resumed)
+            }
+            Event::ConsumerFailed { consumer, error } => {
+                self.hub_upstream(now_ms, consumer, Upstream::Failed(error));
+            }
+            Event::Entry { consumer, entry } => {
+                self.hub_upstream(now_ms, consumer, Upstream::Entry(entry))
+            }
+            Event::CorruptEntry {
+                consumer,
+                ledger,
+                entry,
+                partition,
+                reason,
+            } => {
+                tracing::warn!(
+                    ledger,
+                    entry,
+                    partition,
+                    reason,
+                    "the broker sent an entry that cannot be read"
+                );
+                self.hub_upstream(now_ms, consumer, Upstream::Corrupt { ledger, entry });
+            }
+            Event::EndOfTopic { consumer } => {
+                self.hub_upstream(now_ms, consumer, Upstream::EndOfTopic)
+            }
+            Event::AckDone {
+                consumer,
+                tag,
+                result,
+            } => {
+                self.hub_upstream(now_ms, consumer, Upstream::AckDone { tag, result });
+            }
+            Event::Unsubscribed {
+                consumer,
+                tag,
+                result,
+            } => {
+                self.hub_upstream(now_ms, consumer, Upstream::Unsubscribed { tag, result });
+            }
+            // Nothing here seeks, asks for last ids, or depends on which failover consumer is active; and no producer
+            // is opened on this lane.
+            _ => {}
+        }
+    }
+}
+
+/// Tells the socket's hub when its unsent bytes have fallen to this.
+async fn unclog(shard: ShardRef, id: SocketId, socket: Socket, unsent_bytes: usize) {
+    socket.unsent_at_most(unsent_bytes).await;
+    shard.turn(|shard, _| shard.unclogged(id));
+}
+
+/// The earlier of two times, of which either may be never.
+fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

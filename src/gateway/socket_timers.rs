@@ -1,0 +1,93 @@
+//! The one timer of each socket: handshake deadline, server pings, idle time, closing handshake.
+
+use super::post::SocketId;
+use super::shard::{Shard, Timer};
+use super::sockets::Role;
+use crate::session::CloseWith;
+use crate::ws;
+
+/// What the server's pings carry; Java's.
+const PING_PAYLOAD: &[u8] = b"PING";
+/// RFC 6455 §7.4.1 "going away": what Jetty sends to an idle socket.
+const GOING_AWAY: u16 = 1001;
+
+impl Shard {
+    /// Sets the socket's timer to the next thing that is due; one that is set already and earlier stays.
+    pub fn arm_socket(&mut self, now_ms: u64, id: SocketId) {
+        let Some(due_ms) = self.socket_due_ms(id) else {
+            return;
+        };
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        if let Some(timer) = entry.timer.take() {
+            self.wheel.cancel(timer);
+        }
+        let timer = self.wheel.insert(due_ms.max(now_ms), Timer::Socket(id));
+        if let Some(entry) = self.sockets.get(id) {
+            entry.timer = Some(timer);
+        }
+    }
+
+    fn socket_due_ms(&mut self, id: SocketId) -> Option<u64> {
+        let config = self.config.clone();
+        let entry = self.sockets.get(id)?;
+        if let Some(cut_off_ms) = entry.cut_off_ms {
+            return Some(cut_off_ms);
+        }
+        if !entry.upgraded {
+            // Once the request is there, the upstream's own time limits rule.
+            return matches!(entry.role, Role::None)
+                .then(|| entry.last_active_ms + config.handshake_timeout_ms);
+        }
+        let idle_ms = entry.last_active_ms + config.idle_timeout_ms;
+        let ping_ms = config
+            .ping_interval_ms
+            .map(|interval_ms| entry.last_ping_ms + interval_ms);
+        Some(ping_ms.map_or(idle_ms, |ping_ms| ping_ms.min(idle_ms)))
+    }
+
+    /// The timer rang: does what is due, and sets it anew.
+    pub fn socket_timer(&mut self, now_ms: u64, id: SocketId) {
+        let config = self.config.clone();
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        entry.timer = None;
+        if entry
+            .cut_off_ms
+            .is_some_and(|cut_off_ms| cut_off_ms <= now_ms)
+        {
+            return entry.socket.abort();
+        }
+        if !entry.upgraded {
+            if matches!(entry.role, Role::None)
+                && entry.last_active_ms + config.handshake_timeout_ms <= now_ms
+            {
+                entry.socket.abort();
+                self.counters.handshakes_timed_out += 1;
+            }
+            return;
+        }
+        // A producer that waits for its upstream is not read: its silence is ours.
+        if entry.resume.is_some() {
+            entry.last_active_ms = now_ms;
+        }
+        if entry.cut_off_ms.is_none() && entry.last_active_ms + config.idle_timeout_ms <= now_ms {
+            self.counters.idle_timeouts += 1;
+            let with = CloseWith {
+                code: GOING_AWAY,
+                reason: "Idle Timeout".to_owned(),
+            };
+            return self.close(now_ms, id, with);
+        }
+        if config
+            .ping_interval_ms
+            .is_some_and(|interval_ms| entry.last_ping_ms + interval_ms <= now_ms)
+        {
+            entry.last_ping_ms = now_ms;
+            self.reply(id, &ws::encode::ping(PING_PAYLOAD));
+        }
+        self.arm_socket(now_ms, id);
+    }
+}

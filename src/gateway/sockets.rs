@@ -1,0 +1,125 @@
+//! The table of one shard's sockets.
+
+use slab::Slab;
+
+use super::post::{SLOTS_MAX, SocketId};
+use crate::api::Refusal;
+use crate::runtime::{Notify, OneShot, Socket, TimerKey};
+use crate::session::{ConsumerSession, ProducerSession};
+use crate::ws::CloseHandshake;
+
+/// What a socket is.
+pub enum Role {
+    /// Its request has not come, or was refused; or the session has ended.
+    None,
+    Producer(Box<ProducerSession>),
+    Consumer {
+        session: ConsumerSession,
+        /// The shard on which its hub lives.
+        home: usize,
+    },
+}
+
+pub struct Entry {
+    pub id: SocketId,
+    pub socket: Socket,
+    pub role: Role,
+    /// Frames of this turn; handed to the socket in one piece at its end.
+    pub out: Vec<u8>,
+    /// Tells the waiting handshake what the upstream has answered.
+    pub opening: Option<OneShot<Result<(), Refusal>>>,
+    /// The 101 has gone out.
+    pub upgraded: bool,
+    /// Of a producer that waits for its upstream: wakes its read loop.
+    pub resume: Option<Notify>,
+    pub timer: Option<TimerKey>,
+    /// Bytes went either way.
+    pub last_active_ms: u64,
+    pub last_ping_ms: u64,
+    pub closing: CloseHandshake,
+    /// When a socket that is being closed is cut off.
+    pub cut_off_ms: Option<u64>,
+    /// Too many unsent bytes: its hub gives it nothing more for now.
+    pub clogged: bool,
+    dirty: bool,
+}
+
+#[derive(Default)]
+pub struct Sockets {
+    entries: Slab<Entry>,
+    /// Counts uses of slots: see [`SocketId`].
+    generation: u32,
+    /// With something in `out`.
+    dirty: Vec<SocketId>,
+}
+
+impl Sockets {
+    /// None: the table is full.
+    pub fn insert(&mut self, shard: usize, socket: Socket, now_ms: u64) -> Option<SocketId> {
+        if self.entries.len() >= SLOTS_MAX {
+            return None;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let vacant = self.entries.vacant_entry();
+        let id = SocketId::new(shard, vacant.key(), self.generation);
+        vacant.insert(Entry {
+            id,
+            socket,
+            role: Role::None,
+            out: Vec::new(),
+            opening: None,
+            upgraded: false,
+            resume: None,
+            timer: None,
+            last_active_ms: now_ms,
+            last_ping_ms: now_ms,
+            closing: CloseHandshake::default(),
+            cut_off_ms: None,
+            clogged: false,
+            dirty: false,
+        });
+        Some(id)
+    }
+
+    pub fn get(&mut self, id: SocketId) -> Option<&mut Entry> {
+        self.entries
+            .get_mut(id.slot())
+            .filter(|entry| entry.id == id)
+    }
+
+    pub fn remove(&mut self, id: SocketId) -> Option<Entry> {
+        self.get(id)?;
+        Some(self.entries.remove(id.slot()))
+    }
+
+    pub fn ids(&self) -> Vec<SocketId> {
+        self.entries.iter().map(|(_, entry)| entry.id).collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The socket has frames to send at the end of the turn.
+    pub fn mark(&mut self, id: SocketId) {
+        let entry = self.entries.get_mut(id.slot());
+        if let Some(entry) = entry.filter(|entry| entry.id == id && !entry.dirty) {
+            entry.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Gives each marked socket once, with what is to be sent.
+    pub fn flush(&mut self, mut send: impl FnMut(&mut Entry, Vec<u8>)) {
+        for id in std::mem::take(&mut self.dirty) {
+            let entry = self.entries.get_mut(id.slot());
+            if let Some(entry) = entry.filter(|entry| entry.id == id) {
+                entry.dirty = false;
+                let frames = std::mem::take(&mut entry.out);
+                if !frames.is_empty() {
+                    send(entry, frames);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A consumer or reader socket: frames in become wishes to its hub, messages out become frames.
+
+use super::CloseWith;
+use super::frames::{append_frame, append_frame_of};
+use crate::api::{self, Command as Frame, ReaderCommand, Refusal, WebSocketError};
+use crate::hub::{self, Command};
+use crate::pulsar::{BrokerError, ErrorKind, Message};
+
+/// RFC 6455 §7.4.1 "going away".
+const GOING_AWAY: u16 = 1001;
+
+/// What a frame asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wish {
+    Hub(Command),
+    /// It asks for nothing (a permit of 0 or below, as in Java).
+    Nothing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsumerSession {
+    Consumer,
+    Reader,
+}
+
+impl ConsumerSession {
+    /// One frame of the client. Err: it cannot be understood, the socket is to be closed.
+    pub fn on_message(&self, frame: &mut [u8]) -> Result<Wish, CloseWith> {
+        let wish = match self {
+            ConsumerSession::Consumer => {
+                match api::parse_command(frame).map_err(CloseWith::from)? {
+                    Frame::Ack(id) => Command::Ack(id),
+                    Frame::NegativeAck(id) => Command::NegativeAck(id),
+                    Frame::Permit(0) => return Ok(Wish::Nothing),
+                    Frame::Permit(permits) => Command::Permit(permits),
+                    Frame::Unsubscribe => Command::Unsubscribe,
+                    Frame::IsEndOfTopic => Command::IsEndOfTopic,
+                }
+            }
+            ConsumerSession::Reader => {
+                match api::parse_reader_command(frame).map_err(CloseWith::from)? {
+                    ReaderCommand::Handled => Command::Handled,
+                    ReaderCommand::IsEndOfTopic => Command::IsEndOfTopic,
+                }
+            }
+        };
+        Ok(Wish::Hub(wish))
+    }
+
+    /// Appends one frame for each message.
+    pub fn deliver(&self, messages: &[Message], out: &mut Vec<u8>) {
+        for message in messages {
+            append_frame_of(out, api::delivery_size_hint(message), |out| {
+                api::append_delivery(message, out)
+            });
+        }
+    }
+
+    pub fn end_of_topic(&self, reached: bool, out: &mut Vec<u8>) {
+        append_frame(out, |out| api::append_end_of_topic(reached, out));
+    }
+
+    /// The answer to a handshake whose hub or broker says no.
+    pub fn refusal(&self, refusal: &hub::Refusal) -> Refusal {
+        let busy;
+        let error = match refusal {
+            hub::Refusal::Broker(error) => error,
+            hub::Refusal::Busy(message) => {
+                busy = BrokerError {
+                    kind: ErrorKind::ConsumerBusy,
+                    message: message.clone(),
+                };
+                &busy
+            }
+        };
+        match self {
+            ConsumerSession::Consumer => Refusal::not_created(error),
+            ConsumerSession::Reader => Refusal::reader_not_created(error),
+        }
+    }
+
+    /// `unsubscribe` was refused: error 3, and nothing has changed at the broker (protocol page, "Flow control").
+    pub fn unsubscribe_failed(&self, error: &BrokerError) -> CloseWith {
+        let code = WebSocketError::FailedToDeserializeFromJson;
+        CloseWith {
+            code: code.close_code(),
+            reason: code.reason(&error.message),
+        }
+    }
+
+    /// The upstream has ended for good (topic deleted, subscription of another type …): the client may come again.
+    pub fn expelled(&self, refusal: &hub::Refusal) -> CloseWith {
+        CloseWith {
+            code: GOING_AWAY,
+            reason: self.refusal(refusal).message,
+        }
+    }
+}

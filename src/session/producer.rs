@@ -1,0 +1,269 @@
+//! A producer socket: frames in become upstream sends, receipts become ack frames.
+//!
+//! One upstream producer for each partition; acks go out in the order in which the broker confirms.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use super::frames::append_frame;
+use super::routing::Router;
+use crate::api::{ProducerParams, WebSocketError, append_ack, append_error, parse_publish};
+use crate::pulsar::client::{Client, ProducerId, ProducerSpec, SendFields};
+use crate::pulsar::{BrokerError, MessageId};
+
+/// How far the opening of the upstream producers is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    Waiting,
+    /// Every partition has its producer: the handshake may be answered.
+    Open,
+    Refused(BrokerError),
+}
+
+/// Both clocks at the time of an input.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Monotonic.
+    pub mono_ms: u64,
+    /// Since 1970.
+    pub wall_ms: u64,
+}
+
+pub struct ProducerSession {
+    topic: String,
+    params: ProducerParams,
+    /// Picks the first partition of keyless messages; Java takes a random one.
+    seed: u32,
+    router: Router,
+    /// How many partitions there will be; 0: the topic is not partitioned.
+    count: u32,
+    partitions: Vec<Partition>,
+    pending_bytes: usize,
+}
+
+struct Partition {
+    producer: ProducerId,
+    ready: bool,
+    /// The broker has ended the producer for good; sends are refused with this.
+    failed: Option<BrokerError>,
+    /// Sent and not yet answered, in order.
+    pending: VecDeque<Pending>,
+}
+
+struct Pending {
+    context: Option<Box<str>>,
+    bytes: usize,
+}
+
+/// What one pending message is charged beside its payload and context: its frame's header and its places in the tables.
+const PENDING_OVERHEAD_BYTES: usize = 256;
+
+impl ProducerSession {
+    pub fn new(topic: String, params: ProducerParams, seed: u32) -> ProducerSession {
+        let router = Router::new(params.routing_mode, params.hashing_scheme, 1, 0);
+        ProducerSession {
+            topic,
+            params,
+            seed,
+            router,
+            count: 0,
+            partitions: Vec::new(),
+            pending_bytes: 0,
+        }
+    }
+
+    /// Its upstream producers so far; the place of each is its partition in the calls below.
+    pub fn producers(&self) -> impl Iterator<Item = ProducerId> + '_ {
+        self.partitions.iter().map(|partition| partition.producer)
+    }
+
+    /// Payloads, contexts and overhead of what waits for a receipt.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    pub fn has_pending(&self) -> bool {
+        self.partitions
+            .iter()
+            .any(|partition| !partition.pending.is_empty())
+    }
+
+    /// The topic's partitions are counted: opens the first producer. The others follow under its name, as in Java's
+    /// PartitionedProducerImpl.
+    pub fn counted(
+        &mut self,
+        now: Now,
+        client: &mut Client,
+        count: Result<u32, BrokerError>,
+    ) -> Progress {
+        match count {
+            Ok(count) => {
+                self.count = count;
+                self.router = Router::new(
+                    self.params.routing_mode,
+                    self.params.hashing_scheme,
+                    count,
+                    self.seed,
+                );
+                self.open_next(now, client, self.params.producer_name.clone());
+                Progress::Waiting
+            }
+            Err(error) => Progress::Refused(error),
+        }
+    }
+
+    fn open_next(&mut self, now: Now, client: &mut Client, name: Option<String>) {
+        let topic = match self.count {
+            0 => self.topic.clone(),
+            _ => format!("{}-partition-{}", self.topic, self.partitions.len()),
+        };
+        let spec = ProducerSpec {
+            topic,
+            name,
+            initial_sequence_id: self.params.initial_sequence_id,
+            send_timeout_ms: self.params.send_timeout_ms.into(),
+            encrypted: false,
+        };
+        let producer = client.open_producer(now.mono_ms, spec);
+        self.partitions.push(Partition {
+            producer,
+            ready: false,
+            failed: None,
+            pending: VecDeque::new(),
+        });
+    }
+
+    /// The broker has made the producer of this partition, under this name.
+    pub fn ready(
+        &mut self,
+        now: Now,
+        client: &mut Client,
+        partition: usize,
+        name: &str,
+    ) -> Progress {
+        if let Some(partition) = self.partitions.get_mut(partition) {
+            partition.ready = true;
+        }
+        while self.partitions.len() < self.count as usize {
+            self.open_next(now, client, Some(name.to_owned()));
+        }
+        match self.partitions.iter().all(|partition| partition.ready) {
+            true => Progress::Open,
+            false => Progress::Waiting,
+        }
+    }
+
+    /// The broker refuses this partition's producer, or has ended it for good. After the handshake the socket stays
+    /// open and its messages are answered with the error.
+    pub fn failed(&mut self, partition: usize, error: BrokerError) -> Progress {
+        let Some(partition) = self.partitions.get_mut(partition) else {
+            return Progress::Waiting;
+        };
+        if !partition.ready {
+            return Progress::Refused(error);
+        }
+        partition.failed = Some(error);
+        Progress::Waiting
+    }
+
+    /// One frame of the client. What is wrong with it by itself is answered at once, into `out`.
+    pub fn publish(&mut self, now: Now, client: &mut Client, frame: &mut [u8], out: &mut Vec<u8>) {
+        let message = match parse_publish(frame, false) {
+            Ok(message) => message,
+            Err(refused) => {
+                return append_frame(out, |out| {
+                    append_error(refused.error, &refused.message, refused.context, out)
+                });
+            }
+        };
+        let place = self.router.choose(message.key);
+        let Some(partition) = self.partitions.get_mut(place) else {
+            return;
+        };
+        if let Some(error) = &partition.failed {
+            return append_frame(out, |out| {
+                append_error(
+                    WebSocketError::UnknownError,
+                    &error.message,
+                    message.context,
+                    out,
+                );
+            });
+        }
+        let fields = SendFields {
+            properties: &message.properties,
+            partition_key: message.key,
+            event_time_ms: message.event_time_ms.map(|time_ms| time_ms as u64),
+            deliver_at_ms: message.deliver_at_ms(now.wall_ms as i64),
+            replicate_to: &message.replicate_to,
+            sequence_id: message.sequence_id,
+            publish_time_ms: now.wall_ms,
+        };
+        let payload = |out: &mut bytes::BytesMut| -> Result<(), Infallible> {
+            message.decode_payload(out);
+            Ok(())
+        };
+        let producer = partition.producer;
+        match client.send(
+            now.mono_ms,
+            producer,
+            0,
+            &fields,
+            message.payload_len(),
+            payload,
+        ) {
+            Ok(()) => {
+                let context: Option<Box<str>> = message.context.map(Into::into);
+                let bytes = message.payload_len()
+                    + message.context.map_or(0, str::len)
+                    + PENDING_OVERHEAD_BYTES;
+                self.pending_bytes += bytes;
+                partition.pending.push_back(Pending { context, bytes });
+            }
+            // The payload was checked by `parse_publish`: what is left is a producer that is gone.
+            Err(_) => append_frame(out, |out| {
+                append_error(
+                    WebSocketError::UnknownError,
+                    "The producer is closed",
+                    message.context,
+                    out,
+                );
+            }),
+        }
+    }
+
+    /// The broker has the oldest pending message of this partition.
+    pub fn receipt(&mut self, partition: usize, id: MessageId, out: &mut Vec<u8>) {
+        let id = match self.count {
+            0 => id,
+            _ => MessageId {
+                partition: partition as i32,
+                ..id
+            },
+        };
+        if let Some(context) = self.settle(partition) {
+            append_frame(out, |out| append_ack(&id, context.as_deref(), out));
+        }
+    }
+
+    /// The oldest pending message of this partition is refused or timed out.
+    pub fn send_failed(&mut self, partition: usize, error: &BrokerError, out: &mut Vec<u8>) {
+        if let Some(context) = self.settle(partition) {
+            append_frame(out, |out| {
+                append_error(
+                    WebSocketError::UnknownError,
+                    &error.message,
+                    context.as_deref(),
+                    out,
+                );
+            });
+        }
+    }
+
+    /// Takes the oldest pending message of a partition off; gives its context.
+    fn settle(&mut self, partition: usize) -> Option<Option<Box<str>>> {
+        let pending = self.partitions.get_mut(partition)?.pending.pop_front()?;
+        self.pending_bytes -= pending.bytes;
+        Some(pending.context)
+    }
+}

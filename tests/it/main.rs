@@ -1,0 +1,4 @@
+//! Behaviour of the whole gateway, one module for each; on the embedded broker or on real Pulsar (`support`).
+
+mod first_messages;
+mod support;

@@ -1,0 +1,203 @@
+//! The broker's administration, in the words that the tests need: the embedded broker's handle, or Pulsar's REST API.
+//!
+//! Topics are those of `persistent://public/default`, by their local names.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use pws_fast::embedded::Embedded;
+use serde_json::Value;
+
+pub enum Admin<'a> {
+    Embedded(&'a Embedded),
+    /// `http://host:port`
+    Http(String),
+}
+
+/// What a broker says of a topic.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct TopicStats {
+    pub publishers: usize,
+    pub subscriptions: Vec<SubscriptionStats>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SubscriptionStats {
+    pub name: String,
+    pub consumers: usize,
+    pub unacked: i64,
+    pub backlog: u64,
+}
+
+impl TopicStats {
+    pub fn subscription(&self, name: &str) -> Option<&SubscriptionStats> {
+        self.subscriptions
+            .iter()
+            .find(|subscription| subscription.name == name)
+    }
+}
+
+fn full(topic: &str) -> String {
+    format!("persistent://public/default/{topic}")
+}
+
+impl Admin<'_> {
+    /// None: there is no such topic.
+    pub fn stats(&self, topic: &str) -> Option<TopicStats> {
+        match self {
+            Admin::Embedded(broker) => broker.admin().stats(&full(topic)).map(|stats| TopicStats {
+                publishers: stats.publishers.len(),
+                subscriptions: stats
+                    .subscriptions
+                    .into_iter()
+                    .map(|subscription| SubscriptionStats {
+                        consumers: subscription.consumers.len(),
+                        unacked: subscription
+                            .consumers
+                            .iter()
+                            .map(|consumer| consumer.unacked)
+                            .sum(),
+                        backlog: subscription.backlog,
+                        name: subscription.name,
+                    })
+                    .collect(),
+            }),
+            Admin::Http(url) => {
+                let (status, body) = http(
+                    url,
+                    "GET",
+                    &path(topic, "/stats?getPreciseBacklog=true"),
+                    "",
+                );
+                (status == 200).then(|| stats_of(&serde_json::from_str(&body).expect("JSON")))
+            }
+        }
+    }
+
+    pub fn create_partitioned(&self, topic: &str, partitions: u32) {
+        match self {
+            Admin::Embedded(broker) => {
+                broker
+                    .admin()
+                    .create_partitioned_topic(&full(topic), partitions)
+                    .expect("it can be created");
+            }
+            Admin::Http(url) => expect_ok(http(
+                url,
+                "PUT",
+                &path(topic, "/partitions"),
+                &partitions.to_string(),
+            )),
+        }
+    }
+
+    /// The broker lets go of the topic; clients have to find it again.
+    pub fn unload(&self, topic: &str) {
+        match self {
+            Admin::Embedded(broker) => broker
+                .admin()
+                .unload(&full(topic))
+                .expect("it can be unloaded"),
+            Admin::Http(url) => expect_ok(http(url, "PUT", &path(topic, "/unload"), "")),
+        }
+    }
+
+    pub fn terminate(&self, topic: &str) {
+        match self {
+            Admin::Embedded(broker) => broker
+                .admin()
+                .terminate(&full(topic))
+                .expect("it can be terminated"),
+            Admin::Http(url) => expect_ok(http(url, "POST", &path(topic, "/terminate"), "")),
+        }
+    }
+
+    /// The status of an unforced delete: 2xx, or 412 while somebody is connected.
+    pub fn delete(&self, topic: &str) -> u16 {
+        match self {
+            Admin::Embedded(broker) => match broker.admin().delete_topic(&full(topic)) {
+                Ok(()) => 204,
+                Err(_) => 412,
+            },
+            Admin::Http(url) => http(url, "DELETE", &path(topic, ""), "").0,
+        }
+    }
+}
+
+fn path(topic: &str, rest: &str) -> String {
+    format!("/admin/v2/persistent/public/default/{topic}{rest}")
+}
+
+fn stats_of(stats: &Value) -> TopicStats {
+    let count = |value: &Value| value.as_array().map_or(0, Vec::len);
+    let subscriptions = stats["subscriptions"].as_object().into_iter().flatten();
+    TopicStats {
+        publishers: count(&stats["publishers"]),
+        subscriptions: subscriptions
+            .map(|(name, of)| SubscriptionStats {
+                name: name.clone(),
+                consumers: count(&of["consumers"]),
+                unacked: of["unackedMessages"].as_i64().unwrap_or_default(),
+                backlog: of["msgBacklog"].as_u64().unwrap_or_default(),
+            })
+            .collect(),
+    }
+}
+
+fn expect_ok((status, body): (u16, String)) {
+    assert!(
+        (200..300).contains(&status),
+        "the admin service answered {status}: {body}"
+    );
+}
+
+/// One request to Pulsar's admin service; the status and body of its answer.
+fn http(url: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    let host = url
+        .strip_prefix("http://")
+        .expect("an http URL")
+        .trim_end_matches('/');
+    let mut stream = TcpStream::connect(host).expect("the admin service accepts");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream
+        .write_all(request.as_bytes())
+        .expect("the request goes out");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .expect("a status");
+    let chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    (
+        status,
+        if chunked {
+            unchunk(body)
+        } else {
+            body.to_owned()
+        },
+    )
+}
+
+fn unchunk(body: &str) -> String {
+    let mut rest = body;
+    let mut whole = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        match usize::from_str_radix(size.trim(), 16) {
+            Ok(0) | Err(_) => break,
+            Ok(size) => {
+                whole.push_str(&after[..size]);
+                rest = &after[size + 2..];
+            }
+        }
+    }
+    whole
+}

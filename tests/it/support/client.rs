@@ -1,0 +1,214 @@
+//! A blocking WebSocket client (tungstenite's) with the few words that the tests speak.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tungstenite::handshake::HandshakeError;
+use tungstenite::{Message, WebSocket};
+
+/// Long enough for a loaded machine; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Client {
+    socket: WebSocket<TcpStream>,
+}
+
+/// How the gateway closed the socket.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Closed {
+    pub code: u16,
+    pub reason: String,
+}
+
+impl Client {
+    /// Err: the status and body of the refusal.
+    pub fn open(address: SocketAddr, path: &str) -> Result<Client, (u16, String)> {
+        let stream = TcpStream::connect(address).expect("the gateway accepts");
+        stream.set_nodelay(true).expect("a TCP socket");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a TCP socket");
+        match tungstenite::client(format!("ws://{address}{path}"), stream) {
+            Ok((socket, _)) => Ok(Client { socket }),
+            Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                let body = response.body().clone().unwrap_or_default();
+                Err((
+                    response.status().as_u16(),
+                    String::from_utf8_lossy(&body).into_owned(),
+                ))
+            }
+            Err(error) => panic!("{path}: {error}"),
+        }
+    }
+
+    pub fn send(&mut self, text: &str) {
+        self.socket
+            .send(Message::text(text))
+            .expect("the socket is open");
+    }
+
+    pub fn send_json(&mut self, value: Value) {
+        self.send(&value.to_string());
+    }
+
+    pub fn send_message(&mut self, message: Message) {
+        self.socket.send(message).expect("the socket is open");
+    }
+
+    /// Publishes one text payload and returns its message id.
+    pub fn publish(&mut self, payload: &str) -> String {
+        self.publish_json(json!({ "payload": base64(payload) }))
+    }
+
+    pub fn publish_json(&mut self, message: Value) -> String {
+        self.send_json(message);
+        let answer = self.json();
+        assert_eq!(answer["result"], "ok", "{answer}");
+        answer["messageId"].as_str().expect("an id").to_owned()
+    }
+
+    /// The next text frame.
+    pub fn text(&mut self) -> String {
+        loop {
+            match self.socket.read().expect("a frame in time") {
+                Message::Text(text) => return text.to_string(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("not a text frame: {other:?}"),
+            }
+        }
+    }
+
+    pub fn json(&mut self) -> Value {
+        serde_json::from_str(&self.text()).expect("JSON")
+    }
+
+    /// The next delivery's payload; acks nothing.
+    pub fn payload(&mut self) -> String {
+        payload_of(&self.json())
+    }
+
+    /// The next delivery's payload, acked.
+    pub fn receive(&mut self) -> String {
+        let message = self.json();
+        self.ack(&message);
+        payload_of(&message)
+    }
+
+    pub fn ack(&mut self, message: &Value) {
+        self.send_json(json!({ "messageId": message["messageId"] }));
+    }
+
+    pub fn nack(&mut self, message: &Value) {
+        self.send_json(json!({ "type": "negativeAcknowledge", "messageId": message["messageId"] }));
+    }
+
+    pub fn permit(&mut self, messages: i64) {
+        self.send_json(json!({ "type": "permit", "permitMessages": messages }));
+    }
+
+    /// Nothing comes within `wait`.
+    pub fn is_silent_for(&mut self, wait: Duration) -> bool {
+        self.within(wait).is_none()
+    }
+
+    /// The next text frame if it comes within `wait`.
+    pub fn within(&mut self, wait: Duration) -> Option<Value> {
+        self.socket
+            .get_ref()
+            .set_read_timeout(Some(wait))
+            .expect("a TCP socket");
+        let deadline = Instant::now() + wait;
+        let frame = loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => break Some(serde_json::from_str(&text).expect("JSON")),
+                Ok(_) if Instant::now() < deadline => {}
+                Ok(_) => break None,
+                Err(tungstenite::Error::Io(error)) if is_timeout(&error) => break None,
+                Err(error) => panic!("the socket ended: {error}"),
+            }
+        };
+        self.socket
+            .get_ref()
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a TCP socket");
+        frame
+    }
+
+    /// Reads until the gateway closes, and answers the close frame.
+    pub fn closed(&mut self) -> Closed {
+        loop {
+            match self.socket.read().expect("a close frame in time") {
+                Message::Close(Some(frame)) => {
+                    return Closed {
+                        code: frame.code.into(),
+                        reason: frame.reason.to_string(),
+                    };
+                }
+                Message::Close(None) => {
+                    return Closed {
+                        code: 1005,
+                        reason: String::new(),
+                    };
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The whole closing handshake from this side.
+    pub fn close(mut self) {
+        self.socket.close(None).expect("the socket is open");
+        while self.socket.read().is_ok() {}
+    }
+
+    /// Cuts the TCP connection without a word.
+    pub fn cut(self) {
+        self.socket
+            .get_ref()
+            .shutdown(std::net::Shutdown::Both)
+            .expect("a TCP socket");
+    }
+
+    pub fn stream(&mut self) -> &mut TcpStream {
+        self.socket.get_mut()
+    }
+
+    pub fn raw(&mut self) -> &mut WebSocket<TcpStream> {
+        &mut self.socket
+    }
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+    )
+}
+
+pub fn base64(payload: &str) -> String {
+    base64_simd::STANDARD.encode_to_string(payload)
+}
+
+pub fn payload_of(message: &Value) -> String {
+    let payload = message["payload"]
+        .as_str()
+        .unwrap_or_else(|| panic!("not a delivery: {message}"));
+    let bytes = base64_simd::STANDARD
+        .decode_to_vec(payload)
+        .expect("base64");
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+/// One plain HTTP exchange: what the server sends until it closes.
+pub fn http_get(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).expect("the gateway accepts");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a TCP socket");
+    stream.write_all(request).expect("the request goes out");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}

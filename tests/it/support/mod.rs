@@ -1,0 +1,160 @@
+//! What every integration test stands on: a gateway in this process, a broker behind it, and real WebSocket clients.
+//!
+//! The broker is the embedded one, or with `PWS_TEST_BROKER=pulsar://…` (and `PWS_TEST_ADMIN=http://…`) a running
+//! Apache Pulsar: the same tests run on both. Topics are named anew for every test and run.
+
+mod admin;
+mod client;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pws_fast::config::{self, Config, Place, Setting};
+use pws_fast::embedded::{self, Embedded};
+use pws_fast::gateway::{self, Running};
+
+pub use admin::Admin;
+pub use client::{Client, Closed, http_get};
+
+/// A gateway and its broker, both gone when it is dropped.
+pub struct World {
+    gateway: Option<Running>,
+    embedded: Option<Embedded>,
+    address: SocketAddr,
+}
+
+impl World {
+    /// Two shards, defaults otherwise.
+    pub fn start() -> World {
+        World::with(&[])
+    }
+
+    /// With `key=value` settings as `--set` takes them.
+    pub fn with(settings: &[&str]) -> World {
+        match std::env::var("PWS_TEST_BROKER") {
+            Ok(url) => World::on(&url, None, settings),
+            Err(_) => World::embedded(embedded::Options::default(), settings),
+        }
+    }
+
+    /// On an embedded broker of its own, whatever the environment says: for tests that need its faults.
+    pub fn embedded(options: embedded::Options, settings: &[&str]) -> World {
+        let embedded = embedded::start(options).expect("the embedded broker starts");
+        let url = embedded.service_url();
+        World::on(&url, Some(embedded), settings)
+    }
+
+    fn on(url: &str, embedded: Option<Embedded>, settings: &[&str]) -> World {
+        let config = test_config(url, settings);
+        let gateway = gateway::start(config).expect("the gateway starts");
+        let address = gateway.address();
+        World {
+            gateway: Some(gateway),
+            embedded,
+            address,
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The broker's test handle. Panics on real Pulsar: use `World::embedded` for such tests.
+    pub fn broker(&self) -> &Embedded {
+        self.embedded
+            .as_ref()
+            .expect("a test that needs the embedded broker starts it itself")
+    }
+
+    pub fn admin(&self) -> Admin<'_> {
+        match &self.embedded {
+            Some(embedded) => Admin::Embedded(embedded),
+            None => Admin::Http(
+                std::env::var("PWS_TEST_ADMIN").expect("PWS_TEST_ADMIN goes with PWS_TEST_BROKER"),
+            ),
+        }
+    }
+
+    /// Opens a socket; panics with the answer when it is refused.
+    pub fn open(&self, path: &str) -> Client {
+        Client::open(self.address, path)
+            .unwrap_or_else(|(status, body)| panic!("{path}: {status} {body}"))
+    }
+
+    /// The status and body with which the handshake is refused.
+    pub fn refused(&self, path: &str) -> (u16, String) {
+        match Client::open(self.address, path) {
+            Ok(_) => panic!("{path}: was let in"),
+            Err(refusal) => refusal,
+        }
+    }
+
+    pub fn producer(&self, topic: &str) -> Client {
+        self.open(&format!(
+            "/ws/v2/producer/persistent/public/default/{topic}"
+        ))
+    }
+
+    pub fn consumer(&self, topic: &str, subscription_and_query: &str) -> Client {
+        self.open(&format!(
+            "/ws/v2/consumer/persistent/public/default/{topic}/{subscription_and_query}"
+        ))
+    }
+
+    pub fn reader(&self, topic_and_query: &str) -> Client {
+        self.open(&format!(
+            "/ws/v2/reader/persistent/public/default/{topic_and_query}"
+        ))
+    }
+
+    pub fn stop_gateway(&mut self) {
+        if let Some(gateway) = self.gateway.take() {
+            gateway.stop().expect("no shard panics");
+        }
+    }
+}
+
+/// Two shards (on one CPU where there is only one), any free port, and `key=value` settings as `--set` takes them.
+fn test_config(broker: &str, settings: &[&str]) -> Config {
+    let setting = |key: &str, value: &str| Setting {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        place: Place::Flag("--set"),
+    };
+    let mut all = vec![
+        setting("brokerServiceUrl", broker),
+        setting("webServicePort", "0"),
+    ];
+    all.extend(settings.iter().map(|text| {
+        let (key, value) = text.split_once('=').expect("key=value");
+        setting(key, value)
+    }));
+    let mut config = config::load(None, all).expect("the test's settings are right");
+    let first = config.cores[0];
+    let second = config.cores.get(1).copied().unwrap_or(first);
+    config.cores = vec![first, second];
+    config
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop_gateway();
+        if let Some(embedded) = self.embedded.take() {
+            embedded.stop();
+        }
+    }
+}
+
+/// A topic name that no other test and no other run uses.
+pub fn topic(name: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("the clock is past 1970");
+    format!(
+        "{name}-{:x}-{}-{}",
+        now.as_millis(),
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    )
+}
