@@ -83,8 +83,16 @@ fn builder(tuned: bool) -> io_uring::Builder {
     builder
 }
 
-/// Sets up and drops a ring of the size that a shard has, with the operations that the room uses.
+/// Tries a ring on a thread of its own: the kernel tears a ring down behind the back of the thread that had it, and
+/// would interrupt that thread's next blocking call (EINTR).
 fn probe(tuned: bool) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("probe".to_owned());
+    let probed = thread.spawn(move || probe_here(tuned))?.join();
+    probed.unwrap_or_else(|_| Err(io::Error::other("the probe of io_uring panicked")))
+}
+
+/// Sets up and drops a ring of the size that a shard has, with the operations that the room uses.
+fn probe_here(tuned: bool) -> io::Result<()> {
     let ring = builder(tuned).build(RING_ENTRIES)?;
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe)?;
