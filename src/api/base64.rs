@@ -47,23 +47,23 @@ impl fmt::Display for Base64Error {
     }
 }
 
-/// A text that was checked, and the exact size of what it decodes to.
+/// A text and the exact size of what it decodes to. Whether it is base64 all through is known when it is decoded:
+/// one pass over a payload does both.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Base64<'a> {
-    /// Whole units without padding.
+    text: &'a [u8],
+    /// Whole units without padding, in front of the last 0–4 characters.
     units: &'a [u8],
-    /// What the last 0–4 characters stand for.
+    /// What those stand for.
     tail: Tail,
 }
 
 impl<'a> Base64<'a> {
-    /// Checks the whole text.
+    /// Looks at the end of the text only.
     pub fn new(text: &'a [u8]) -> Result<Base64<'a>, Base64Error> {
         let (units, last) = text.split_at(text.len().saturating_sub(1) / 4 * 4);
-        match tail(last) {
-            Some(tail) if STANDARD_NO_PAD.check(units).is_ok() => Ok(Base64 { units, tail }),
-            _ => Err(explain(text)),
-        }
+        let tail = tail(last).ok_or_else(|| explain(text))?;
+        Ok(Base64 { text, units, tail })
     }
 
     /// Bytes that it decodes to.
@@ -71,20 +71,28 @@ impl<'a> Base64<'a> {
         self.units.len() / 4 * 3 + usize::from(self.tail.len)
     }
 
-    /// Decodes into `out`, which must be [`Base64::decoded_len`] long; what is missing is not written, what is more stays.
-    pub fn decode(&self, out: &mut [u8]) {
-        let whole = self.units.len() / 4 * 3;
-        let Some((front, back)) = out.split_at_mut_checked(whole) else {
-            return;
-        };
-        // The units were checked: this cannot fail.
-        let _ = STANDARD_NO_PAD.decode(self.units, Out::from_slice(front));
-        for (to, from) in back
-            .iter_mut()
-            .zip(&self.tail.bytes[..usize::from(self.tail.len)])
-        {
-            *to = *from;
-        }
+    /// Checks all of it, decoding nothing.
+    pub fn check(&self) -> Result<(), Base64Error> {
+        STANDARD_NO_PAD
+            .check(self.units)
+            .map_err(|_| explain(self.text))
+    }
+
+    /// Checks and decodes into `out`, which must be [`Base64::decoded_len`] long. On an error its content is undefined.
+    pub fn decode(&self, out: &mut [u8]) -> Result<(), Base64Error> {
+        let (front, back) = out.split_at_mut(self.units.len() / 4 * 3);
+        STANDARD_NO_PAD
+            .decode(self.units, Out::from_slice(front))
+            .map_err(|_| explain(self.text))?;
+        back.copy_from_slice(&self.tail.bytes[..usize::from(self.tail.len)]);
+        Ok(())
+    }
+
+    /// As [`Base64::decode`], for what is small and kept.
+    pub fn to_vec(self) -> Result<Vec<u8>, Base64Error> {
+        let mut bytes = vec![0; self.decoded_len()];
+        self.decode(&mut bytes)?;
+        Ok(bytes)
     }
 }
 

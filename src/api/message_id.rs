@@ -34,6 +34,6 @@ pub fn parse(text: &[u8]) -> Result<MessageId, MessageIdError> {
     let bytes = buffer
         .get_mut(..base64.decoded_len())
         .ok_or(MessageIdError::NotAnId)?;
-    base64.decode(bytes);
+    base64.decode(bytes).map_err(MessageIdError::Base64)?;
     MessageId::decode(bytes).map_err(|_| MessageIdError::NotAnId)
 }

@@ -6,14 +6,14 @@ use std::fmt;
 use bytes::BytesMut;
 
 use super::WebSocketError;
-use super::base64::Base64;
+use super::base64::{Base64, Base64Error};
 use super::compression::Compression;
 use super::json::scalar::{self, Mismatch};
 use super::json::{JsonError, Reader, Value};
 use super::linked_map::LinkedMap;
 use super::time;
 
-/// A message as the client wants it published. All that it can be wrong in by itself has been checked.
+/// A message as the client wants it published. All but the inside of its payload has been checked.
 #[derive(PartialEq, Eq)]
 pub struct Publish<'a> {
     payload: Base64<'a>,
@@ -65,17 +65,25 @@ pub struct PublishError<'a> {
 /// `MessageMetadata.replicate_to` of a message that stays in its cluster (`TypedMessageBuilderImpl`).
 const LOCAL_ONLY: &str = "__local__";
 
-impl Publish<'_> {
+impl<'a> Publish<'a> {
     /// The exact number of bytes that [`Publish::decode_payload`] appends.
     pub fn payload_len(&self) -> usize {
         self.payload.decoded_len()
     }
 
-    /// Appends the payload.
-    pub fn decode_payload(&self, out: &mut BytesMut) {
+    /// Appends the payload. On an error (bad base64) nothing is appended, and the message must not be published.
+    pub fn decode_payload(&self, out: &mut BytesMut) -> Result<(), PublishError<'a>> {
         let start = out.len();
         out.resize(start + self.payload.decoded_len(), 0);
-        self.payload.decode(&mut out[start..]);
+        self.payload.decode(&mut out[start..]).map_err(|error| {
+            out.truncate(start);
+            let (error, message) = bad_payload(error);
+            PublishError {
+                error,
+                message,
+                context: self.context,
+            }
+        })
     }
 
     /// When to deliver it, in milliseconds since 1970; a delay wins over a time, as in Java.
@@ -106,7 +114,14 @@ pub fn parse_publish(
         }
     };
     let context = fields.context;
-    check(fields, client_encrypts).map_err(|(error, message)| PublishError {
+    let checked = payload(&fields).and_then(|payload| {
+        // Java decodes the payload before it looks at the rest: its mistake is the one to name.
+        check(fields, payload, client_encrypts).map_err(|refused| match payload.check() {
+            Ok(()) => refused,
+            Err(error) => bad_payload(error),
+        })
+    });
+    checked.map_err(|(error, message)| PublishError {
         error,
         message,
         context,
@@ -245,9 +260,12 @@ fn strings<'a>(
 
 type Refused = (WebSocketError, Cow<'static, str>);
 
-/// The content of the fields, in Java's order: payload, properties, clusters, event time, encryption.
-fn check<'a>(fields: Fields<'a>, client_encrypts: bool) -> Result<Publish<'a>, Refused> {
-    let payload = payload(&fields)?;
+/// The content of the fields beside the payload, in Java's order: properties, clusters, event time, encryption.
+fn check<'a>(
+    fields: Fields<'a>,
+    payload: Base64<'a>,
+    client_encrypts: bool,
+) -> Result<Publish<'a>, Refused> {
     let missing = |what: &'static str| {
         let text = Cow::Borrowed(what);
         (WebSocketError::FailedToDeserializeFromJson, text)
@@ -287,8 +305,11 @@ fn payload<'a>(fields: &Fields<'a>) -> Result<Base64<'a>, Refused> {
         None if fields.absent => return Err(encoding_error("The request is null")),
         None => return Err(encoding_error("The payload is missing")),
     };
-    Base64::new(text)
-        .map_err(|error| encoding_error(format!("Invalid Base64 message-payload error={error}")))
+    Base64::new(text).map_err(bad_payload)
+}
+
+fn bad_payload(error: Base64Error) -> Refused {
+    encoding_error(format!("Invalid Base64 message-payload error={error}"))
 }
 
 fn event_time(text: &str) -> Result<i64, Refused> {
@@ -301,13 +322,11 @@ fn encryption(
     uncompressed_size: Option<i32>,
 ) -> Result<MessageEncryption, Refused> {
     let param = param.filter(|text| !text.iter().all(u8::is_ascii_whitespace));
-    let decode = |text| -> Result<Vec<u8>, Refused> {
-        let base64 = Base64::new(text).map_err(|error| {
+    let decode = |text| {
+        let bytes = Base64::new(text).and_then(Base64::to_vec);
+        bytes.map_err(|error| {
             encoding_error(format!("Invalid Base64 encryptionParam error={error}"))
-        })?;
-        let mut bytes = vec![0; base64.decoded_len()];
-        base64.decode(&mut bytes);
-        Ok(bytes)
+        })
     };
     Ok(MessageEncryption {
         param: param.map(decode).transpose()?,

@@ -194,10 +194,8 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_space(&mut self) {
-        let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-        let spaces = self.rest.iter().take_while(|byte| is_space(byte)).count();
-        if spaces > 0 {
-            self.advance(spaces);
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.rest.first() {
+            self.advance(1);
         }
     }
 

@@ -8,22 +8,49 @@ pub struct Unescaped {
     pub written: usize,
 }
 
-/// Bytes looked at in one step: as many as two vector registers of every x86-64 and aarch64 hold.
+/// Bytes looked at in one step of the long run: two vector registers of every x86-64 and aarch64.
 const STEP: usize = 32;
+
+/// Names and most values are no longer than this: the long run is not begun for them.
+const SHORT: usize = 16;
 
 /// How many bytes from the front need no unescaping and end nothing: all but `"`, `\` and control characters.
 pub fn clean_prefix(bytes: &[u8]) -> usize {
-    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    let mut at = 0;
+    let short = first_special(&bytes[..bytes.len().min(SHORT)]);
+    if short < SHORT {
+        return short;
+    }
     // Without branches inside a step the compiler makes vector code of it.
-    for step in bytes.chunks_exact(STEP) {
-        if step.iter().fold(false, |any, byte| any | special(*byte)) {
+    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    let any_special = |step: &[u8]| step.iter().fold(false, |any, byte| any | special(*byte));
+    let mut at = SHORT;
+    for step in bytes[SHORT..].chunks_exact(STEP) {
+        if any_special(step) {
             break;
         }
         at += STEP;
     }
-    let tail = bytes.get(at..).unwrap_or_default();
-    at + tail.iter().take_while(|byte| !special(**byte)).count()
+    at + first_special(&bytes[at..])
+}
+
+/// The place of the first special byte, or the length; eight bytes at a time.
+fn first_special(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (place, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of every byte below n (n ≤ 128). A borrow makes false hits above a true one only.
+        let below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGHS;
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let hits = below(word, 0x20) | quote | backslash;
+        if hits != 0 {
+            return place * 8 + hits.trailing_zeros() as usize / 8;
+        }
+    }
+    let clean = |byte: &&u8| !matches!(**byte, ..0x20 | b'"' | b'\\');
+    words.len() * 8 + tail.iter().take_while(clean).count()
 }
 
 /// Unescapes the string at the front, of which `clean` bytes are known to be plain, up to its closing quote.

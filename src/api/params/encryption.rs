@@ -28,11 +28,9 @@ impl fmt::Debug for ClientKey {
 pub fn client_keys(query: &Query) -> Result<Vec<ClientKey>, Refusal> {
     let text = query.get("encryptionKeys").unwrap_or_default();
     let text = text.trim_matches(|c: char| c <= ' ');
-    let Ok(base64) = Base64::new(text.as_bytes()) else {
+    let Ok(mut json) = Base64::new(text.as_bytes()).and_then(Base64::to_vec) else {
         return Ok(Vec::new());
     };
-    let mut json = vec![0; base64.decoded_len()];
-    base64.decode(&mut json);
     let Ok(entries) = key_map(&mut json) else {
         return Ok(Vec::new());
     };
@@ -129,10 +127,8 @@ fn key_value(value: Value<'_>) -> Result<Option<Vec<u8>>, NotAKeyMap> {
     let Some(text) = scalar::bytes(value)? else {
         return Ok(None);
     };
-    let base64 = Base64::new(text).map_err(|_| NotAKeyMap)?;
-    let mut bytes = vec![0; base64.decoded_len()];
-    base64.decode(&mut bytes);
-    Ok(Some(bytes))
+    let bytes = Base64::new(text).and_then(Base64::to_vec);
+    Ok(Some(bytes.map_err(|_| NotAKeyMap)?))
 }
 
 fn metadata(
