@@ -1,11 +1,13 @@
 //! The life of the process: flags → log → settings → start → wait for a signal → drain → exit.
 
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use pws_fast::cli::{self, Command, Options};
-use pws_fast::config::{Config, Mistake};
 use pws_fast::gateway::{self, Running};
 use pws_fast::observe::logs;
+use pws_fast::runtime::{cores, diagnostics};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -31,50 +33,54 @@ fn main() -> ExitCode {
 }
 
 fn check_config(options: Options) -> ExitCode {
-    match options.load() {
-        Ok(config) => {
-            for note in &config.notes {
-                println!("note: {note}");
-            }
-            println!("ok");
-            ExitCode::SUCCESS
-        }
-        Err(mistakes) => refuse(&mistakes),
-    }
+    let config = match options.load() {
+        Ok(config) => config,
+        Err(mistakes) => return refuse(&mistakes),
+    };
+    let notes = config.notes.iter().map(|note| format!("note: {note}\n"));
+    let answer = notes.collect::<String>() + "ok\n";
+    // A closed standard output does not change the exit status, which is the answer that counts.
+    let _ = io::stdout().write_all(answer.as_bytes());
+    ExitCode::SUCCESS
 }
 
 fn run(options: Options) -> ExitCode {
     if let Err(why) = logs::start(options.log_level.as_deref()) {
-        eprintln!("{why}");
-        return ExitCode::from(EXIT_USAGE);
+        return refuse(&[why]);
     }
     let config = match options.load() {
         Ok(config) => config,
         Err(mistakes) => return refuse(&mistakes),
     };
-    tell(&config);
-    match gateway::start(config) {
-        Ok(running) => serve(running),
+    let build = format!(
+        "pws-fast {} on CPUs {}",
+        env!("CARGO_PKG_VERSION"),
+        cores::format(&config.cores)
+    );
+    let notes = config.notes.clone();
+    let files = diagnostics::raise_file_limit();
+    let started = stop_signals().and_then(|stop| Ok((stop, gateway::start(config)?)));
+    match started {
+        Ok((stop, running)) => {
+            // The first line of the log, so that nobody takes a demo for a cluster.
+            tell_embedded(&running);
+            tracing::info!("{build}");
+            tell_limits(&running, &notes, files);
+            tell_address(running.address());
+            serve(running, &stop)
+        }
         Err(error) => {
-            tracing::error!("cannot start: {error}");
+            tracing::error!("{build} cannot start: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
 /// Runs until a signal, or until a shard ends by itself, which only a defect can make it do.
-fn serve(running: Running) -> ExitCode {
-    tell_addresses(&running);
-    let stop = match stop_signals() {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!("cannot wait for signals: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+fn serve(running: Running, stop: &flume::Receiver<()>) -> ExitCode {
     let ended = running.ended();
     let reason = flume::Selector::new()
-        .recv(&stop, |signal| {
+        .recv(stop, |signal| {
             signal.map_or("the signal handler is gone", |()| "signal")
         })
         .recv(&ended, |_| "a shard has ended")
@@ -96,7 +102,7 @@ fn serve(running: Running) -> ExitCode {
 }
 
 /// Tells of the first SIGINT or SIGTERM; a second one ends the process at once.
-fn stop_signals() -> std::io::Result<flume::Receiver<()>> {
+fn stop_signals() -> io::Result<flume::Receiver<()>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let (sender, receiver) = flume::bounded(1);
     std::thread::Builder::new()
@@ -112,48 +118,51 @@ fn stop_signals() -> std::io::Result<flume::Receiver<()>> {
     Ok(receiver)
 }
 
-fn tell_addresses(running: &Running) {
+fn tell_embedded(running: &Running) {
     if let Some(embedded) = running.embedded() {
         tracing::info!(
             "no broker is configured: embedded broker on {}, memory only",
             embedded.address()
         );
     }
-    if let Some(note) = &running.driver().note {
+}
+
+fn tell_limits(running: &Running, notes: &[String], files: io::Result<diagnostics::FileLimit>) {
+    for note in notes.iter().chain(&running.driver().note) {
         tracing::warn!("{note}");
     }
-    let address = running.address();
+    match files {
+        Ok(limit) => tracing::info!("{} files may be open, a socket is one", limit.files),
+        Err(error) => tracing::warn!("cannot raise the limit of open files: {error}"),
+    }
+}
+
+fn tell_address(address: SocketAddr) {
     tracing::info!("listening on ws://{address}");
-    tracing::info!(
-        "to try it, with `pip install websocket-client`: {}",
-        try_line(address)
-    );
-}
-
-/// One line that publishes a message and prints the ack.
-fn try_line(address: std::net::SocketAddr) -> String {
-    let host = match address.ip().is_unspecified() {
-        true => std::net::SocketAddr::from(([127, 0, 0, 1], address.port())),
-        false => address,
+    let host = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => "127.0.0.1".to_owned(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => "::1".to_owned(),
+        other => other.ip().to_string(),
     };
-    format!(
-        "python3 -c 'import websocket as w; s=w.create_connection(\"ws://{host}/ws/v2/producer/persistent/public/default/try\"); \
-         s.send(\"{{\\\"payload\\\":\\\"aGVsbG8=\\\"}}\"); print(s.recv())'"
-    )
+    tracing::info!("to try it: {}", try_line(&host, address.port()));
 }
 
-fn tell(config: &Config) {
-    tracing::info!(
-        "pws-fast {} on {} CPUs",
-        env!("CARGO_PKG_VERSION"),
-        config.cores.len()
-    );
-    for note in &config.notes {
-        tracing::warn!("{note}");
-    }
+/// A shell line that publishes a message and prints the answer, with nothing but what Python brings along.
+/// The mask of its frame is zero, which leaves the text as it is.
+fn try_line(host: &str, port: u16) -> String {
+    [
+        r#"python3 -c 'import socket; s=socket.create_connection((""#,
+        &format!(r#"{host}",{port})); "#),
+        r#"s.sendall(b"GET /ws/v2/producer/persistent/public/default/try HTTP/1.1\r\nHost: x\r\n"#,
+        r#"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"#,
+        r#"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"); s.recv(999); "#,
+        r#"m=b"{\"payload\":\"SGVsbG8=\"}"; s.sendall(bytes([129,128+len(m),0,0,0,0])+m); "#,
+        r#"print(s.recv(999)[2:].decode())'"#,
+    ]
+    .concat()
 }
 
-fn refuse(mistakes: &[Mistake]) -> ExitCode {
+fn refuse(mistakes: &[impl std::fmt::Display]) -> ExitCode {
     for mistake in mistakes {
         eprintln!("{mistake}");
     }
