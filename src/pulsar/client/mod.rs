@@ -40,6 +40,9 @@ mod producer;
 mod requests;
 mod spec;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;

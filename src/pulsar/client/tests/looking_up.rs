@@ -1,0 +1,272 @@
+//! Lookups: redirects, proxies, several service URLs, back-off and its end.
+
+use ::pulsar::proto::command_lookup_topic_response::LookupType;
+use ::pulsar::proto::command_partitioned_topic_metadata_response::LookupType as PartitionsLookupType;
+
+use super::*;
+
+fn partitions(request_id: u64, partitions: u32) -> BaseCommand {
+    BaseCommand {
+        partition_metadata_response: Some(proto::CommandPartitionedTopicMetadataResponse {
+            request_id,
+            partitions: Some(partitions),
+            response: Some(PartitionsLookupType::Success as i32),
+            ..Default::default()
+        }),
+        ..base(Type::PartitionedMetadataResponse)
+    }
+}
+
+fn partitions_refused(request_id: u64, error: proto::ServerError) -> BaseCommand {
+    BaseCommand {
+        partition_metadata_response: Some(proto::CommandPartitionedTopicMetadataResponse {
+            request_id,
+            response: Some(PartitionsLookupType::Failed as i32),
+            error: Some(error as i32),
+            message: Some("why".to_owned()),
+            ..Default::default()
+        }),
+        ..base(Type::PartitionedMetadataResponse)
+    }
+}
+
+fn heard_partitions(world: &mut World) -> (ConnectionId, u64) {
+    let said = world.heard(Type::PartitionedMetadata);
+    let asked = said.command.partition_metadata.expect("its fields");
+    (said.connection, asked.request_id)
+}
+
+#[test]
+fn a_redirect_is_followed_with_its_authority() {
+    let mut world = World::new(config());
+    world.client.open_producer(world.now_ms, producer_spec());
+    let service = world.accept(SERVICE);
+    let first = world
+        .heard(Type::Lookup)
+        .command
+        .lookup_topic
+        .expect("asked");
+    assert_eq!(first.authoritative, Some(false));
+    world.say(
+        service,
+        &lookup_answer(first.request_id, LookupType::Redirect, "other"),
+    );
+    let other = world.accept("other");
+    let said = world.heard(Type::Lookup);
+    assert_eq!(said.connection, other);
+    let second = said.command.lookup_topic.expect("asked");
+    assert_eq!(second.authoritative, Some(true));
+    world.say(
+        other,
+        &lookup_answer(second.request_id, LookupType::Connect, "owner"),
+    );
+    let owner = world.accept("owner");
+    assert_eq!(world.heard_producer().0, owner);
+}
+
+#[test]
+fn redirects_that_go_round_end_and_are_tried_again_later() {
+    let mut world = World::new(config());
+    world.client.open_producer(world.now_ms, producer_spec());
+    world.accept(SERVICE);
+    let mut redirects = 0;
+    world.pump();
+    while !world.said.is_empty() {
+        let said = world.heard(Type::Lookup);
+        let request_id = said.command.lookup_topic.expect("asked").request_id;
+        let answer = lookup_answer(request_id, LookupType::Redirect, SERVICE);
+        world.say(said.connection, &answer);
+        redirects += 1;
+        assert!(redirects < 100);
+    }
+    assert_eq!(redirects, 21);
+    world.pass(100);
+    world.heard(Type::Lookup);
+}
+
+#[test]
+fn through_a_proxy_the_service_address_is_dialled_for_the_broker_meant() {
+    let mut world = World::new(config());
+    world.client.open_producer(world.now_ms, producer_spec());
+    let service = world.accept(SERVICE);
+    let asked = world
+        .heard(Type::Lookup)
+        .command
+        .lookup_topic
+        .expect("asked");
+    let mut answer = lookup_answer(asked.request_id, LookupType::Connect, "broker-3");
+    if let Some(response) = &mut answer.lookup_topic_response {
+        response.proxy_through_service_url = Some(true);
+    }
+    world.say(service, &answer);
+    let (connection, address) = world.dialled.pop_front().expect("dialled");
+    assert_eq!(address.host, SERVICE);
+    assert_ne!(connection, service);
+    world.client.connected(world.now_ms, connection);
+    let connect = world.heard(Type::Connect).command.connect.expect("fields");
+    assert_eq!(
+        connect.proxy_to_broker_url.as_deref(),
+        Some("broker-3:6650")
+    );
+}
+
+#[test]
+fn the_same_question_is_asked_once_for_all() {
+    let mut world = World::new(config());
+    for tag in 0..10 {
+        world.client.count_partitions(world.now_ms, TOPIC, tag);
+    }
+    world.accept(SERVICE);
+    let (connection, request_id) = heard_partitions(&mut world);
+    world.heard_nothing();
+    world.say(connection, &partitions(request_id, 4));
+    for expected in 0..10 {
+        match world.event() {
+            Event::Partitions { tag, result } => assert_eq!((tag, result), (expected, Ok(4))),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_missing_topic_fails_at_once() {
+    let mut world = World::new(config());
+    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world.accept(SERVICE);
+    let (connection, request_id) = heard_partitions(&mut world);
+    world.say(
+        connection,
+        &partitions_refused(request_id, proto::ServerError::TopicNotFound),
+    );
+    match world.event() {
+        Event::Partitions { result, .. } => {
+            let error = result.expect_err("refused");
+            assert_eq!(kind_of(&error), ErrorKind::NotFound);
+            assert_eq!(error.message, "why");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_passing_refusal_is_retried_with_growing_delays_until_the_operation_timeout() {
+    let mut world = World::new(config());
+    let start_ms = world.now_ms;
+    world.client.count_partitions(start_ms, TOPIC, 1);
+    world.accept(SERVICE);
+    let mut asked_ms = Vec::new();
+    while world.now_ms < start_ms + 30_000 {
+        world.pump();
+        if !world.said.is_empty() {
+            asked_ms.push(world.now_ms);
+            let (connection, request_id) = heard_partitions(&mut world);
+            let refused = partitions_refused(request_id, proto::ServerError::ServiceNotReady);
+            world.say(connection, &refused);
+        }
+        world.pass(10);
+    }
+    let gaps: Vec<u64> = asked_ms.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!((8..12).contains(&asked_ms.len()), "{gaps:?}");
+    for (index, gap) in gaps.iter().enumerate() {
+        let step = 100 << index;
+        assert!((step / 2..=step + 10).contains(gap), "{gaps:?}");
+    }
+    match world.event() {
+        Event::Partitions { result, .. } => {
+            let error = result.expect_err("timed out");
+            assert_eq!(kind_of(&error), ErrorKind::Timeout);
+            assert!(error.message.ends_with("why"), "{}", error.message);
+        }
+        other => panic!("{other:?}"),
+    }
+    world.no_event();
+}
+
+#[test]
+fn no_answer_at_all_times_out() {
+    let mut world = World::new(config());
+    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world.accept(SERVICE);
+    world.pass(29_999);
+    world.no_event();
+    world.pass(1);
+    assert!(matches!(
+        world.event(),
+        Event::Partitions { result: Err(error), .. } if error.kind == ErrorKind::Timeout
+    ));
+}
+
+#[test]
+fn the_next_service_url_is_tried_when_one_is_down() {
+    let mut world = World::new(ClientConfig {
+        service_urls: vec![address("down"), address("up")],
+        ..config()
+    });
+    world.client.open_producer(world.now_ms, producer_spec());
+    world.pump();
+    let (connection, dialled) = world.dialled.pop_front().expect("dialled");
+    assert_eq!(dialled.host, "down");
+    world
+        .client
+        .connect_failed(world.now_ms, connection, "connection refused");
+    world.pass(100);
+    world.accept("up");
+    world.answer_lookup("up");
+    world.heard_producer();
+    // The one that worked is asked first from now on.
+    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    heard_partitions(&mut world);
+}
+
+#[test]
+fn a_number_of_partitions_beyond_reason_is_refused() {
+    let mut world = World::new(config());
+    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world.accept(SERVICE);
+    let (connection, request_id) = heard_partitions(&mut world);
+    world.say(connection, &partitions(request_id, u32::MAX));
+    assert!(matches!(
+        world.event(),
+        Event::Partitions { result: Err(error), .. } if error.kind == ErrorKind::Other
+    ));
+}
+
+#[test]
+fn an_answer_does_not_lead_out_of_tls() {
+    let mut world = World::new(ClientConfig {
+        service_urls: vec![BrokerAddress {
+            tls: true,
+            ..address(SERVICE)
+        }],
+        ..config()
+    });
+    world.client.open_producer(world.now_ms, producer_spec());
+    let service = world.accept(SERVICE);
+    let asked = world
+        .heard(Type::Lookup)
+        .command
+        .lookup_topic
+        .expect("asked");
+    let mut answer = lookup_answer(asked.request_id, LookupType::Connect, "owner");
+    if let Some(response) = &mut answer.lookup_topic_response {
+        response.broker_service_url_tls = Some("pulsar://owner:6650".to_owned());
+    }
+    world.say(service, &answer);
+    world.heard_nothing();
+}
+
+#[test]
+fn a_thousand_lookups_are_asked_at_a_time_and_the_rest_in_turn() {
+    let mut world = World::new(config());
+    for tag in 0..1_500 {
+        let topic = format!("{TOPIC}-{tag}");
+        world.client.count_partitions(world.now_ms, &topic, tag);
+    }
+    world.accept(SERVICE);
+    assert_eq!(world.said.len(), 1_000);
+    for _ in 0..1_500 {
+        let (connection, request_id) = heard_partitions(&mut world);
+        world.say(connection, &partitions(request_id, 0));
+    }
+    assert_eq!(world.events.len(), 1_500);
+}
