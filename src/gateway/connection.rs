@@ -2,26 +2,37 @@
 //!
 //! The handshake waits for the upstream without holding the shard up; refusals come before the 101.
 
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
 use super::post::SocketId;
 use super::sessions::CLOSE_WAIT_MS;
 use super::shard::ShardRef;
 use crate::api::Refusal;
 use crate::http::{HeadReader, Request, response};
-use crate::runtime::{Accepted, Socket};
+use crate::runtime::{Accepted, OneShotReceiver, Socket};
 use crate::ws::Decoder;
+
+/// What a client may send behind its request before it has been answered; it should send nothing.
+const EARLY_BYTES_MAX: usize = 16 * 1024;
 
 /// Serves one accepted connection until it is gone.
 pub async fn serve(shard: ShardRef, accepted: Accepted) {
     let Accepted { stream, seat, .. } = accepted;
     let socket = match Socket::from_std(stream) {
         Ok(socket) => socket,
-        Err(error) => return tracing::warn!(%error, "an accepted connection could not be set up"),
+        Err(error) => {
+            return tracing::warn!(%error, "an accepted connection could not be set up");
+        }
     };
-    let Some(id) = shard.turn(|shard, now_ms| shard.open_socket(now_ms, socket.clone())) else {
+    let opened = shard.turn(|shard, now_ms| shard.open_socket(now_ms, socket.clone()));
+    let Some(id) = opened else {
         return socket.abort();
     };
-    if let Some(rest) = handshake(&shard, id, &socket).await {
-        frames(&shard, id, &socket, rest).await;
+    if let Some(head) = read_head(&socket).await {
+        answer(&shard, id, &socket, head).await;
     }
     shard.turn(|shard, now_ms| shard.closing_down(now_ms, id));
     linger(&socket).await;
@@ -29,24 +40,97 @@ pub async fn serve(shard: ShardRef, accepted: Accepted) {
     drop(seat);
 }
 
-/// Reads the request, opens its session and answers. Some: upgraded, with what the client sent behind the head.
-async fn handshake(shard: &ShardRef, id: SocketId, socket: &Socket) -> Option<Vec<u8>> {
-    let (request, rest) = match read_head(socket).await? {
+/// Opens the session that the request asks for and serves it, or refuses it.
+async fn answer(
+    shard: &ShardRef,
+    id: SocketId,
+    socket: &Socket,
+    head: Result<(Request, Vec<u8>), Refusal>,
+) {
+    let (request, unread) = match head {
         Ok(head) => head,
-        Err(refusal) => {
-            refuse(shard, socket, &refusal, false);
-            return None;
-        }
+        Err(refusal) => return refuse(shard, socket, &refusal, false),
     };
-    match open_session(shard, id, &request).await {
-        Ok(accept_key) => {
-            let answer = response::switching_protocols(&accept_key);
-            shard.turn(|shard, now_ms| shard.upgraded(now_ms, id, answer));
-            Some(rest)
+    let wants_json = request.wants_json();
+    let begun = shard.turn(|shard, now_ms| shard.begin(now_ms, id, &request));
+    drop(request);
+    let (accept_key, opened) = match begun {
+        Ok(begun) => begun,
+        Err(refusal) => return refuse(shard, socket, &refusal, wants_json),
+    };
+    // This read goes on while the upstream thinks, and tells when the client has gone.
+    let read = Box::pin(read_bytes(socket));
+    let Some(Waited {
+        answer,
+        unread,
+        read,
+    }) = wait_opened(socket, opened, unread, read).await
+    else {
+        return;
+    };
+    match answer {
+        Ok(()) => {
+            let response = response::switching_protocols(&accept_key);
+            shard.turn(|shard, now_ms| shard.upgraded(now_ms, id, response));
+            frames(shard, id, socket, unread, read).await;
         }
         Err(refusal) => {
-            refuse(shard, socket, &refusal, request.wants_json());
-            None
+            refuse(shard, socket, &refusal, wants_json);
+            socket.shutdown_after_flush(CLOSE_WAIT_MS);
+            let _ = read.await;
+        }
+    }
+}
+
+/// A read of a socket; one that is pending is never dropped.
+type Read<'s> = Pin<Box<dyn Future<Output = io::Result<Option<Vec<u8>>>> + 's>>;
+
+async fn read_bytes(socket: &Socket) -> io::Result<Option<Vec<u8>>> {
+    socket.read_with(|bytes| bytes.to_vec()).await
+}
+
+/// The upstream's answer, what the client has sent until then, and the read that is pending.
+struct Waited<'s> {
+    answer: Result<(), Refusal>,
+    unread: Vec<u8>,
+    read: Read<'s>,
+}
+
+/// None: the client has gone.
+async fn wait_opened<'s>(
+    socket: &'s Socket,
+    opened: OneShotReceiver<Result<(), Refusal>>,
+    mut unread: Vec<u8>,
+    mut read: Read<'s>,
+) -> Option<Waited<'s>> {
+    let mut opened = pin!(opened.receive());
+    loop {
+        match first(opened.as_mut(), read.as_mut()).await {
+            First::One(answer) => {
+                let answer = answer
+                    .unwrap_or_else(|| Err(Refusal::new(503, "The gateway is shutting down")));
+                return Some(Waited {
+                    answer,
+                    unread,
+                    read,
+                });
+            }
+            First::Other(Ok(Some(early))) => {
+                unread.extend_from_slice(&early);
+                if unread.len() > EARLY_BYTES_MAX {
+                    let answer = Err(Refusal::new(
+                        400,
+                        "Frames before the answer to the upgrade request",
+                    ));
+                    return Some(Waited {
+                        answer,
+                        unread,
+                        read: Box::pin(read_bytes(socket)),
+                    });
+                }
+                read = Box::pin(read_bytes(socket));
+            }
+            First::Other(Ok(None) | Err(_)) => return None,
         }
     }
 }
@@ -70,19 +154,6 @@ async fn read_head(socket: &Socket) -> Option<Result<(Request, Vec<u8>), Refusal
     }
 }
 
-/// Ok: the accept key for the 101, once the upstream has the session's producer or consumer.
-async fn open_session(
-    shard: &ShardRef,
-    id: SocketId,
-    request: &Request,
-) -> Result<String, Refusal> {
-    let (accept_key, answer) = shard.turn(|shard, now_ms| shard.begin(now_ms, id, request))?;
-    match answer.receive().await {
-        Some(answer) => answer.map(|()| accept_key),
-        None => Err(Refusal::new(503, "The gateway is shutting down")),
-    }
-}
-
 fn refuse(shard: &ShardRef, socket: &Socket, refusal: &Refusal, wants_json: bool) {
     shard.turn(|shard, _| shard.counters.handshakes_refused += 1);
     socket.send(response::refusal(
@@ -92,27 +163,57 @@ fn refuse(shard: &ShardRef, socket: &Socket, refusal: &Refusal, wants_json: bool
     ));
 }
 
-/// Reads frames until the connection ends.
-async fn frames(shard: &ShardRef, id: SocketId, socket: &Socket, mut rest: Vec<u8>) {
+/// Reads frames until the connection ends: `unread` first, then what the pending `read` brings.
+async fn frames(
+    shard: &ShardRef,
+    id: SocketId,
+    socket: &Socket,
+    mut unread: Vec<u8>,
+    read: Read<'_>,
+) {
     let mut decoder = Decoder::new(shard.turn(|shard, _| shard.config.max_text_frame_bytes));
-    if !rest.is_empty()
-        && !shard.turn(|shard, now_ms| shard.received(now_ms, id, &mut decoder, &mut rest))
-    {
+    let mut receive = |bytes: &mut [u8]| {
+        shard.turn(|shard, now_ms| shard.received(now_ms, id, &mut decoder, bytes))
+    };
+    if !unread.is_empty() && !receive(&mut unread) {
         return;
     }
-    drop(rest);
+    drop(unread);
+    let Ok(Some(mut bytes)) = read.await else {
+        return;
+    };
+    if !receive(&mut bytes) {
+        return;
+    }
+    drop(bytes);
     loop {
         while let Some(resume) = shard.turn(|shard, _| shard.wait_for_upstream(id)) {
             resume.notified().await;
         }
-        let read = socket.read_with(|bytes| {
-            shard.turn(|shard, now_ms| shard.received(now_ms, id, &mut decoder, bytes))
-        });
-        match read.await {
+        match socket.read_with(&mut receive).await {
             Ok(Some(true)) => {}
-            Ok(Some(false)) | Ok(None) | Err(_) => return,
+            Ok(Some(false) | None) | Err(_) => return,
         }
     }
+}
+
+enum First<A, B> {
+    One(A),
+    Other(B),
+}
+
+/// Whichever is ready first; the one that is not goes on with its next poll.
+async fn first<A: Future, B: Future + ?Sized>(
+    mut one: Pin<&mut A>,
+    mut other: Pin<&mut B>,
+) -> First<A::Output, B::Output> {
+    poll_fn(|context| {
+        if let Poll::Ready(one) = one.as_mut().poll(context) {
+            return Poll::Ready(First::One(one));
+        }
+        other.as_mut().poll(context).map(First::Other)
+    })
+    .await
 }
 
 /// Sends what is queued, then reads and drops what the client still says until it closes too: closing with unread

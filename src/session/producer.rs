@@ -3,12 +3,13 @@
 //! One upstream producer for each partition; acks go out in the order in which the broker confirms.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 
 use super::frames::append_frame;
 use super::routing::Router;
-use crate::api::{ProducerParams, WebSocketError, append_ack, append_error, parse_publish};
-use crate::pulsar::client::{Client, ProducerId, ProducerSpec, SendFields};
+use crate::api::{
+    ProducerParams, PublishError, WebSocketError, append_ack, append_error, parse_publish,
+};
+use crate::pulsar::client::{Client, ProducerId, ProducerSpec, SendFields, SendRefused};
 use crate::pulsar::{BrokerError, MessageId};
 
 /// How far the opening of the upstream producers is.
@@ -170,11 +171,7 @@ impl ProducerSession {
     pub fn publish(&mut self, now: Now, client: &mut Client, frame: &mut [u8], out: &mut Vec<u8>) {
         let message = match parse_publish(frame, false) {
             Ok(message) => message,
-            Err(refused) => {
-                return append_frame(out, |out| {
-                    append_error(refused.error, &refused.message, refused.context, out)
-                });
-            }
+            Err(refused) => return refuse(&refused, out),
         };
         let place = self.router.choose(message.key);
         let Some(partition) = self.partitions.get_mut(place) else {
@@ -199,35 +196,29 @@ impl ProducerSession {
             sequence_id: message.sequence_id,
             publish_time_ms: now.wall_ms,
         };
-        let payload = |out: &mut bytes::BytesMut| -> Result<(), Infallible> {
-            message.decode_payload(out);
-            Ok(())
-        };
-        let producer = partition.producer;
-        match client.send(
+        let sent = client.send(
             now.mono_ms,
-            producer,
+            partition.producer,
             0,
             &fields,
             message.payload_len(),
-            payload,
-        ) {
+            |out| message.decode_payload(out),
+        );
+        match sent {
             Ok(()) => {
-                let context: Option<Box<str>> = message.context.map(Into::into);
                 let bytes = message.payload_len()
                     + message.context.map_or(0, str::len)
                     + PENDING_OVERHEAD_BYTES;
                 self.pending_bytes += bytes;
-                partition.pending.push_back(Pending { context, bytes });
+                partition.pending.push_back(Pending {
+                    context: message.context.map(Into::into),
+                    bytes,
+                });
             }
-            // The payload was checked by `parse_publish`: what is left is a producer that is gone.
-            Err(_) => append_frame(out, |out| {
-                append_error(
-                    WebSocketError::UnknownError,
-                    "The producer is closed",
-                    message.context,
-                    out,
-                );
+            Err(SendRefused::Fill(refused)) => refuse(&refused, out),
+            Err(SendRefused::PayloadLength | SendRefused::NoProducer) => append_frame(out, |out| {
+                let text = "The producer is closed";
+                append_error(WebSocketError::UnknownError, text, message.context, out);
             }),
         }
     }
@@ -266,4 +257,11 @@ impl ProducerSession {
         self.pending_bytes -= pending.bytes;
         Some(pending.context)
     }
+}
+
+/// Answers a message that is wrong by itself.
+fn refuse(refused: &PublishError<'_>, out: &mut Vec<u8>) {
+    append_frame(out, |out| {
+        append_error(refused.error, &refused.message, refused.context, out);
+    });
 }
