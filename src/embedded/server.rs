@@ -177,6 +177,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         // An error is the peer's (it has gone already), or a lack of descriptors that will pass.
         let Ok(stream) = stream else {
+            #[expect(clippy::disallowed_methods, reason = "a thread of its own")]
             thread::sleep(Duration::from_millis(10));
             continue;
         };

@@ -151,6 +151,7 @@ fn serve(lookups: &flume::Receiver<Lookup>) {
     for Lookup { host, port, answer } in lookups {
         // Nobody waits any more for a name that took too long.
         if !answer.is_disconnected() {
+            #[expect(clippy::disallowed_methods, reason = "this is that thread")]
             let addresses = (host.as_str(), port)
                 .to_socket_addrs()
                 .map(Iterator::collect);

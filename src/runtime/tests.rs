@@ -1,6 +1,11 @@
 //! The room on a real kernel: shards with both drivers, sockets, mailboxes, the acceptor. On one CPU too: shards then
 //! share it.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "threads beside the shards may sleep"
+)]
+
 mod acceptor;
 mod mailbox;
 mod socket;
