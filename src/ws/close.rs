@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn only_registered_and_application_codes_may_be_sent() {
         let allowed = |code: &u16| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-        for code in 0..=u16::MAX {
+        for code in (0..=u16::MAX).step_by(if cfg!(miri) { 101 } else { 1 }) {
             assert_eq!(is_sendable(code), allowed(&code), "{code}");
         }
     }
