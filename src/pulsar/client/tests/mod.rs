@@ -5,6 +5,7 @@ mod consuming;
 mod hostile;
 mod looking_up;
 mod producing;
+mod simulation;
 
 use std::collections::{BTreeMap, VecDeque};
 
