@@ -50,7 +50,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field's number and value; `None` at the end.
-    #[inline]
+    ///
+    /// Always inlined, as is [`take_varint`]: the result is larger than registers, and a MESSAGE has ten of them.
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, DecodeError> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -86,7 +88,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Takes one varint off the front. Bits beyond the 64th are dropped, as Java drops them.
-#[inline]
+#[inline(always)]
 pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
     if let Some((&first, rest)) = bytes.split_first()
         && first < 0x80
@@ -94,6 +96,10 @@ pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
         *bytes = rest;
         return Ok(u64::from(first));
     }
+    take_long_varint(bytes)
+}
+
+fn take_long_varint(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(MAX_VARINT_BYTES).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
