@@ -95,7 +95,7 @@ impl Hub {
         }
         let slot = self.slot_of(message.id.partition).unwrap_or(0);
         let position = position(slot, message);
-        let kept = self.passes_on().then(|| message.clone());
+        let kept = self.passes_on().then(|| message.unpinned());
         if let Some(entry) = self.slots[slot].entries.get_mut(&position.key()) {
             entry.set(position.index, Index::Held(member));
         }

@@ -5,7 +5,7 @@ mod metadata;
 mod parts;
 mod split;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::types::MessageId;
 
@@ -22,6 +22,30 @@ pub struct Message {
     pub metadata: Bytes,
     /// Decompressed.
     pub payload: Bytes,
+}
+
+/// Messages up to this size are copied by [`Message::unpinned`]: about what one read of a busy connection brings, of
+/// which a larger message is a good part itself.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
+
+impl Message {
+    /// The same message in memory of its own, for whoever keeps it long: metadata and payload are slices of what was
+    /// read from the connection, and a small message would keep all of that alive. A large one stays as it is.
+    pub fn unpinned(&self) -> Message {
+        let (metadata, payload) = (&self.metadata, &self.payload);
+        if metadata.len() + payload.len() > COPIED_BYTES_MAX {
+            return self.clone();
+        }
+        let mut copy = BytesMut::with_capacity(metadata.len() + payload.len());
+        copy.extend_from_slice(metadata);
+        copy.extend_from_slice(payload);
+        let mut copy = copy.freeze();
+        Message {
+            metadata: copy.split_to(metadata.len()),
+            payload: copy,
+            ..*self
+        }
+    }
 }
 
 #[cfg(test)]

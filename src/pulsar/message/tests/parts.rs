@@ -171,3 +171,37 @@ proptest! {
         seen(&message);
     }
 }
+
+#[test]
+fn a_small_message_that_is_kept_lets_the_read_buffer_go_and_a_large_one_is_not_copied() {
+    let read = Bytes::from(vec![7u8; 64 * 1024]);
+    let message = |payload: Bytes| Message {
+        id: crate::pulsar::MessageId {
+            ledger: 1,
+            entry: 2,
+            partition: -1,
+            batch_index: -1,
+            batch_size: 0,
+        },
+        redelivery_count: 3,
+        publish_time_ms: 4,
+        metadata: read.slice(..10),
+        payload,
+    };
+    let within = |bytes: &Bytes| read.as_ptr_range().contains(&bytes.as_ptr());
+
+    let small = message(read.slice(10..110));
+    let kept = small.unpinned();
+    assert_eq!(
+        (&kept.metadata, &kept.payload),
+        (&small.metadata, &small.payload)
+    );
+    assert_eq!(
+        (kept.id, kept.redelivery_count, kept.publish_time_ms),
+        (small.id, 3, 4)
+    );
+    assert!(!within(&kept.metadata) && !within(&kept.payload));
+
+    let large = message(read.slice(10..40_000)).unpinned();
+    assert!(within(&large.payload));
+}
