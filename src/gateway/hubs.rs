@@ -60,6 +60,30 @@ impl Hubs {
         slot
     }
 
+    /// The upstream consumer of a hub's slot, while it is open.
+    fn consumer(&self, slot: usize, index: usize) -> Option<ConsumerId> {
+        let consumers = &self.places.get(slot)?.consumers;
+        consumers.get(index).copied().flatten()
+    }
+
+    fn opened(&mut self, slot: usize, index: usize, consumer: ConsumerId) {
+        let Some(place) = self.places.get_mut(slot) else {
+            return;
+        };
+        if place.consumers.len() <= index {
+            place.consumers.resize(index + 1, None);
+        }
+        place.consumers[index] = Some(consumer);
+        self.by_consumer.insert(consumer, (slot, index));
+    }
+
+    fn closed(&mut self, slot: usize, index: usize) -> Option<ConsumerId> {
+        let place = self.places.get_mut(slot)?;
+        let consumer = place.consumers.get_mut(index)?.take()?;
+        self.by_consumer.remove(&consumer);
+        Some(consumer)
+    }
+
     /// The tag under which a hub asks the upstream: its slot and which use of the slot it is.
     fn tag(&self, slot: usize) -> Tag {
         u64::from(self.places[slot].generation) << 32 | slot as u64
@@ -199,47 +223,48 @@ impl Shard {
 
     fn hub_upstream_effect(&mut self, now_ms: u64, slot: usize, effect: Effect) {
         let client = &mut self.consuming.client;
-        if let Effect::OpenConsumer { slot: index, spec } = effect {
-            let consumer = client.open_consumer(now_ms, spec);
-            let consumers = &mut self.hubs.places[slot].consumers;
-            if consumers.len() <= index {
-                consumers.resize(index + 1, None);
-            }
-            consumers[index] = Some(consumer);
-            self.hubs.by_consumer.insert(consumer, (slot, index));
-            return;
-        }
-        let consumers = &mut self.hubs.places[slot].consumers;
-        let consumer_of = |index: usize| consumers.get(index).copied().flatten();
+        let hubs = &mut self.hubs;
         match effect {
+            Effect::OpenConsumer { slot: index, spec } => {
+                let consumer = client.open_consumer(now_ms, spec);
+                hubs.opened(slot, index, consumer);
+            }
+            Effect::CloseConsumer { slot: index } => {
+                if let Some(consumer) = hubs.closed(slot, index) {
+                    client.close_consumer(now_ms, consumer);
+                }
+            }
             Effect::Flow {
                 slot: index,
                 permits,
             } => {
-                consumer_of(index).map(|consumer| client.flow(consumer, permits));
+                if let Some(consumer) = hubs.consumer(slot, index) {
+                    client.flow(consumer, permits);
+                }
             }
             Effect::Ack {
                 slot: index,
                 tag,
                 positions,
             } => {
-                consumer_of(index).map(|consumer| client.ack(now_ms, consumer, tag, &positions));
+                if let Some(consumer) = hubs.consumer(slot, index) {
+                    client.ack(now_ms, consumer, tag, &positions);
+                }
             }
             Effect::Redeliver {
                 slot: index,
                 positions,
             } => {
-                consumer_of(index).map(|consumer| client.redeliver(consumer, &positions));
-            }
-            Effect::Unsubscribe { slot: index, tag } => {
-                consumer_of(index).map(|consumer| client.unsubscribe(now_ms, consumer, tag));
-            }
-            Effect::CloseConsumer { slot: index } => {
-                if let Some(consumer) = consumers.get_mut(index).and_then(Option::take) {
-                    client.close_consumer(now_ms, consumer);
-                    self.hubs.by_consumer.remove(&consumer);
+                if let Some(consumer) = hubs.consumer(slot, index) {
+                    client.redeliver(consumer, &positions);
                 }
             }
+            Effect::Unsubscribe { slot: index, tag } => {
+                if let Some(consumer) = hubs.consumer(slot, index) {
+                    client.unsubscribe(now_ms, consumer, tag);
+                }
+            }
+            // The others are carried out by `hub_effect`.
             _ => {}
         }
     }
