@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::diagnostics::{explain_files, is_exhaustion};
 use super::mailbox::Post;
+use super::seats::{Seat, Seats};
 use super::{cores, sys};
 
 /// Connections accepted before they are handed over: one post per shard then, and no shard waits long for its first.
@@ -30,55 +31,6 @@ pub struct Accepted {
     pub peer: SocketAddr,
     /// To be dropped when the connection ends.
     pub seat: Seat,
-}
-
-/// The open connections of each shard, shared by the acceptor and the shards.
-#[derive(Clone)]
-pub struct Seats(Arc<[Counter]>);
-
-/// On a cache line of its own: shards count down at the same time.
-#[repr(align(64))]
-#[derive(Default)]
-struct Counter(AtomicUsize);
-
-/// One open connection of a shard; dropping it frees the place.
-pub struct Seat {
-    seats: Seats,
-    shard: usize,
-}
-
-impl Seats {
-    pub fn new(shards: usize) -> Seats {
-        Seats((0..shards).map(|_| Counter::default()).collect())
-    }
-
-    /// Open connections of one shard.
-    pub fn taken(&self, shard: usize) -> usize {
-        self.0[shard].0.load(Ordering::Relaxed)
-    }
-
-    /// Open connections of the process.
-    pub fn total(&self) -> usize {
-        (0..self.0.len()).map(|shard| self.taken(shard)).sum()
-    }
-
-    /// Takes a place on the shard with the fewest.
-    fn take(&self) -> Seat {
-        let shard = (0..self.0.len())
-            .min_by_key(|shard| self.taken(*shard))
-            .unwrap_or(0);
-        self.0[shard].0.fetch_add(1, Ordering::Relaxed);
-        Seat {
-            seats: self.clone(),
-            shard,
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.seats.0[self.shard].0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// A bound listener, not accepting yet.
@@ -250,14 +202,14 @@ impl<T> AcceptLoop<T> {
                 continue;
             }
             let seat = self.plan.seats.take();
-            let shard = seat.shard;
+            let shard = seat.shard();
             batches[shard].push(wrap(Accepted { stream, peer, seat }));
         }
         Ok(())
     }
 
-    /// Posts to a shard, waiting while its mailbox is full; the kernel's queue holds the others meanwhile. False when the
-    /// acceptor is to end. The connections of a shard that has ended are closed.
+    /// Posts to a shard, waiting while its mailbox is full; the kernel's queue holds the others meanwhile. False when
+    /// the acceptor is to end. The connections of a shard that has ended are closed.
     fn hand_over(&self, post: &Post<T>, mut batch: Vec<T>) -> bool {
         loop {
             match post.try_post(batch) {

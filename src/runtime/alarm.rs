@@ -40,7 +40,8 @@ impl Alarm {
         Alarm::default()
     }
 
-    /// Rings at this time of [`now_ms`] (at once when it has passed), and not at the time set before. None: not at all.
+    /// Rings at this time of [`now_ms`] (at once when it has passed), and not at the time set before. None: not at
+    /// all.
     pub fn set(&self, deadline_ms: Option<u64>) {
         let deadline_ms = deadline_ms.unwrap_or(NEVER);
         self.0.deadline_ms.set(deadline_ms);
@@ -58,8 +59,8 @@ impl Alarm {
         }
     }
 
-    /// Waits until it rings, which unsets it. One task waits at a time, with one sleep of the event loop: setting a later
-    /// time costs nothing, an earlier one one wake-up.
+    /// Waits until it rings, which unsets it. One task waits at a time, with one sleep of the event loop: setting a
+    /// later time costs nothing, an earlier one one wake-up.
     pub async fn rings(&self) {
         let mut sleep = pin!(sleep_until(Instant::now()));
         let mut armed_ms = 0;

@@ -1,5 +1,5 @@
-//! Outgoing connections. Names are resolved on threads of their own, because the system's resolver blocks; the addresses
-//! are tried in turn, all within one time limit.
+//! Outgoing connections. Names are resolved on threads of their own, because the system's resolver blocks; the
+//! addresses are tried in turn, all within one time limit.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -18,11 +18,12 @@ use super::local::{oneshot, spawn};
 use super::socket::Socket;
 use super::sys::{self, Half};
 
-/// Names resolved at a time: one that hangs in a dead name server (the system gives up after some 10 s) does not hold the
-/// others up, four of them do.
+/// Names resolved at a time: one that hangs in a dead name server (the system gives up after some 10 s) does not hold
+/// the others up, four of them do.
 const RESOLVER_THREADS: usize = 4;
 
-/// Names waiting for a thread. Each shard asks for a broker once per reconnect, so more are a sign of a dead name server.
+/// Names waiting for a thread. Each shard asks for a broker once per reconnect, so more are a sign of a dead name
+/// server.
 const RESOLVER_QUEUE: usize = 1024;
 
 type Addresses = io::Result<Vec<SocketAddr>>;
@@ -34,7 +35,8 @@ struct Lookup {
 }
 
 /// Connects to a host by name or IP address (IPv6 without brackets), trying each of its addresses in turn until
-/// `timeout_ms` has passed in all. Dropping the wait is allowed: the attempt then ends by itself and closes its socket.
+/// `timeout_ms` has passed in all. Dropping the wait is allowed: the attempt then ends by itself and closes its
+/// socket.
 ///
 /// # Errors
 /// The last address's, `TimedOut`, or that the name has no address; each names the host and port.
@@ -55,14 +57,16 @@ async fn attempt_all(host: &str, port: u16, deadline_ms: u64) -> io::Result<Sock
         Err(_) => resolve(host, port, deadline_ms).await?,
     };
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut untried = addresses.len() as u64;
     for address in addresses {
-        match attempt(address, deadline_ms).await {
+        // An address that never answers leaves the others their share of the time.
+        let now = now_ms();
+        let share_ms = deadline_ms.saturating_sub(now) / untried;
+        match attempt(address, now + share_ms).await {
             Ok(socket) => return Ok(socket),
             Err(error) => last_error = error,
         }
-        if now_ms() >= deadline_ms {
-            break;
-        }
+        untried -= 1;
     }
     Err(last_error)
 }
@@ -132,7 +136,12 @@ fn timeout() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer within the time limit")
 }
 
-/// The process' resolver threads, started with the first name.
+/// Starts the resolver threads, from a thread that is not pinned: they would share its CPU for ever.
+pub(super) fn start_resolver() {
+    resolver();
+}
+
+/// The process' resolver threads.
 fn resolver() -> &'static flume::Sender<Lookup> {
     static RESOLVER: OnceLock<flume::Sender<Lookup>> = OnceLock::new();
     RESOLVER.get_or_init(|| {

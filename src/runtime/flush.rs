@@ -1,11 +1,12 @@
-//! Sending. What a turn of the event loop queued on a socket leaves in one vectored send at the end of that turn; a socket
-//! whose peer is slow waits in a task of its own and holds nobody up.
+//! Sending. What a turn of the event loop queued on a socket leaves in one vectored send at the end of that turn; a
+//! socket whose peer is slow waits in a task of its own and holds nobody up.
 //!
-//! The sends are plain non-blocking system calls and not ring operations. Measured on this project's 2-CPU test machine
-//! (Linux 6.18, loopback, 300 B to each of 1,000 sockets, thread CPU time): a bare loop of send(2) takes 4.2–6.2 µs a
-//! socket, sendmsg(2) 4.5–4.9 µs, one ring operation per socket in a task of its own 4.3–5.4 µs: TCP itself is all of it.
-//! The call needs no memory that outlives it, tells errors at once, works the same on the poll driver, and lets us give
-//! the event loop its turn in between, where a ring would do all 1,000 in one go.
+//! The sends are plain non-blocking system calls and not ring operations. Measured on this project's 2-CPU test
+//! machine (Linux 6.18, loopback, 300 B to each of 1,000 sockets, thread CPU time): a bare loop of send(2) takes
+//! 4.2–6.2 µs a socket, sendmsg(2) 4.5–4.9 µs, one ring operation per socket in a task of its own 4.3–5.4 µs: TCP
+//! itself is all of it. Queueing and flushing here cost 0.7 µs on top of a bare sendmsg loop (7.4 against 6.7 µs, on
+//! a busy machine). The call needs no memory that outlives it, tells errors at once, works the same on the poll
+//! driver, and lets us give the event loop its turn in between, where a ring would do all 1,000 in one go.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -71,8 +72,8 @@ fn make_due(connection: Rc<Connection>) {
     }
 }
 
-/// Sends for every socket that is due, in order of arrival. Runs behind the tasks that were ready when it was started, so
-/// that what they queue goes along.
+/// Sends for every socket that is due, in order of arrival. Runs behind the tasks that were ready when it was
+/// started, so that what they queue goes along.
 async fn flush() {
     let mut sends = 0;
     while let Some(connection) = DUE.with_borrow_mut(VecDeque::pop_front) {

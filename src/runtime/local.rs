@@ -12,7 +12,8 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
     drop(monoio::spawn(future));
 }
 
-/// Sleeps at least this long, in steps of 1 ms. Dropping it cancels it. For many timers use one [`crate::runtime::Wheel`].
+/// Sleeps at least this long, in steps of 1 ms. Dropping it cancels it. For many timers use one
+/// [`crate::runtime::Wheel`].
 pub async fn sleep_ms(duration_ms: u64) {
     monoio::time::sleep(Duration::from_millis(duration_ms)).await;
 }

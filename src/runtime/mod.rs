@@ -1,24 +1,27 @@
 //! Threads, sockets, timers and mailboxes: everything that touches the kernel.
 //!
 //! The only room that names monoio or io_uring. It knows nothing of Pulsar or WebSocket: it carries bytes and
-//! other rooms' values. `unsafe` lives in [`sys`] alone, one system call per function.
+//! other rooms' values. `unsafe` lives in `sys` alone, one system call per function.
 //!
 //! | file | subject |
 //! |---|---|
 //! | [`cores`] | CPU lists, the CPUs we may use, pinning |
 //! | [`driver`], [`diagnostics`] | which event driver this kernel lets us have, and what to do when it refuses |
 //! | [`shard`], [`mailbox`] | one pinned thread with one event loop; how other threads reach it |
-//! | [`socket`], [`flush`], [`connect`], [`acceptor`] | TCP: reading without an idle buffer, one vectored send, both ways to get a socket |
+//! | [`socket`], `flush` | TCP: reading without an idle buffer, one vectored send per turn |
+//! | [`mod@connect`], [`acceptor`], [`seats`] | the two ways to get a socket; which shard gets it |
 //! | [`timer`], [`clock`], [`alarm`] | a timing wheel, the clock it is fed with, the one sleep that drives it |
-//! | [`local`], [`turn`] | small single-threaded helpers; letting the event loop have its turn |
+//! | [`local`], [`mod@turn`] | small single-threaded helpers; letting the event loop have its turn |
 //!
 //! Three rules that the event loop (monoio 0.2.4) imposes on everybody who writes a future here:
 //!
 //! 1. A future never wakes itself and returns `Pending`: the loop would run it again before anything else, for
-//!    ever. To let others run, await [`turn::turn`].
+//!    ever. To let others run, await [`turn()`].
 //! 2. A pending ring operation is never dropped. Where a wait must end early, make the kernel complete it
 //!    (`shutdown(2)` ends a poll), and keep waiting for that.
-//! 3. Nothing blocks: names are resolved on threads of their own ([`connect`]), accepting has its own thread.
+//! 3. Nothing blocks: names are resolved on threads of their own ([`mod@connect`]), accepting has its own thread.
+
+#![deny(unsafe_code)]
 
 pub mod acceptor;
 pub mod alarm;
@@ -30,8 +33,10 @@ pub mod driver;
 mod flush;
 pub mod local;
 pub mod mailbox;
+pub mod seats;
 pub mod shard;
 pub mod socket;
+#[allow(unsafe_code)]
 mod sys;
 pub mod timer;
 pub mod turn;
@@ -39,12 +44,13 @@ pub mod turn;
 #[cfg(test)]
 mod tests;
 
-pub use acceptor::{Accepted, Acceptor, Seat, Seats};
+pub use acceptor::{AcceptPlan, Accepted, Accepting, Acceptor};
 pub use alarm::Alarm;
 pub use clock::{now_ms, wall_ms};
 pub use connect::connect;
 pub use local::{Notify, OneShot, OneShotReceiver, oneshot, sleep_ms, spawn};
 pub use mailbox::{Inbox, Post};
+pub use seats::{Seat, Seats};
 pub use shard::{Ended, ShardContext, ShardPlan, Shards};
 pub use socket::Socket;
 pub use timer::{TimerKey, Wheel};

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use super::driver::{self, Driver};
 use super::mailbox::{Inbox, Post, mailbox};
-use super::{cores, flush, turn};
+use super::{connect, cores, flush, turn};
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -60,6 +60,7 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     cores::check(&plan.cores)?;
+    connect::start_resolver();
     let count = plan.cores.len();
     let (posts, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mailbox::<T>()).unzip();
     let (ended_sender, ended) = flume::unbounded();

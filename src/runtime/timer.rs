@@ -1,14 +1,15 @@
-//! A timing wheel: any number of deadlines, each inserted, cancelled and fired in constant time. Sans-IO: it is told the
-//! time. One per kind of timer and shard; [`super::Alarm`] does the waiting.
+//! A timing wheel: any number of deadlines, each inserted, cancelled and fired in constant time. Sans-IO: it is told
+//! the time. One per kind of timer and shard; [`super::Alarm`] does the waiting.
 //!
-//! Hierarchical (Varghese and Lauck): level 0 has 64 slots of 1 ms, each further level 64 slots as wide as the whole level
-//! below. A deadline waits on the level where it and the wheel's time first differ, and moves down as its slot is reached.
-//! A timer costs 24 bytes beside its value, from a slab that stays as large as it once was.
+//! Hierarchical (Varghese and Lauck): level 0 has 64 slots of 1 ms, each further level 64 slots as wide as the whole
+//! level below. A deadline waits on the level where it and the wheel's time first differ, and moves down as its slot
+//! is reached. A timer costs 24 bytes beside its value, from a slab that stays as large as it once was.
 
 /// log2 of the slots per level: 64 slots are one bitmap word.
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-/// Six levels reach 2^36 ms, over two years. Later deadlines wait on the last level and are looked at when it comes round.
+/// Six levels reach 2^36 ms, over two years. Later deadlines wait on the last level and are looked at when it comes
+/// round.
 const LEVELS: usize = 6;
 const RANGE_MS: u64 = 1 << (SLOT_BITS * LEVELS as u32);
 /// The list of timers whose deadline had passed when they were inserted.
@@ -16,7 +17,8 @@ const DUE: usize = LEVELS * SLOTS;
 const LISTS: usize = DUE + 1;
 const NONE: u32 = u32::MAX;
 
-/// Names an inserted timer. Outlives it harmlessly: a key is never used again for another one within 2^31 reuses of a place.
+/// Names an inserted timer. Outlives it harmlessly: a key is never used again for another one within 2^31 reuses of a
+/// place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerKey {
     place: u32,
@@ -89,7 +91,8 @@ impl<T> Wheel<T> {
         self.release(key.place)
     }
 
-    /// Moves the wheel's time forward and appends what is due to `fired`, earliest first. Time that goes back is ignored.
+    /// Moves the wheel's time forward and appends what is due to `fired`, earliest first. Time that goes back is
+    /// ignored.
     pub fn advance(&mut self, now_ms: u64, fired: &mut Vec<T>) {
         self.drain(DUE, fired);
         while let Some((list, start_ms)) = self.earliest_slot() {
@@ -107,8 +110,8 @@ impl<T> Wheel<T> {
         self.elapsed_ms = self.elapsed_ms.max(now_ms);
     }
 
-    /// When to call [`Wheel::advance`] next: the earliest deadline when it is near (64 ms), else a time before it at which
-    /// timers move down a level, at most [`LEVELS`] times for each. None when there is no timer.
+    /// When to call [`Wheel::advance`] next: the earliest deadline when it is near (64 ms), else a time before it at
+    /// which timers move down a level, at most 5 times for each. None when there is no timer.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         if self.lists[DUE].0 != NONE {
             return Some(self.elapsed_ms);
@@ -116,7 +119,8 @@ impl<T> Wheel<T> {
         self.earliest_slot().map(|(_, start_ms)| start_ms)
     }
 
-    /// The list that is reached first and the time at which its slot begins. The lowest level with a timer is always first.
+    /// The list that is reached first and the time at which its slot begins. The lowest level with a timer is always
+    /// first.
     fn earliest_slot(&self) -> Option<(usize, u64)> {
         let level = self.occupied.iter().position(|slots| *slots != 0)?;
         let shift = SLOT_BITS * level as u32;

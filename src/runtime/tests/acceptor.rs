@@ -1,12 +1,15 @@
 //! The acceptor: even spread, the bound on connections, a stop, and seats that are given back.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
 
 use super::{PATIENCE, drivers, echo, eventually, plan};
 use crate::runtime::acceptor::AcceptPlan;
 use crate::runtime::shard::{self, ShardContext};
-use crate::runtime::{Accepted, Acceptor, Seats, Shards, Socket, oneshot, spawn};
+use crate::runtime::{Accepted, Acceptor, OneShotReceiver, Seats, Shards, Socket, oneshot, spawn};
 
 enum Message {
     Connection(Accepted),
@@ -15,12 +18,12 @@ enum Message {
 
 /// A shard that echoes on every connection until it is told to end and all of them have.
 async fn serve(mut context: ShardContext<Message>) {
-    let mut open = Vec::new();
+    let mut open: Vec<OneShotReceiver<()>> = Vec::new();
     while let Some(batch) = context.inbox.recv().await {
         for message in batch {
             let Message::Connection(accepted) = message else {
                 for ended in open {
-                    crate::runtime::local::OneShotReceiver::receive(ended).await;
+                    ended.receive().await;
                 }
                 return;
             };
@@ -129,4 +132,78 @@ fn an_address_in_use_is_an_error_that_names_it() {
     let address = taken.local_addr().unwrap();
     let error = Acceptor::bind(address, 1).err().unwrap();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+/// Set for the process of its own in which the next test runs: the file limit is the process'.
+const ALONE: &str = "PWS_TEST_ALONE";
+
+/// Without a descriptor left, connections wait in the kernel's queue and the acceptor sleeps; when descriptors come
+/// free they are served.
+#[test]
+fn out_of_descriptors_it_waits_without_spinning_and_then_goes_on() {
+    if std::env::var_os(ALONE).is_none() {
+        let name = "runtime::tests::acceptor::out_of_descriptors_it_waits_without_spinning_and_then_goes_on";
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--test-threads=1"])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+        return;
+    }
+    let driver = drivers().pop().unwrap();
+    let shards = shard::start(plan(driver, 1), serve).unwrap();
+    let seats = Seats::new(1);
+    let accepting = any_port()
+        .start(
+            accept_plan(&seats, 10_000),
+            shards.posts().to_vec(),
+            Message::Connection,
+        )
+        .unwrap();
+    let mut first = client(accepting.local_addr());
+    first.write_all(b"x").unwrap();
+    first.read_exact(&mut [0; 1]).unwrap();
+
+    let mut stat = File::open("/proc/self/stat").unwrap();
+    let mut hogs = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        hogs.push(file);
+    }
+    drop(hogs.pop());
+    let mut second = client(accepting.local_addr());
+    let before = cpu_time(&mut stat);
+    std::thread::sleep(Duration::from_millis(500));
+    let used = cpu_time(&mut stat) - before;
+    assert!(
+        used < Duration::from_millis(250),
+        "it spins: {used:?} of CPU in 500 ms"
+    );
+    assert_eq!(seats.total(), 1);
+    drop(hogs);
+    second.write_all(b"y").unwrap();
+    second.read_exact(&mut [0; 1]).unwrap();
+    assert_eq!(seats.total(), 2);
+    drop((first, second));
+    accepting.stop();
+    end(shards);
+}
+
+/// CPU time that this process has used (user and system, in ticks of 10 ms).
+fn cpu_time(stat: &mut File) -> Duration {
+    let mut line = String::new();
+    stat.seek(SeekFrom::Start(0)).unwrap();
+    stat.read_to_string(&mut line).unwrap();
+    let fields: Vec<&str> = line
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
 }

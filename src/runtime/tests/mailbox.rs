@@ -27,9 +27,8 @@ fn two_shards_play_ping_pong_in_order() {
                     for ball in batch {
                         assert_eq!(ball, expected);
                         expected += 2;
-                        context.peers[1 - context.index]
-                            .try_post(vec![ball + 1])
-                            .unwrap();
+                        // The other one may have had its last ball.
+                        let _ = context.peers[1 - context.index].try_post(vec![ball + 1]);
                         if ball >= ROUNDS {
                             sender.send(ball).unwrap();
                             return;
@@ -101,8 +100,8 @@ fn a_plan_with_a_cpu_that_we_may_not_use_starts_nothing() {
     );
 }
 
-/// A shard whose peer posts without pause, with a socket and a timer of its own. Without turns of the event loop between
-/// the batches neither would ever be looked at.
+/// A shard whose peer posts without pause, with a socket and a timer of its own. Without turns of the event loop
+/// between the batches neither would ever be looked at.
 #[test]
 fn a_flooding_peer_stops_neither_sockets_nor_timers() {
     for driver in drivers() {
