@@ -53,9 +53,10 @@ fn run(options: Options) -> ExitCode {
         Err(mistakes) => return refuse(&mistakes),
     };
     let build = format!(
-        "pws-fast {} on CPUs {}",
+        "pws-fast {} on CPUs {} in front of {}",
         env!("CARGO_PKG_VERSION"),
-        cores::format(&config.cores)
+        cores::format(&config.cores),
+        config.brokers
     );
     let notes = config.notes.clone();
     let files = diagnostics::raise_file_limit();
@@ -70,7 +71,7 @@ fn run(options: Options) -> ExitCode {
             serve(running, &stop)
         }
         Err(error) => {
-            tracing::error!("{build} cannot start: {error}");
+            tracing::error!("{build}: {error}");
             ExitCode::FAILURE
         }
     }

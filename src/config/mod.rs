@@ -73,6 +73,20 @@ pub enum Brokers {
     ServiceUrls(Vec<BrokerAddress>),
 }
 
+/// For the log: the service URL, or what stands in for it.
+impl fmt::Display for Brokers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Brokers::ServiceUrls(addresses) = self else {
+            return f.write_str("an embedded broker");
+        };
+        for (index, address) in addresses.iter().enumerate() {
+            let separator = if index > 0 { "," } else { "" };
+            write!(f, "{separator}{address}")?;
+        }
+        Ok(())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamMode {
     /// Sockets of one subscription share an upstream consumer.

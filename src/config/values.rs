@@ -1,5 +1,6 @@
 //! One value at a time: text to number, truth, address, URL. Errors complete the sentence "'abc' …" and never repeat it.
 
+use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 
@@ -14,6 +15,16 @@ pub struct BrokerAddress {
     pub port: u16,
     /// `pulsar+ssl://`.
     pub tls: bool,
+}
+
+impl fmt::Display for BrokerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "pulsar+ssl" } else { "pulsar" };
+        match self.host.contains(':') {
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        }
+    }
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
@@ -183,6 +194,17 @@ mod tests {
         let tls = brokers("pulsar+ssl://a,pulsar+ssl://b:1").unwrap();
         assert!(tls.iter().all(|address| address.tls));
         assert_eq!((tls[0].port, tls[1].port), (6651, 1));
+    }
+
+    #[test]
+    fn a_broker_is_shown_as_the_url_it_came_from() {
+        for url in [
+            "pulsar://a:1",
+            "pulsar+ssl://b.example:6651",
+            "pulsar://[::1]:6650",
+        ] {
+            assert_eq!(brokers(url).unwrap()[0].to_string(), url);
+        }
     }
 
     #[test]

@@ -1,0 +1,183 @@
+//! The program itself: flags, exit statuses, what it says first, and how it ends.
+//!
+//! Set-up: the built binary, with the broker of `support` or its own. Claim: wrong settings end it with 64 and are all
+//! told; a newcomer's first line works; a signal ends it with 0.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// A start on two busy cores takes a few seconds at the very most.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pws-fast"));
+    command.env_remove("RUST_LOG");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().expect("it runs")
+}
+
+/// A gateway in a process of its own, killed when dropped.
+struct Gateway {
+    child: Child,
+    log: mpsc::Receiver<String>,
+}
+
+impl Gateway {
+    fn start(arguments: &[&str]) -> Gateway {
+        let mut child = program()
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let stderr = child.stderr.take().expect("piped");
+        let (sender, log) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Gateway { child, log }
+    }
+
+    fn next_line(&self) -> String {
+        self.log.recv_timeout(PATIENCE).expect("a line in time")
+    }
+
+    /// What follows `text` in the first line that has it.
+    fn line_after(&self, text: &str) -> String {
+        loop {
+            if let Some((_, rest)) = self.next_line().split_once(text) {
+                return rest.to_owned();
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    fn exit_status(&mut self) -> Option<i32> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                return status.code();
+            }
+            assert!(Instant::now() < end, "it does not end");
+            #[expect(clippy::disallowed_methods, reason = "no shard runs on this thread")]
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_first_line_says_that_nothing_is_kept_and_the_line_to_try_works() {
+    let mut gateway = Gateway::start(&["--port", "0"]);
+    let first = gateway.next_line();
+    assert!(first.contains("embedded broker on 127.0.0.1:"), "{first}");
+    assert!(first.contains("memory only"), "{first}");
+    let line = gateway.line_after("to try it: ");
+    let python = Command::new("python3").arg("--version").output().is_ok();
+    if python {
+        let tried = Command::new("sh")
+            .args(["-c", &line])
+            .output()
+            .expect("sh runs");
+        let answer = String::from_utf8_lossy(&tried.stdout);
+        assert!(
+            answer.starts_with(r#"{"result":"ok","messageId":""#),
+            "{tried:?}"
+        );
+    }
+    gateway.signal("TERM");
+    assert_eq!(gateway.exit_status(), Some(0));
+}
+
+#[test]
+fn an_interrupt_ends_it_even_when_the_broker_cannot_be_reached() {
+    // Port 9 (discard): nothing listens there.
+    let mut gateway = Gateway::start(&["--port", "0", "--broker", "pulsar://127.0.0.1:9"]);
+    let build = gateway.next_line();
+    assert!(
+        build.contains("in front of pulsar://127.0.0.1:9"),
+        "{build}"
+    );
+    gateway.line_after("listening on ws://127.0.0.1:");
+    gateway.signal("INT");
+    assert_eq!(gateway.exit_status(), Some(0));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let port = taken.local_addr().expect("bound").port().to_string();
+    let mut gateway = Gateway::start(&["--port", &port]);
+    gateway.line_after(&address);
+    assert_eq!(gateway.exit_status(), Some(1));
+}
+
+#[test]
+fn every_wrong_setting_is_told_at_once_and_the_status_is_64() {
+    let wrong = [
+        "--port",
+        "x",
+        "--set",
+        "tlsEnabled=true",
+        "--upstream",
+        "none",
+    ];
+    for action in [&[][..], &["checkconfig"]] {
+        let output = run(&[action, &wrong].concat());
+        assert_eq!(output.status.code(), Some(64));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(told.lines().count(), 3, "{told}");
+    }
+}
+
+#[test]
+fn checkconfig_says_ok_and_what_it_noticed() {
+    let path = std::env::temp_dir().join(format!("pws-fast-{}.conf", std::process::id()));
+    std::fs::write(
+        &path,
+        "webServicePort=8080\nwebServicePrt=1\nclusterName=\n",
+    )
+    .expect("written");
+    let file = path.to_str().expect("a plain name");
+    let output = run(&["checkconfig", "--config", file]);
+    std::fs::remove_file(&path).expect("removed");
+    assert_eq!(output.status.code(), Some(0));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        told.contains("is webServicePort meant?") && told.ends_with("ok\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for flag in ["--help", "--version"] {
+        let output = run(&[flag]);
+        assert!(output.status.success() && output.stderr.is_empty());
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            text.contains("pws-fast") || text.contains("WebSocket"),
+            "{text}"
+        );
+    }
+}
