@@ -123,6 +123,16 @@ impl Shared {
         result
     }
 
+    /// A connection is over: its threads end, and the peer sees it.
+    fn forget(&self, id: ConnectionId) {
+        self.turn(|broker, now| broker.disconnected(now, id));
+        if let Some(peer) = self.lock().peers.remove(&id) {
+            // An error means that it is closed already.
+            let _ = peer.stream.shutdown(Shutdown::Both);
+            peer.wake.notify_all();
+        }
+    }
+
     /// Wakes the threads of all connections that a turn has touched.
     fn wake(&self, state: &mut State) {
         for id in state.broker.take_touched() {
@@ -184,8 +194,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         next += 1;
         if let Err(error) = serve(stream, next, shared) {
             tracing::warn!("embedded broker: a connection was not served: {error}");
-            shared.turn(|broker, now| broker.disconnected(now, next));
-            shared.lock().peers.remove(&next);
+            shared.forget(next);
         }
     }
 }
@@ -221,12 +230,7 @@ fn read(shared: &Shared, peer: &Peer, id: ConnectionId) {
             Err(_) => break,
         }
     }
-    shared.turn(|broker, now| broker.disconnected(now, id));
-    let mut state = shared.lock();
-    state.peers.remove(&id);
-    // The writer must see that it is over.
-    peer.wake.notify_all();
-    let _ = peer.stream.shutdown(Shutdown::Both);
+    shared.forget(id);
 }
 
 /// Gives the broker what has come. Waits while it wants no input; `false` when the connection is to end.

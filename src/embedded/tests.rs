@@ -1,6 +1,8 @@
 //! The `pulsar` crate's client against the running broker: an independent peer on real sockets.
 //! It acks without waiting and knows neither redelivery counts nor ack sets; these are tested on the core.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use ::pulsar::consumer::{DeadLetterPolicy, InitialPosition, Message};
@@ -286,4 +288,32 @@ async fn answers_can_be_late_and_stalls_end() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[test]
+fn stopping_closes_the_port_and_every_connection() {
+    let broker = start(Options::default()).unwrap();
+    let address = broker.address();
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    while broker.admin().connections() == 0 {
+        std::thread::yield_now();
+    }
+    broker.stop();
+    assert_eq!(connection.read(&mut [0; 1]).unwrap(), 0);
+    // The accepting thread may take another moment to let go of the port.
+    let closed = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        TcpStream::connect(address).is_err()
+    });
+    assert!(closed);
+}
+
+#[test]
+fn a_client_that_talks_nonsense_is_cut() {
+    let broker = start(Options::default()).unwrap();
+    let mut connection = TcpStream::connect(broker.address()).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert!(matches!(connection.read(&mut [0; 1]), Ok(0) | Err(_)));
 }

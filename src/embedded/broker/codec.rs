@@ -101,28 +101,6 @@ pub(super) fn append_head(
     message.encode_raw(out);
 }
 
-/// The fields of `MessageMetadata` that a broker looks at, strings as bytes: it is not the broker's business whether
-/// they are UTF-8.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct PublishedMetadata {
-    #[prost(bytes = "vec", required, tag = "1")]
-    pub producer_name: Vec<u8>,
-    #[prost(uint64, required, tag = "2")]
-    pub sequence_id: u64,
-    #[prost(uint64, required, tag = "3")]
-    pub publish_time: u64,
-    #[prost(bytes = "vec", optional, tag = "6")]
-    pub partition_key: Option<Vec<u8>>,
-    #[prost(int32, optional, tag = "11")]
-    pub num_messages_in_batch: Option<i32>,
-    #[prost(bool, optional, tag = "17")]
-    pub partition_key_b64_encoded: Option<bool>,
-    #[prost(bytes = "vec", optional, tag = "18")]
-    pub ordering_key: Option<Vec<u8>>,
-    #[prost(int64, optional, tag = "19")]
-    pub deliver_at_time: Option<i64>,
-}
-
 #[cfg(test)]
 mod tests {
     use ::pulsar::proto::{BaseCommand, CommandFlow, CommandPing};
@@ -139,7 +117,7 @@ mod tests {
         append_head(&mut out, Type::Flow, &flow, 9);
         let whole = BaseCommand {
             r#type: Type::Flow as i32,
-            flow: Some(flow.clone()),
+            flow: Some(flow),
             ..BaseCommand::default()
         };
         assert_eq!(&out[8..], whole.encode_to_vec());

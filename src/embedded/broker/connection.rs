@@ -1,6 +1,7 @@
 //! One client connection: what it has created, and what waits to be written to it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use ::prost::Message;
 use ::pulsar::proto::base_command::Type;
@@ -30,7 +31,7 @@ pub(super) struct ConsumerRef {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProducerRef {
     pub topic: usize,
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

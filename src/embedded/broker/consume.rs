@@ -12,7 +12,8 @@ use ::pulsar::proto::{
 use super::Broker;
 use super::connection::{ConnectionId, ConsumerRef};
 use super::consumer::message_id;
-use super::subscription::{Subscription, ack_set_of};
+use super::settle::ack_set_of;
+use super::subscription::Subscription;
 use super::topic::Topic;
 
 impl Broker {
@@ -187,13 +188,16 @@ fn ack_cumulative(topic: &mut Topic, at: ConsumerRef, id: &MessageIdData, batch_
         return;
     };
     let unacked = ack_set_of(&id.ack_set, batch_size);
-    // Without batch index acks a partial one still acks the entries before.
-    let unacked = match (unacked, batch_index_acks) {
-        (Some(_), false) => Some(super::ack_set::full(batch_size)),
-        (unacked, _) => unacked,
+    let Some(subscription) = topic.subscriptions.get_mut(at.subscription) else {
+        return;
     };
-    if let Some(subscription) = topic.subscriptions.get_mut(at.subscription) {
-        subscription.ack_cumulative(index, batch_size, unacked.as_deref());
+    match (unacked, index.checked_sub(1)) {
+        // Without batch index acks a partial one still acks the entries before.
+        (Some(_), Some(before)) if !batch_index_acks => {
+            subscription.ack_cumulative(before, 1, None);
+        }
+        (Some(_), None) if !batch_index_acks => {}
+        (unacked, _) => subscription.ack_cumulative(index, batch_size, unacked.as_deref()),
     }
 }
 

@@ -1,6 +1,5 @@
 //! PRODUCER, SEND, CLOSE_PRODUCER.
 
-use ::prost::Message as _;
 use ::pulsar::proto::base_command::Type;
 use ::pulsar::proto::command_subscribe::SubType;
 use ::pulsar::proto::{
@@ -9,24 +8,16 @@ use ::pulsar::proto::{
 };
 use bytes::Bytes;
 
-use super::codec::{Malformed, PublishedMetadata};
+use super::codec::Malformed;
 use super::connection::{ConnectionId, ProducerRef};
 use super::consumer::Turn;
 use super::cursor::Cursor;
-use super::hash::sticky_key_hash;
+use super::entry::read_entry;
 use super::log::{Entry, Log};
 use super::names::MAX_NAME_BYTES;
 use super::subscription::{Refusal, Subscription};
 use super::topic::Producer;
 use super::{Broker, MAX_PER_CONNECTION};
-use crate::pulsar::wire::{Body, BodyError};
-
-/// A batch of more messages is refused: permits and ack sets are as large as a batch says that it is.
-const MAX_BATCH_MESSAGES: i32 = 100_000;
-
-/// A larger body is kept as the slice of the read buffer that it came as; a smaller one is copied, so that it does not
-/// keep that whole buffer alive.
-const KEEP_SLICE_FROM_BYTES: usize = 64 * 1024;
 
 impl Broker {
     pub(super) fn producer(&mut self, id: ConnectionId, request: &CommandProducer) {
@@ -36,7 +27,7 @@ impl Broker {
             .and_then(|connection| connection.producers.get(&request.producer_id));
         if let Some(known) = known {
             // As the broker answers a repeated request: without the last sequence id.
-            let name = known.name.clone();
+            let name = known.name.to_string();
             return self.producer_success(id, request, name, -1);
         }
         match self.create_producer(id, request) {
@@ -131,7 +122,7 @@ impl Broker {
         if let Some(connection) = self.connections.touch(id) {
             let producer = ProducerRef {
                 topic: key,
-                name: name.clone(),
+                name: name.as_str().into(),
             };
             connection.producers.insert(request.producer_id, producer);
         }
@@ -145,7 +136,7 @@ impl Broker {
         if let Some(producer) = connection.producers.remove(&request.producer_id) {
             connection.remember_closed(request.producer_id);
             if let Some(topic) = self.topics.get_mut(producer.topic) {
-                topic.producers.remove(&producer.name);
+                topic.producers.remove(&*producer.name);
             }
         }
         connection.success(request.request_id);
@@ -208,7 +199,7 @@ impl Broker {
         send: &CommandSend,
         body: &Bytes,
     ) -> Result<(u64, u64), Refusal> {
-        let entry = self.read_entry(body)?;
+        let entry = read_entry(body, self.options.max_message_bytes)?;
         let deduplicate = self.options.deduplication;
         let Some(topic) = self.topics.get_mut(producer.topic) else {
             return Err(Refusal::new(
@@ -235,45 +226,13 @@ impl Broker {
         self.bytes += entry.bytes();
         let index = topic.log.append(entry);
         let position = topic.log.position(index);
-        let subscriptions: Vec<usize> = topic.subscriptions.iter().map(|(key, _)| key).collect();
-        for subscription in subscriptions {
-            self.mark_dirty(producer.topic, subscription);
+        for (key, subscription) in &mut topic.subscriptions {
+            if !std::mem::replace(&mut subscription.dirty, true) {
+                self.dirty.push((producer.topic, key));
+            }
         }
         self.keep_bounds(producer.topic);
         Ok(position)
-    }
-
-    fn read_entry(&self, body: &Bytes) -> Result<Entry, Refusal> {
-        let not_allowed = |text: &str| Refusal::new(ServerError::NotAllowedError, text);
-        let checksum = || Refusal::new(ServerError::ChecksumError, "Checksum failed on the broker");
-        let parts = Body::parse(body).map_err(|error| match error {
-            BodyError::Checksum => checksum(),
-            BodyError::Truncated => not_allowed("The message has no metadata"),
-        })?;
-        if parts.metadata.len() + parts.payload.len() > self.options.max_message_bytes {
-            return Err(not_allowed("Exceed maximum message size"));
-        }
-        let metadata = PublishedMetadata::decode(parts.metadata)
-            .map_err(|_| not_allowed("The message's metadata cannot be read"))?;
-        let messages = metadata.num_messages_in_batch;
-        let batch_size = match messages.unwrap_or(1) {
-            size @ 1..=MAX_BATCH_MESSAGES => size as u32,
-            _ => return Err(not_allowed("The batch has too many messages, or none")),
-        };
-        let body = match body.len() {
-            KEEP_SLICE_FROM_BYTES.. => body.clone(),
-            _ => Bytes::copy_from_slice(body),
-        };
-        Ok(Entry {
-            body,
-            batch_size,
-            in_batch: messages.is_some(),
-            publish_time_ms: metadata.publish_time,
-            deliver_at_ms: metadata
-                .deliver_at_time
-                .map_or(0, |at| u64::try_from(at).unwrap_or(0)),
-            key_hash: sticky_key_hash(&sticky_key(metadata)),
-        })
     }
 
     fn deliver_at_once(&mut self, topic: usize, entry: Entry) {
@@ -313,25 +272,6 @@ impl Broker {
             while topic.log.bytes() > keep_bytes {
                 self.bytes -= topic.log.drop_oldest();
             }
-        }
-    }
-}
-
-/// What Key_Shared goes by (`Commands.resolveStickyKey`): the ordering key, else the key, else something of the
-/// message's own.
-fn sticky_key(metadata: PublishedMetadata) -> Vec<u8> {
-    if let Some(key) = metadata.ordering_key {
-        return key;
-    }
-    match metadata.partition_key {
-        Some(key) if metadata.partition_key_b64_encoded == Some(true) => {
-            base64_simd::STANDARD.decode_to_vec(&key).unwrap_or(key)
-        }
-        Some(key) => key,
-        None => {
-            let mut key = metadata.producer_name;
-            key.extend(format!("-{}", metadata.sequence_id).into_bytes());
-            key
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Single {
     /// The next entry to deliver.
     next: u64,
     failover: bool,
+    /// The active one has changed, and nobody has been told.
+    unannounced: bool,
 }
 
 impl Single {
@@ -23,6 +25,7 @@ impl Single {
             active: None,
             next: 0,
             failover,
+            unannounced: false,
         }
     }
 
@@ -31,15 +34,13 @@ impl Single {
         self.next = cursor.mark();
     }
 
-    /// Chooses the active consumer; after a change all of them are told (Failover), and what is unacked comes again.
-    /// Returns whether it changed.
+    /// Chooses the active consumer; after a change what is unacked comes again. Returns whether it changed.
     pub fn pick(
         &mut self,
         consumers: &Slab<Consumer>,
         cursor: &Cursor,
         topic: &str,
         partition: i32,
-        connections: &mut Connections,
     ) -> bool {
         let chosen = choose(consumers, topic, partition);
         if chosen == self.active {
@@ -47,10 +48,18 @@ impl Single {
         }
         self.active = chosen;
         self.rewind(cursor);
-        for (key, consumer) in consumers {
-            self.tell(key, consumer, connections);
-        }
+        self.unannounced = true;
         true
+    }
+
+    /// After a change all consumers are told (Failover). This comes with the turn's end, behind SUCCESS for a new one;
+    /// the broker waits a second (activeConsumerFailoverDelayTimeMillis).
+    pub fn announce(&mut self, consumers: &Slab<Consumer>, connections: &mut Connections) {
+        if std::mem::take(&mut self.unannounced) {
+            for (key, consumer) in consumers {
+                self.tell(key, consumer, connections);
+            }
+        }
     }
 
     /// Tells one consumer whether it is the active one.

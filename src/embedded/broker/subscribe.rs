@@ -2,11 +2,14 @@
 
 use ::pulsar::proto::base_command::Type;
 use ::pulsar::proto::command_subscribe::{InitialPosition, SubType};
-use ::pulsar::proto::{CommandCloseConsumer, CommandSubscribe, CommandUnsubscribe, ServerError};
+use ::pulsar::proto::{
+    CommandCloseConsumer, CommandSubscribe, CommandUnsubscribe, MessageIdData, ServerError,
+};
 
 use super::connection::{ConnectionId, ConsumerRef, NO_REQUEST};
 use super::consumer::Consumer;
 use super::cursor::Cursor;
+use super::log::Log;
 use super::names::MAX_NAME_BYTES;
 use super::subscription::{Joining, Refusal, Subscription};
 use super::topic::Topic;
@@ -156,7 +159,7 @@ impl Broker {
             ..
         } = topic;
         if let Some(subscription) = subscriptions.get_mut(at.subscription) {
-            subscription.remove_consumer(at.consumer, name, &mut self.connections);
+            subscription.remove_consumer(at.consumer, name);
             self.mark_dirty(at.topic, at.subscription);
             self.drop_if_unused(at.topic, at.subscription);
         }
@@ -239,10 +242,7 @@ fn find_or_add_subscription(
         Some(id) if !durable => {
             // The entry itself comes again: the client leaves out what it has of it. Behind the last entry the
             // initial position counts, as in `NonDurableCursorImpl`.
-            let behind_all = log.end() == log.start()
-                || (id.ledger_id as i64 >= 0
-                    && (id.ledger_id, id.entry_id) > next(log.position(log.end() - 1)));
-            match behind_all {
+            match is_behind_all(log, id) {
                 true => initial,
                 false => log.at_or_after(id.ledger_id, id.entry_id),
             }
@@ -254,6 +254,12 @@ fn find_or_add_subscription(
     topic.add_subscription(Subscription::new(name, durable, kind, Cursor::new(start)))
 }
 
-fn next((ledger, entry): (u64, u64)) -> (u64, u64) {
-    (ledger, entry.saturating_add(1))
+/// Whether a position is beyond the one after the last entry. Ids below 0 mean a beginning, of all or of a ledger.
+fn is_behind_all(log: &Log, id: &MessageIdData) -> bool {
+    if log.end() == log.start() {
+        return true;
+    }
+    let (ledger, entry) = log.position(log.end() - 1);
+    let is_id = (id.ledger_id as i64) >= 0 && (id.entry_id as i64) >= 0;
+    is_id && (id.ledger_id, id.entry_id) > (ledger, entry.saturating_add(1))
 }

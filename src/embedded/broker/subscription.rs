@@ -6,12 +6,11 @@ use ::pulsar::proto::command_subscribe::SubType;
 use ::pulsar::proto::{CommandReachedEndOfTopic, KeySharedMeta, KeySharedMode};
 use slab::Slab;
 
-use super::ack_set;
 use super::connections::Connections;
-use super::consumer::{Consumer, Pending, Turn};
+use super::consumer::{Consumer, Turn};
 use super::cursor::Cursor;
 use super::keys::Keys;
-use super::multiple::{Multiple, unacked_messages};
+use super::multiple::Multiple;
 use super::names::TopicName;
 use super::single::Single;
 
@@ -34,7 +33,7 @@ impl Refusal {
 #[derive(Debug)]
 pub(super) enum Dispatcher {
     Single(Single),
-    Multiple(Multiple),
+    Multiple(Box<Multiple>),
 }
 
 #[derive(Debug)]
@@ -101,13 +100,7 @@ impl Subscription {
         match &mut self.dispatcher {
             Dispatcher::Single(single) => {
                 let name = topic.full.as_str();
-                let changed = single.pick(
-                    &self.consumers,
-                    &self.cursor,
-                    name,
-                    topic.partition,
-                    connections,
-                );
+                let changed = single.pick(&self.consumers, &self.cursor, name, topic.partition);
                 if !changed {
                     single.tell(key, &self.consumers[key], connections);
                 }
@@ -128,15 +121,17 @@ impl Subscription {
         match self.kind {
             SubType::Exclusive => Dispatcher::Single(Single::new(false)),
             SubType::Failover => Dispatcher::Single(Single::new(true)),
-            SubType::Shared => {
-                Dispatcher::Multiple(Multiple::new(&self.cursor, self.durable, None))
-            }
+            SubType::Shared => self.multiple(None),
             SubType::KeyShared => {
                 let (sticky, out_of_order) = key_shared_mode(joining.key_shared);
-                let keys = Keys::new(sticky, out_of_order);
-                Dispatcher::Multiple(Multiple::new(&self.cursor, self.durable, Some(keys)))
+                self.multiple(Some(Keys::new(sticky, out_of_order)))
             }
         }
+    }
+
+    fn multiple(&self, keys: Option<Keys>) -> Dispatcher {
+        let multiple = Multiple::new(&self.cursor, self.durable, keys);
+        Dispatcher::Multiple(Box::new(multiple))
     }
 
     fn check_compatible(&self, joining: &Joining<'_>) -> Result<(), Refusal> {
@@ -152,9 +147,8 @@ impl Subscription {
         if self.kind == SubType::Exclusive {
             return busy("Exclusive consumer is already connected".into());
         }
-        if let Dispatcher::Multiple(Multiple {
-            keys: Some(keys), ..
-        }) = &self.dispatcher
+        if let Dispatcher::Multiple(multiple) = &self.dispatcher
+            && let Some(keys) = &multiple.keys
         {
             let (sticky, out_of_order) = key_shared_mode(joining.key_shared);
             if sticky != keys.sticky {
@@ -186,12 +180,7 @@ impl Subscription {
     }
 
     /// What the consumer held goes to the others, or waits for the next.
-    pub fn remove_consumer(
-        &mut self,
-        key: usize,
-        topic: &TopicName,
-        connections: &mut Connections,
-    ) -> Option<Consumer> {
+    pub fn remove_consumer(&mut self, key: usize, topic: &TopicName) -> Option<Consumer> {
         let mut consumer = self.consumers.try_remove(key)?;
         match &mut self.dispatcher {
             Dispatcher::Single(single) => {
@@ -199,13 +188,7 @@ impl Subscription {
                     single.active = None;
                 }
                 let name = topic.full.as_str();
-                single.pick(
-                    &self.consumers,
-                    &self.cursor,
-                    name,
-                    topic.partition,
-                    connections,
-                );
+                single.pick(&self.consumers, &self.cursor, name, topic.partition);
             }
             Dispatcher::Multiple(multiple) => {
                 // With the last one everything is forgotten: the next consumer makes a new dispatcher.
@@ -222,119 +205,10 @@ impl Subscription {
         self.consumers.len() == 1 && self.consumers.contains(key)
     }
 
-    pub fn flow(&mut self, key: usize, permits: u32) {
-        if let Some(consumer) = self.consumers.get_mut(key) {
-            consumer.flow(permits);
-        }
-        self.available(key);
-    }
-
-    /// A consumer may have become available: permits, acks, or its connection was drained.
-    pub fn available(&mut self, key: usize) {
-        if let (Dispatcher::Multiple(multiple), Some(consumer)) =
-            (&mut self.dispatcher, self.consumers.get_mut(key))
-        {
-            multiple.available(key, consumer);
-        }
-    }
-
-    /// CommandAck, individual, of one id. `unacked`: the ack_set of the id, empty for the whole entry.
-    pub fn ack(&mut self, key: usize, index: u64, batch_size: u32, unacked: Option<&[u64]>) {
-        let held = self.holder(key, index);
-        let before = unacked_messages(&self.cursor, index, batch_size);
-        match unacked {
-            Some(set) => self.cursor.ack_part(index, set, batch_size),
-            None => u32::from(self.cursor.ack(index)),
-        };
-        let whole = self.cursor.is_acked(index);
-        let Dispatcher::Multiple(multiple) = &mut self.dispatcher else {
-            return;
-        };
-        if let Some((holder, _)) = held
-            && let Some(consumer) = self.consumers.get_mut(holder)
-        {
-            let after = match whole {
-                true => 0,
-                false => unacked_messages(&self.cursor, index, batch_size),
-            };
-            consumer.unacked -= before - after;
-            multiple.count(after - before);
-            if whole {
-                consumer.pending.remove(&index);
-            }
-            if consumer.unblock_at_half() {
-                multiple.available(holder, consumer);
-            }
-        }
-        if whole {
-            multiple.acked(index, held);
-        }
-    }
-
-    /// CommandAck, cumulative. Ignored on Shared and Key_Shared, as in the broker.
-    pub fn ack_cumulative(&mut self, index: u64, batch_size: u32, unacked: Option<&[u64]>) {
-        if let Dispatcher::Multiple(_) = self.dispatcher {
-            return;
-        }
-        match unacked {
-            None => self.cursor.ack_below(index.saturating_add(1)),
-            Some(set) => {
-                self.cursor.ack_below(index);
-                self.cursor.ack_part(index, set, batch_size);
-            }
-        }
-    }
-
-    /// Who holds an entry: the consumer itself, or another one (an ack may come by another consumer).
-    fn holder(&self, key: usize, index: u64) -> Option<(usize, Pending)> {
-        let held_by = |key: usize, c: &Consumer| c.pending.get(&index).map(|&p| (key, p));
-        let own = self.consumers.get(key).and_then(|c| held_by(key, c));
-        own.or_else(|| self.consumers.iter().find_map(|(key, c)| held_by(key, c)))
-    }
-
-    /// CommandRedeliverUnacknowledgedMessages. `indexes`: `None` for all that the consumer holds.
-    pub fn redeliver(&mut self, key: usize, indexes: Option<&[u64]>, epoch: Option<u64>) {
-        let Some(consumer) = self.consumers.get_mut(key) else {
-            return;
-        };
-        match &mut self.dispatcher {
-            Dispatcher::Single(single) => {
-                // Single messages cannot come again here: order would be lost. All of them do.
-                if epoch > consumer.epoch {
-                    consumer.epoch = epoch;
-                }
-                if single.active == Some(key) {
-                    single.rewind(&self.cursor);
-                }
-            }
-            Dispatcher::Multiple(multiple) => {
-                let all: Vec<u64> = match indexes {
-                    Some(_) => Vec::new(),
-                    None => consumer.pending.keys().copied().collect(),
-                };
-                for &index in indexes.unwrap_or(&all) {
-                    let Some(pending) = consumer.pending.remove(&index) else {
-                        continue;
-                    };
-                    let messages = unacked_messages(&self.cursor, index, pending.batch_size);
-                    consumer.unacked -= messages;
-                    multiple.count(-messages);
-                    multiple.redeliver(key, index, pending, &self.cursor);
-                }
-                consumer.unblock();
-                multiple.available(key, consumer);
-            }
-        }
-    }
-
-    /// Puts the cursor before `index`. The caller has closed the consumers that the broker closes.
-    pub fn reset(&mut self, index: u64, unacked: Option<(&[u64], u32)>) {
-        self.cursor.reset(index);
-        if let Some((set, batch_size)) = unacked {
-            self.cursor.ack_part(index, set, batch_size);
-        }
+    /// Tells the consumers of a Failover subscription who is active, if that has changed.
+    pub fn announce(&mut self, connections: &mut Connections) {
         if let Dispatcher::Single(single) = &mut self.dispatcher {
-            single.rewind(&self.cursor);
+            single.announce(&self.consumers, connections);
         }
     }
 
@@ -426,9 +300,4 @@ fn type_name(kind: SubType) -> &'static str {
         SubType::Failover => "Failover",
         SubType::KeyShared => "Key_Shared",
     }
-}
-
-/// The ack_set of an id, if it has one.
-pub(super) fn ack_set_of(words: &[i64], batch_size: u32) -> Option<Vec<u64>> {
-    (!words.is_empty()).then(|| ack_set::from_client(words, batch_size))
 }

@@ -34,7 +34,7 @@ impl Broker {
             match split_frame(bytes, max_frame_bytes) {
                 Ok(Some(frame)) => {
                     if let Some(connection) = self.connections.touch(id) {
-                        connection.heard_ms = now_ms;
+                        connection.heard_ms = self.now_ms;
                         connection.ping_unanswered = false;
                     }
                     if self.handle(id, &frame).is_err() {
@@ -143,7 +143,7 @@ impl Broker {
         }
         for producer in producers.into_values() {
             if let Some(topic) = self.topics.get_mut(producer.topic) {
-                topic.producers.remove(&producer.name);
+                topic.producers.remove(&*producer.name);
             }
         }
     }
@@ -199,6 +199,7 @@ impl Broker {
             return;
         };
         subscription.dirty = false;
+        subscription.announce(&mut self.connections);
         if !topic.name.persistent {
             return;
         }

@@ -1,1 +1,0 @@
-//! Rules of the core, on scripted connections.
