@@ -1,0 +1,256 @@
+//! Paths and queries.
+
+use crate::api::*;
+use crate::pulsar::{BrokerError, ErrorKind};
+
+fn endpoint(path: &str) -> Result<String, (u16, String)> {
+    let endpoint = Endpoint::parse(path).map_err(|refusal| (refusal.status, refusal.message))?;
+    let topic = endpoint.topic.as_str();
+    Ok(match &endpoint.kind {
+        EndpointKind::Producer => format!("producer {topic}"),
+        EndpointKind::Reader => format!("reader {topic}"),
+        EndpointKind::Consumer { subscription } => format!("consumer {topic} {subscription}"),
+    })
+}
+
+#[test]
+fn paths_of_both_versions_are_endpoints() {
+    for (path, expected) in [
+        (
+            "/ws/v2/producer/persistent/public/default/cap1",
+            "producer persistent://public/default/cap1",
+        ),
+        (
+            "/ws/v2/reader/non-persistent/public/default/t",
+            "reader non-persistent://public/default/t",
+        ),
+        (
+            "/ws/v2/consumer/persistent/public/default/cap1/s",
+            "consumer persistent://public/default/cap1 s",
+        ),
+        (
+            "/ws/producer/persistent/t/c/n/topic",
+            "producer persistent://t/c/n/topic",
+        ),
+        (
+            "/ws/consumer/persistent/t/c/n/topic/sub",
+            "consumer persistent://t/c/n/topic sub",
+        ),
+        (
+            "/ws/reader/persistent/t/c/n/a/b",
+            "reader persistent://t/c/n/a/b",
+        ),
+        // Slashes join the topic, and empty parts go; Pulsar takes such a V2 name for a V1 one.
+        (
+            "/ws/v2/producer/persistent/public/default/a/b//c/",
+            "producer persistent://public/default/a/b/c",
+        ),
+        (
+            "/ws/v2/reader/persistent/public/default/a/b",
+            "reader persistent://public/default/a/b",
+        ),
+        // Decoded behind the split, with the rules of forms.
+        (
+            "/ws/v2/consumer/persistent/p/d/a%2Fb/s%2Ft",
+            "consumer persistent://p/d/a/b s/t",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/%C3%A9%20a+b",
+            "producer persistent://p/d/é a b",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/a%20",
+            "producer persistent://p/d/a",
+        ),
+        (
+            "/ws/v2/producer/persistent/a-=:._9/b/t",
+            "producer persistent://a-=:._9/b/t",
+        ),
+    ] {
+        assert_eq!(endpoint(path).as_deref(), Ok(expected), "{path}");
+    }
+}
+
+#[test]
+fn other_paths_are_not_found() {
+    for path in [
+        "/nope",
+        "/ws/pingpong",
+        "/",
+        "",
+        "/ws",
+        "/ws/v2",
+        "/ws/v2/x/persistent/p/d/t",
+        "/ws/v3/reader/s",
+        "ws/v2/producer/persistent/p/d/t",
+    ] {
+        assert_eq!(endpoint(path), Err((404, "Not Found".to_owned())), "{path}");
+    }
+}
+
+#[test]
+fn paths_that_are_no_topic_are_refused_in_one_line() {
+    let format = "Invalid topic name format";
+    for (path, text) in [
+        ("/ws/v2/producer/persistent/public", format),
+        ("/ws/producer/persistent/t/c/n", format),
+        (
+            "/ws/v2/consumer/persistent/public/default/cap1",
+            "Invalid query params: Invalid topic name format",
+        ),
+        (
+            "/ws/v2/consumer/persistent/p",
+            "Invalid query params: Invalid topic name format",
+        ),
+        (
+            "/ws/v2/consumer/persistent/p/d/a/b/s",
+            "Invalid query params: Invalid topic name format",
+        ),
+        (
+            "/ws/v2/consumer/persistent/p/d/t/",
+            "Invalid query params: Empty subscription name",
+        ),
+        (
+            "/ws/v2/consumer/persistent/p/d/t/+%20",
+            "Invalid query params: subscriptionName cannot be blank",
+        ),
+        (
+            "/ws/v2/producer/bogus/public/default/cap1",
+            "Invalid topic domain: persistent or non-persistent",
+        ),
+        (
+            "/ws/v2/producer/persistent/p//t",
+            "Invalid namespace format. namespace: p/",
+        ),
+        (
+            "/ws/v2/producer/persistent/p%20/d/t",
+            "Invalid named entity: p%20",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/",
+            "Invalid topic name: persistent://p/d/. Topic local name must not be blank.",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d//a",
+            "Invalid namespace format. namespace: p/d/",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/a%20b/c",
+            "Invalid named entity: a b",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/%",
+            "Invalid percent escape in the topic name",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/a%2",
+            "Invalid percent escape in the topic name",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/%zz",
+            "Invalid percent escape in the topic name",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/%+1",
+            "Invalid percent escape in the topic name",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/%C0%AF",
+            "The topic name is not valid UTF-8",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/%ED%A0%80",
+            "The topic name is not valid UTF-8",
+        ),
+        (
+            "/ws/v2/consumer/persistent/p/d/t/%ff",
+            "The subscription name is not valid UTF-8",
+        ),
+    ] {
+        assert_eq!(endpoint(path), Err((400, text.to_owned())), "{path}");
+    }
+}
+
+#[test]
+fn multi_topic_consumers_are_recognised_and_refused_plainly() {
+    let not_served = "Multi-topic consumers (/ws/v3/consumer) are not served yet";
+    assert_eq!(
+        endpoint("/ws/v3/consumer/s3"),
+        Err((501, not_served.to_owned()))
+    );
+    let empty = "Invalid query params: Empty subscription name";
+    assert_eq!(endpoint("/ws/v3/consumer/"), Err((400, empty.to_owned())));
+}
+
+#[test]
+fn queries_are_read_as_jetty_reads_them() {
+    let first = |raw: &str, name: &str| {
+        Query::parse(raw)
+            .ok()
+            .and_then(|query| query.get(name).map(str::to_owned))
+    };
+    for (raw, name, value) in [
+        ("a=1&a=2", "a", Some("1")),
+        ("a", "a", Some("")),
+        ("a=b=c", "a", Some("b=c")),
+        ("a+b=c+d%2B%20", "a b", Some("c d+ ")),
+        ("&&%61=1&", "a", Some("1")),
+        ("a=1;b=2", "a", Some("1;b=2")),
+        ("a=%c3%a9", "a", Some("é")),
+        ("", "a", None),
+    ] {
+        assert_eq!(first(raw, name).as_deref(), value, "{raw}");
+    }
+    for raw in [
+        "a=%",
+        "a=%2",
+        "a=%zz",
+        "a=%u0041",
+        "a=%ff",
+        "a=%c0%af",
+        "a=%ed%a0%80",
+        "%g0=1",
+    ] {
+        assert_eq!(Query::parse(raw).unwrap_err().status, 400, "{raw}");
+    }
+}
+
+#[test]
+fn upstream_errors_have_the_statuses_of_the_table() {
+    let kinds = [
+        (ErrorKind::Unauthenticated, 401),
+        (ErrorKind::Unauthorized, 403),
+        (ErrorKind::NotFound, 404),
+        (ErrorKind::ProducerBusy, 409),
+        (ErrorKind::ConsumerBusy, 409),
+        (ErrorKind::ProducerFenced, 409),
+        (ErrorKind::IncompatibleSchema, 409),
+        (ErrorKind::TooManyRequests, 429),
+        (ErrorKind::QuotaExceeded, 503),
+        (ErrorKind::TopicTerminated, 503),
+        (ErrorKind::Timeout, 504),
+        (ErrorKind::Invalid, 500),
+        (ErrorKind::Other, 500),
+    ];
+    for (kind, status) in kinds {
+        let message = "Namespace not found".to_owned();
+        let error = BrokerError { kind, message };
+        let text = "Failed to create producer/consumer: Namespace not found";
+        assert_eq!(Refusal::not_created(&error), Refusal::new(status, text));
+        let text = "Failed to create reader: Namespace not found";
+        assert_eq!(
+            Refusal::reader_not_created(&error),
+            Refusal::new(status, text)
+        );
+    }
+}
+
+#[test]
+fn close_codes_are_in_the_range_of_applications() {
+    let error = WebSocketError::FailedToSubscribe;
+    assert_eq!(
+        (error.close_code(), error.reason("why")),
+        (4002, "Failed to subscribe: why".to_owned())
+    );
+    assert_eq!(WebSocketError::UnknownError.close_code(), 4008);
+}
