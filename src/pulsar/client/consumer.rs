@@ -1,14 +1,9 @@
-//! Consumers: subscribed on the topic's owner, and subscribed again wherever it moves. Entries are given out as they
-//! come; what is acked, when and for whom is the owner's.
-//!
-//! A non-durable consumer has no cursor at the broker that outlives its connection: here is kept where it goes on.
+//! Consumers, as their owner uses them: opened, given permits, acked, sought, closed. What comes back is
+//! `delivery.rs`' subject; what is acked, when and for whom is the owner's.
 
 use std::collections::BTreeSet;
 
-use ::pulsar::proto::{
-    BaseCommand, CommandGetLastMessageIdResponse, MessageIdData, MessageMetadata,
-};
-use prost::Message as _;
+use ::pulsar::proto::BaseCommand;
 
 use super::Client;
 use super::commands;
@@ -16,13 +11,10 @@ use super::deadlines::{Timer, User};
 use super::link::Link;
 use super::pool::retryable;
 use super::requests::Purpose;
-use super::spec::{
-    AckPosition, ConnectionId, ConsumerId, ConsumerSpec, Event, SeekTarget, StartPosition, Tag,
-};
-use crate::pulsar::types::{BrokerError, Entry, MessageId, SubscriptionType};
-use crate::pulsar::wire::{
-    self, AckHeader, AckId, AckValidationError, Body, BodyError, Frame, MessageCommand,
-};
+use super::resume::Resume;
+use super::spec::{AckPosition, ConnectionId, ConsumerId, ConsumerSpec, Event, SeekTarget, Tag};
+use crate::pulsar::types::{BrokerError, SubscriptionType};
+use crate::pulsar::wire::{self, AckHeader, AckId, MessageCommand};
 
 /// Ids in one REDELIVER_UNACKNOWLEDGED_MESSAGES: Java's `MAX_REDELIVER_UNACKNOWLEDGED`.
 const MAX_REDELIVER_POSITIONS: usize = 1_000;
@@ -32,16 +24,6 @@ const MAX_ACKS_ON_CONNECTION: usize = 65_536;
 /// The name that a consumer without one gets, as in Java: the broker sorts failover consumers by name.
 const RANDOM_NAME_CHARS: usize = 5;
 
-/// An entry that comes again because the broker steps one back from a start position.
-#[derive(Clone, Copy, Debug)]
-struct Repeat {
-    ledger: u64,
-    entry: u64,
-    /// It was given out before. Otherwise it is the owner's start id without a batch index: of a batch, nothing is
-    /// behind the start (as in Java).
-    given_out: bool,
-}
-
 #[derive(Debug)]
 pub(super) struct Consumer {
     pub link: Link,
@@ -49,22 +31,12 @@ pub(super) struct Consumer {
     name: String,
     /// Raised with every redelivery of everything (Exclusive, Failover); entries of before are dropped.
     epoch: u64,
-    /// Where the next SUBSCRIBE of a non-durable one starts.
-    start: Option<StartPosition>,
-    /// The whole entry at `start` is behind the reader: it was given out. Else `start` is the owner's word.
-    start_given_out: bool,
-    /// Where a seek that is under way will lead: the entries that still come are from elsewhere.
-    seek_start: Option<StartPosition>,
-    repeat: Option<Repeat>,
+    pub resume: Resume,
     /// Requests whose answers the owner waits for.
-    asked: BTreeSet<u64>,
+    pub asked: BTreeSet<u64>,
 }
 
 impl Consumer {
-    fn is_persistent(&self) -> bool {
-        !self.spec.topic.starts_with("non-persistent://")
-    }
-
     fn is_single_active(&self) -> bool {
         matches!(
             self.spec.subscription_type,
@@ -72,66 +44,12 @@ impl Consumer {
         )
     }
 
-    /// The entry that a SUBSCRIBE at `start` brings again although nothing in it is wanted. Non-persistent topics have
-    /// no usable ids and bring nothing again.
-    fn repeat_after_subscribe(&self) -> Option<Repeat> {
-        match self.start {
-            Some(StartPosition::After(id)) if id.batch_index < 0 && self.is_persistent() => {
-                Some(Repeat {
-                    ledger: id.ledger,
-                    entry: id.entry,
-                    given_out: self.start_given_out,
-                })
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether the entry is to be dropped. Only the first entry after a SUBSCRIBE can be.
-    fn is_repeat(&mut self, message: &MessageCommand, body: &Body) -> bool {
-        let Some(repeat) = self.repeat.take() else {
-            return false;
-        };
-        let id = &message.message_id;
-        (repeat.ledger, repeat.entry) == (id.ledger, id.entry)
-            && (repeat.given_out || batch_size(body).is_none())
-    }
-
     /// Sent before the broker knew of the last redelivery of everything.
-    fn is_outdated(&self, message: &MessageCommand) -> bool {
+    pub fn is_outdated(&self, message: &MessageCommand) -> bool {
         self.is_single_active()
             && message
                 .consumer_epoch
                 .is_some_and(|epoch| epoch < self.epoch)
-    }
-
-    fn gave_out(&mut self, message: &MessageCommand) {
-        if !self.spec.durable && self.seek_start.is_none() {
-            let id = MessageId {
-                batch_index: -1,
-                batch_size: 0,
-                ..message.message_id
-            };
-            self.start = Some(StartPosition::After(id));
-            self.start_given_out = true;
-        }
-    }
-}
-
-/// `num_messages_in_batch`, of a batch.
-fn batch_size(body: &Body) -> Option<i32> {
-    MessageMetadata::decode(body.metadata.clone())
-        .ok()?
-        .num_messages_in_batch
-}
-
-/// How many permits the broker has counted for an entry.
-fn permits_of(message: &MessageCommand, body: &Body) -> u32 {
-    let unacked: u32 = message.ack_set.iter().map(|word| word.count_ones()).sum();
-    match batch_size(body).and_then(|size| u32::try_from(size).ok()) {
-        Some(size) if unacked > 0 => unacked.min(size),
-        Some(size) => size.max(1),
-        None => 1,
     }
 }
 
@@ -149,10 +67,7 @@ impl Client {
             link: Link::new(self.new_backoff()),
             name,
             epoch: 0,
-            start: spec.start.filter(|_| !spec.durable),
-            start_given_out: false,
-            seek_start: None,
-            repeat: None,
+            resume: Resume::new(&spec),
             asked: BTreeSet::new(),
             spec,
         };
@@ -247,9 +162,8 @@ impl Client {
     pub fn seek(&mut self, now_ms: u64, consumer: ConsumerId, tag: Tag, target: SeekTarget) {
         if let Some(seeking) = self.consumers.get_mut(&consumer)
             && seeking.link.attached_to().is_some()
-            && !seeking.spec.durable
         {
-            seeking.seek_start = Some(start_of(target));
+            seeking.resume.seeking(target);
         }
         let purpose = Purpose::Seek(consumer, tag);
         self.ask_broker(now_ms, consumer, purpose, |request_id| {
@@ -284,7 +198,7 @@ impl Client {
         }
     }
 
-    fn consumer_connection(&self, id: ConsumerId) -> Option<ConnectionId> {
+    pub(super) fn consumer_connection(&self, id: ConsumerId) -> Option<ConnectionId> {
         self.consumers.get(&id)?.link.attached_to()
     }
 
@@ -370,235 +284,9 @@ impl Client {
             consumer_name: &consumer.name,
             consumer_id: id.0,
             request_id,
-            start: consumer.start,
+            start: consumer.resume.start(),
             consumer_epoch: consumer.epoch,
         }))
-    }
-
-    /// SUCCESS for SUBSCRIBE. A reader at "latest" has one question more: where that is. A reconnect before its first
-    /// entry would otherwise move it past what was published meanwhile.
-    pub(super) fn subscribed(&mut self, now_ms: u64, id: ConsumerId, connection: ConnectionId) {
-        let Some(consumer) = self.consumers.get(&id) else {
-            return;
-        };
-        if consumer.start != Some(StartPosition::Latest) || !consumer.is_persistent() {
-            self.consumer_attached(id, connection);
-            return;
-        }
-        let request_id = self.requests.add(now_ms, connection, Purpose::FixStart(id));
-        self.link_asks_on(User::Consumer(id), connection, request_id);
-        if let Some(connection) = self.pool.writing(connection) {
-            connection.write(&commands::get_last_message_id(id.0, request_id));
-        }
-    }
-
-    /// The mark-delete position of a cursor that has just been made at the end is that end; brokers that do not tell
-    /// it name the topic's last message.
-    pub(super) fn start_fixed(
-        &mut self,
-        id: ConsumerId,
-        connection: ConnectionId,
-        response: &CommandGetLastMessageIdResponse,
-    ) {
-        let position = response
-            .consumer_mark_delete_position
-            .as_ref()
-            .filter(|position| position.ledger_id != u64::MAX)
-            .unwrap_or(&response.last_message_id);
-        if let Some(consumer) = self.consumers.get_mut(&id) {
-            consumer.start = Some(StartPosition::After(MessageId {
-                ledger: position.ledger_id,
-                entry: position.entry_id,
-                partition: -1,
-                batch_index: -1,
-                batch_size: 0,
-            }));
-            consumer.start_given_out = true;
-        }
-        self.consumer_attached_without_repeat(id, connection);
-    }
-
-    pub(super) fn consumer_attached(&mut self, id: ConsumerId, connection: ConnectionId) {
-        if let Some(consumer) = self.consumers.get_mut(&id) {
-            consumer.repeat = consumer.repeat_after_subscribe();
-        }
-        self.consumer_attached_without_repeat(id, connection);
-    }
-
-    fn consumer_attached_without_repeat(&mut self, id: ConsumerId, connection: ConnectionId) {
-        let first = self.link_attached(User::Consumer(id), connection);
-        if let Some(consumer) = self.consumers.get_mut(&id) {
-            consumer.link.backoff.reset();
-            self.events.push_back(if first {
-                Event::ConsumerReady { consumer: id }
-            } else {
-                Event::ConsumerResumed { consumer: id }
-            });
-        }
-    }
-
-    /// Its broker side is gone: all that the owner has asked fails first.
-    pub(super) fn consumer_lost(&mut self, now_ms: u64, id: ConsumerId, abrupt: bool) {
-        let Some(consumer) = self.consumers.get_mut(&id) else {
-            return;
-        };
-        consumer.repeat = None;
-        if let Some(start) = consumer.seek_start.take() {
-            consumer.start = Some(start);
-            consumer.start_given_out = true;
-        }
-        // A seek closes the consumer before it is answered.
-        let (kept, failed): (BTreeSet<u64>, BTreeSet<u64>) = std::mem::take(&mut consumer.asked)
-            .into_iter()
-            .partition(|request_id| {
-                let request = self.requests.get(*request_id);
-                request.is_some_and(|request| matches!(request.purpose, Purpose::Seek(..)))
-            });
-        consumer.asked = kept;
-        for request_id in failed {
-            if let Some(request) = self.take_request(now_ms, request_id) {
-                self.refuse(request.purpose, not_connected());
-            }
-        }
-        self.events.push_back(Event::ConsumerLost {
-            consumer: id,
-            abrupt,
-        });
-    }
-
-    pub(super) fn consumer_failed(&mut self, now_ms: u64, id: ConsumerId, error: BrokerError) {
-        self.forget_consumer(now_ms, id);
-        self.events.push_back(Event::ConsumerFailed {
-            consumer: id,
-            error,
-        });
-    }
-
-    /// MESSAGE. The consumer must live on this very connection: an entry for another one is late.
-    pub(super) fn message(
-        &mut self,
-        connection: ConnectionId,
-        message: MessageCommand,
-        frame: &Frame,
-    ) {
-        let id = ConsumerId(message.consumer_id);
-        let Some(consumer) = self.consumers.get_mut(&id) else {
-            return;
-        };
-        if !consumer.link.is_attached_to(connection) {
-            return;
-        }
-        let body = match Body::parse(&frame.body) {
-            Ok(body) => body,
-            Err(error) => {
-                self.corrupt(id, connection, &message, error);
-                return;
-            }
-        };
-        if consumer.is_outdated(&message) || consumer.is_repeat(&message, &body) {
-            self.flow(id, permits_of(&message, &body));
-            return;
-        }
-        consumer.gave_out(&message);
-        let entry = Entry {
-            ledger: message.message_id.ledger,
-            entry: message.message_id.entry,
-            partition: consumer.spec.partition,
-            redelivery_count: message.redelivery_count,
-            ack_set: message.ack_set,
-            consumer_epoch: message.consumer_epoch.unwrap_or(0),
-            metadata: body.metadata,
-            payload: body.payload,
-        };
-        self.events.push_back(Event::Entry {
-            consumer: id,
-            entry,
-        });
-    }
-
-    /// As in Java, an entry whose checksum does not match is acked with the reason: it would never be better.
-    fn corrupt(
-        &mut self,
-        id: ConsumerId,
-        connection: ConnectionId,
-        message: &MessageCommand,
-        error: BodyError,
-    ) {
-        let MessageId { ledger, entry, .. } = message.message_id;
-        let partition = self.consumers.get(&id).map_or(-1, |c| c.spec.partition);
-        let header = AckHeader {
-            consumer_id: id.0,
-            cumulative: false,
-            validation_error: Some(AckValidationError::ChecksumMismatch),
-            request_id: None,
-        };
-        let position = AckId {
-            ledger,
-            entry,
-            ack_set: &[],
-        };
-        if let Some(connection) = self.pool.writing(connection) {
-            wire::encode_ack(
-                &header,
-                std::iter::once(position),
-                connection.output.gather(),
-            );
-        }
-        self.events.push_back(Event::CorruptEntry {
-            consumer: id,
-            ledger,
-            entry,
-            partition,
-            reason: match error {
-                BodyError::Checksum => "the checksum does not match",
-                BodyError::Truncated => "the message is truncated",
-            },
-        });
-    }
-
-    pub(super) fn consumer_event(
-        &mut self,
-        connection: ConnectionId,
-        id: u64,
-        event: impl FnOnce(ConsumerId) -> Event,
-    ) {
-        let id = ConsumerId(id);
-        if self.consumer_connection(id) == Some(connection) {
-            self.events.push_back(event(id));
-        }
-    }
-
-    /// The seek was refused: the stream goes on where it was.
-    pub(super) fn seek_refused(&mut self, id: ConsumerId) {
-        if let Some(consumer) = self.consumers.get_mut(&id) {
-            consumer.seek_start = None;
-        }
-    }
-}
-
-/// Where a non-durable consumer starts anew after a seek: behind the entry before the target. Only the broker can
-/// tell which entry a time means; like the Java client, a consumer that loses its cursor then starts at the front.
-fn start_of(target: SeekTarget) -> StartPosition {
-    match target {
-        SeekTarget::Message(id) => StartPosition::After(MessageId {
-            // Before entry 0 is entry −1.
-            entry: id.entry.wrapping_sub(1),
-            batch_index: -1,
-            batch_size: 0,
-            ..id
-        }),
-        SeekTarget::PublishTime(_) => StartPosition::Earliest,
-    }
-}
-
-/// An answer's last message id. The partition is the owner's to know.
-pub(super) fn last_message_id(id: &MessageIdData, partition: i32) -> MessageId {
-    MessageId {
-        ledger: id.ledger_id,
-        entry: id.entry_id,
-        partition,
-        batch_index: id.batch_index.unwrap_or(-1),
-        batch_size: id.batch_size.unwrap_or(0).max(0),
     }
 }
 

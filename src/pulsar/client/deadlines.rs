@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use super::lookup::CountId;
+use super::counts::CountId;
 use super::spec::{ConnectionId, ProducerId};
 
 /// One of the things that wait on the broker side: they share the way they find and lose their connection.

@@ -1,4 +1,4 @@
-//! Who owns a topic, and how many partitions it has.
+//! Questions to any broker: who owns a topic, and how many partitions it has.
 //!
 //! A [`Lookup`] is one try: it goes to one service URL and follows redirects until it has an answer or an error.
 //! Whoever asked tries again with its own back-off; the next try goes to the next service URL. Those who ask the
@@ -13,13 +13,13 @@ use rustc_hash::FxHashMap;
 
 use super::Client;
 use super::address::Route;
-use super::backoff::Backoff;
 use super::commands;
 use super::connection::Waiter;
-use super::deadlines::{Timer, User};
+use super::counts::CountId;
+use super::deadlines::User;
 use super::pool::{Placed, retryable};
 use super::requests::Purpose;
-use super::spec::{BrokerAddress, ConnectionId, Event, Tag};
+use super::spec::{BrokerAddress, ConnectionId};
 use crate::pulsar::types::{BrokerError, ErrorKind};
 use crate::pulsar::wire::error_kind;
 
@@ -37,9 +37,6 @@ const MAX_PARTITIONS: u32 = 65_536;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct LookupId(u64);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct CountId(u64);
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Question {
     Owner(String),
@@ -47,7 +44,7 @@ pub(super) enum Question {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asker {
+pub(super) enum Asker {
     User(User),
     Count(CountId),
 }
@@ -70,15 +67,6 @@ struct Lookup {
     service_url: usize,
 }
 
-/// `Client::count_partitions`: tried until there is an answer or the operation timeout is over.
-#[derive(Debug)]
-struct Count {
-    tag: Tag,
-    topic: String,
-    backoff: Backoff,
-    last_error: Option<BrokerError>,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
     next_id: u64,
@@ -86,7 +74,6 @@ pub(super) struct Lookups {
     by_question: FxHashMap<Question, LookupId>,
     /// Of `open`, those that were not asked yet.
     waiting: VecDeque<LookupId>,
-    counts: FxHashMap<CountId, Count>,
     /// Which service URL is asked, modulo their number: the one that worked last.
     service_url: usize,
     /// `start_waiting_lookups` is running: one that fails at once must not start the next from within.
@@ -94,62 +81,6 @@ pub(super) struct Lookups {
 }
 
 impl Client {
-    /// How many partitions a topic has: answered by `Event::Partitions` with the tag. A topic that does not exist is
-    /// created by this, where the namespace allows it.
-    pub fn count_partitions(&mut self, now_ms: u64, topic: &str, tag: Tag) {
-        let id = CountId(self.lookups.next_id);
-        self.lookups.next_id += 1;
-        let count = Count {
-            tag,
-            topic: topic.to_owned(),
-            backoff: self.new_backoff(),
-            last_error: None,
-        };
-        self.lookups.counts.insert(id, count);
-        let expires_ms = now_ms.saturating_add(self.config.operation_timeout_ms);
-        self.deadlines.set(Timer::CountExpired(id), expires_ms);
-        self.count_retry(now_ms, id);
-    }
-
-    pub(super) fn count_retry(&mut self, now_ms: u64, id: CountId) {
-        if let Some(count) = self.lookups.counts.get(&id) {
-            let question = Question::Partitions(count.topic.clone());
-            self.ask(now_ms, question, Asker::Count(id));
-        }
-    }
-
-    pub(super) fn count_expired(&mut self, id: CountId) {
-        if let Some(count) = self.lookups.counts.get(&id) {
-            let question = Question::Partitions(count.topic.clone());
-            let error = self.timed_out(count.last_error.as_ref());
-            self.stop_asking(&question, Asker::Count(id));
-            self.count_done(id, Err(error));
-        }
-    }
-
-    fn count_failed(&mut self, now_ms: u64, id: CountId, error: BrokerError) {
-        let Some(count) = self.lookups.counts.get_mut(&id) else {
-            return;
-        };
-        if matches!(error.kind, ErrorKind::Retryable | ErrorKind::Timeout) {
-            let delay_ms = count.backoff.next_delay_ms(&mut self.rng);
-            count.last_error = Some(error);
-            self.deadlines
-                .set(Timer::CountRetry(id), now_ms.saturating_add(delay_ms));
-        } else {
-            self.count_done(id, Err(error));
-        }
-    }
-
-    fn count_done(&mut self, id: CountId, result: Result<u32, BrokerError>) {
-        if let Some(count) = self.lookups.counts.remove(&id) {
-            self.deadlines.cancel(Timer::CountRetry(id));
-            self.deadlines.cancel(Timer::CountExpired(id));
-            let tag = count.tag;
-            self.events.push_back(Event::Partitions { tag, result });
-        }
-    }
-
     /// Finds a topic's owner for `user`, which hears of it by `link_found` or `link_failed`.
     pub(super) fn look_up(&mut self, now_ms: u64, topic: &str, user: User) {
         let question = Question::Owner(topic.to_owned());
@@ -161,7 +92,7 @@ impl Client {
         self.stop_asking(&Question::Owner(topic.to_owned()), Asker::User(user));
     }
 
-    fn ask(&mut self, now_ms: u64, question: Question, asker: Asker) {
+    pub(super) fn ask(&mut self, now_ms: u64, question: Question, asker: Asker) {
         if let Some(id) = self.lookups.by_question.get(&question) {
             if let Some(lookup) = self.lookups.open.get_mut(id) {
                 lookup.askers.push(asker);
@@ -197,7 +128,7 @@ impl Client {
         self.start_waiting_lookups(now_ms);
     }
 
-    fn stop_asking(&mut self, question: &Question, asker: Asker) {
+    pub(super) fn stop_asking(&mut self, question: &Question, asker: Asker) {
         if let Some(id) = self.lookups.by_question.get(question)
             && let Some(lookup) = self.lookups.open.get_mut(id)
         {

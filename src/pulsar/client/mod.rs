@@ -9,11 +9,11 @@
 //! |---|---|
 //! | `spec` | what is asked of the machine, and what it says |
 //! | `pool`, `connection`, `output` | connections: which there are, one of them, what it has to write |
-//! | `incoming`, `requests` | what a broker says, and what it was asked |
-//! | `lookup`, `address` | who owns a topic, how many partitions it has, how to reach a broker |
+//! | `incoming`, `answers`, `requests` | what a broker says, and what it was asked |
+//! | `lookup`, `counts`, `address` | who owns a topic, how many partitions it has, how to reach a broker |
 //! | `link` | how a producer or consumer finds and loses its broker |
-//! | `producer`, `pending` | publishing |
-//! | `consumer` | subscribing |
+//! | `producer`, `pending`, `receipts` | publishing: messages out, messages kept, what becomes of them |
+//! | `consumer`, `delivery`, `resume` | subscribing: what the owner does, what comes, where it goes on |
 //! | `commands` | the commands that go out |
 //! | `backoff`, `deadlines` | time |
 //!
@@ -25,11 +25,14 @@
 //! 4. Everything that retries waits in between, with jitter.
 
 mod address;
+mod answers;
 mod backoff;
 mod commands;
 mod connection;
 mod consumer;
+mod counts;
 mod deadlines;
+mod delivery;
 mod incoming;
 mod link;
 mod lookup;
@@ -37,7 +40,9 @@ mod output;
 mod pending;
 mod pool;
 mod producer;
+mod receipts;
 mod requests;
+mod resume;
 mod spec;
 
 #[cfg(test)]
@@ -49,6 +54,7 @@ use rustc_hash::FxHashMap;
 
 use self::backoff::Backoff;
 use self::consumer::Consumer;
+use self::counts::Counts;
 use self::deadlines::{Deadlines, Timer};
 use self::lookup::Lookups;
 use self::pool::Pool;
@@ -64,6 +70,7 @@ pub struct Client {
     requests: Requests,
     pool: Pool,
     lookups: Lookups,
+    counts: Counts,
     producers: FxHashMap<ProducerId, Producer>,
     consumers: FxHashMap<ConsumerId, Consumer>,
     next_producer_id: u64,
@@ -81,6 +88,7 @@ impl Client {
             requests: Requests::new(config.operation_timeout_ms),
             pool: Pool::new(),
             lookups: Lookups::default(),
+            counts: Counts::default(),
             producers: FxHashMap::default(),
             consumers: FxHashMap::default(),
             next_producer_id: 0,

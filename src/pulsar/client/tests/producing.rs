@@ -521,6 +521,10 @@ fn send_errors_are_sorted_as_in_the_java_client() {
     world.heard_send();
     let terminated = send_error(id, 0, proto::ServerError::TopicTerminatedError);
     world.say(connection, &terminated);
+    assert!(matches!(
+        world.events.front(),
+        Some(Event::SendFailed { error, .. }) if error.message.ends_with("produces to has been terminated")
+    ));
     assert_eq!(failed_tags(&mut world, ErrorKind::TopicTerminated), vec![1]);
     assert!(matches!(world.event(), Event::ProducerFailed { .. }));
     world.heard(Type::CloseProducer);

@@ -15,6 +15,7 @@ const PRODUCERS: usize = 3;
 const READERS: usize = 2;
 const SENDS: u64 = 120;
 const ENTRIES: u64 = 80;
+const ENTRY_INTERVAL_MS: u64 = 600;
 /// Trouble ends here; what is open must then come to its end.
 const CALM_MS: u64 = 60_000;
 const END_MS: u64 = 400_000;
@@ -126,6 +127,11 @@ impl Simulation {
         !self.calm() && self.rng.u32(0..one_in) == 0
     }
 
+    /// How many entries the readers' topic has by now.
+    fn published(&self) -> u64 {
+        (self.world.now_ms / ENTRY_INTERVAL_MS).min(ENTRIES)
+    }
+
     fn delay_ms(&mut self) -> u64 {
         if self.unlucky(50) {
             self.rng.u64(0..3_000)
@@ -187,7 +193,7 @@ impl Simulation {
 
     fn send_some(&mut self) {
         for (producer, sent) in &mut self.sent {
-            if *sent < SENDS && self.rng.u32(0..3) == 0 {
+            if *sent < SENDS && self.rng.u32(0..20) == 0 {
                 let large = self.rng.u32(0..10) == 0;
                 let payload = vec![*sent as u8; if large { 6_000 } else { 30 }];
                 self.world.send(*producer, *sent, &payload);
@@ -365,11 +371,12 @@ impl Simulation {
 
     fn feed_readers(&mut self, id: ConnectionId) {
         let now_ms = self.world.now_ms;
+        let published = self.published();
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
         for (reader, cursor) in &mut link.readers {
-            while cursor.permits > 0 && cursor.next < ENTRIES {
+            while cursor.permits > 0 && cursor.next < published {
                 let frame = message(ConsumerId(*reader), cursor.next, None, None);
                 link.to_client.push(now_ms, 1, frame);
                 cursor.next += 1;

@@ -1,0 +1,287 @@
+//! Answers: matched with their questions by request id, and sent on to whom asked. No answer is an answer, too.
+
+use ::pulsar::proto::{BaseCommand, CommandGetLastMessageIdResponse, CommandProducerSuccess};
+
+use super::Client;
+use super::deadlines::User;
+use super::delivery::last_message_id;
+use super::incoming::Handled;
+use super::lookup::refusal;
+use super::requests::{Purpose, Request};
+use super::spec::{ConnectionId, Event};
+use crate::pulsar::types::{BrokerError, ErrorKind};
+use crate::pulsar::wire::error_kind;
+
+impl Client {
+    /// Commands that carry a request id.
+    pub(super) fn answer(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        command: BaseCommand,
+    ) -> Handled {
+        if let Some(response) = command.lookup_topic_response {
+            let Some(purpose) = self.take_answered(now_ms, connection, response.request_id)? else {
+                return Ok(());
+            };
+            return match purpose {
+                Purpose::Lookup(id) => self.owner_answered(now_ms, id, response),
+                _ => Err(wrong_answer()),
+            };
+        }
+        if let Some(response) = command.partition_metadata_response {
+            let Some(purpose) = self.take_answered(now_ms, connection, response.request_id)? else {
+                return Ok(());
+            };
+            return match purpose {
+                Purpose::Lookup(id) => self.partitions_answered(now_ms, id, response),
+                _ => Err(wrong_answer()),
+            };
+        }
+        if let Some(success) = command.producer_success {
+            return self.producer_answered(now_ms, connection, success);
+        }
+        if let Some(success) = command.success {
+            return self.succeeded(now_ms, connection, success.request_id);
+        }
+        if let Some(error) = command.error {
+            let refused = BrokerError {
+                kind: error_kind(error.error, &error.message),
+                message: error.message,
+            };
+            return self.refused(now_ms, connection, error.request_id, refused);
+        }
+        if let Some(response) = command.ack_response {
+            let result = match response.error {
+                Some(_) => Err(refusal(response.error, response.message)),
+                None => Ok(()),
+            };
+            return self.ack_answered(now_ms, connection, response.request_id, result);
+        }
+        if let Some(response) = command.get_last_message_id_response {
+            return self.last_id_answered(now_ms, connection, response);
+        }
+        // A command that this client has no use for, or has not asked for.
+        Ok(())
+    }
+
+    fn producer_answered(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        success: CommandProducerSuccess,
+    ) -> Handled {
+        if success.producer_ready == Some(false) {
+            if let Some(request) = self.requests.get(success.request_id)
+                && request.connection == connection
+                && let Purpose::CreateProducer(id) = request.purpose
+            {
+                self.requests.be_patient(success.request_id);
+                self.link_queued(User::Producer(id));
+            }
+            return Ok(());
+        }
+        match self.take_answered(now_ms, connection, success.request_id)? {
+            Some(Purpose::CreateProducer(id)) => {
+                self.producer_created(id, connection, success);
+                Ok(())
+            }
+            Some(_) => Err(wrong_answer()),
+            None => Ok(()),
+        }
+    }
+
+    fn succeeded(&mut self, now_ms: u64, connection: ConnectionId, request_id: u64) -> Handled {
+        match self.take_answered(now_ms, connection, request_id)? {
+            Some(Purpose::Subscribe(id)) => self.subscribed(now_ms, id, connection),
+            Some(Purpose::Unsubscribe(consumer, tag)) => {
+                // The broker has dropped the consumer with its subscription.
+                self.forget_consumer(now_ms, consumer);
+                self.events.push_back(Event::Unsubscribed {
+                    consumer,
+                    tag,
+                    result: Ok(()),
+                });
+            }
+            Some(Purpose::Seek(consumer, tag)) => {
+                self.events.push_back(Event::Seeked {
+                    consumer,
+                    tag,
+                    result: Ok(()),
+                });
+            }
+            Some(Purpose::Unwatched) | None => {}
+            Some(_) => return Err(wrong_answer()),
+        }
+        Ok(())
+    }
+
+    /// ERROR.
+    fn refused(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        request_id: u64,
+        error: BrokerError,
+    ) -> Handled {
+        if let Some(purpose) = self.take_answered(now_ms, connection, request_id)? {
+            self.request_failed(now_ms, connection, purpose, error);
+        }
+        Ok(())
+    }
+
+    fn request_failed(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        purpose: Purpose,
+        error: BrokerError,
+    ) {
+        match purpose {
+            Purpose::Lookup(id) => self.lookup_failed(now_ms, id, error),
+            Purpose::CreateProducer(id) => self.link_failed(now_ms, User::Producer(id), error),
+            Purpose::Subscribe(id) => self.link_failed(now_ms, User::Consumer(id), error),
+            // It reads all the same; only a reconnect before its first entry would be at another "latest".
+            Purpose::FixStart(id) => self.consumer_attached(id, connection),
+            Purpose::Ack(..)
+            | Purpose::Unsubscribe(..)
+            | Purpose::Seek(..)
+            | Purpose::LastMessageId(..)
+            | Purpose::Unwatched => {
+                if let Purpose::Seek(id, _) = purpose {
+                    self.seek_refused(id);
+                }
+                self.refuse(purpose, error);
+            }
+        }
+    }
+
+    fn ack_answered(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        request_id: Option<u64>,
+        result: Result<(), BrokerError>,
+    ) -> Handled {
+        let Some(request_id) = request_id else {
+            return Ok(());
+        };
+        match self.take_answered(now_ms, connection, request_id)? {
+            Some(Purpose::Ack(consumer, tag)) => {
+                self.events.push_back(Event::AckDone {
+                    consumer,
+                    tag,
+                    result,
+                });
+                Ok(())
+            }
+            Some(_) => Err(wrong_answer()),
+            None => Ok(()),
+        }
+    }
+
+    fn last_id_answered(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        response: CommandGetLastMessageIdResponse,
+    ) -> Handled {
+        match self.take_answered(now_ms, connection, response.request_id)? {
+            Some(Purpose::FixStart(id)) => self.start_fixed(id, connection, &response),
+            Some(Purpose::LastMessageId(consumer, tag)) => {
+                let partition = self
+                    .consumers
+                    .get(&consumer)
+                    .map_or(-1, |c| c.spec.partition);
+                self.events.push_back(Event::LastMessageId {
+                    consumer,
+                    tag,
+                    result: Ok(last_message_id(&response.last_message_id, partition)),
+                });
+            }
+            Some(_) => return Err(wrong_answer()),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The question of an answer. `None`: it is no longer asked. An answer on another connection than the question's
+    /// is a lie.
+    fn take_answered(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        request_id: u64,
+    ) -> Result<Option<Purpose>, String> {
+        match self.requests.get(request_id) {
+            None => return Ok(None),
+            Some(request) if request.connection != connection => return Err(wrong_answer()),
+            Some(_) => {}
+        }
+        let request = self.take_request(now_ms, request_id);
+        if let Some(id) = request.and_then(|request| request.purpose.consumer_of_owner()) {
+            self.answered_owner(id, request_id);
+        }
+        Ok(request.map(|request| request.purpose))
+    }
+
+    /// Takes a request off the table, and off its connection's counts.
+    pub(super) fn take_request(&mut self, now_ms: u64, request_id: u64) -> Option<Request> {
+        let request = self.requests.take(request_id)?;
+        self.uncount(now_ms, &request);
+        Some(request)
+    }
+
+    fn uncount(&mut self, now_ms: u64, request: &Request) {
+        let Some(connection) = self.pool.get_mut(request.connection) else {
+            return;
+        };
+        match request.purpose {
+            Purpose::Lookup(_) => {
+                connection.lookups -= 1;
+                self.watch_unused(now_ms, request.connection);
+            }
+            Purpose::Ack(..) => connection.acks -= 1,
+            _ => {}
+        }
+    }
+
+    /// No answer within the operation timeout.
+    pub(super) fn request_expired(&mut self, now_ms: u64, request_id: u64, request: Request) {
+        self.uncount(now_ms, &request);
+        let error = BrokerError {
+            kind: ErrorKind::Timeout,
+            message: format!(
+                "the broker did not answer within {} ms",
+                self.config.operation_timeout_ms
+            ),
+        };
+        match request.purpose {
+            Purpose::CreateProducer(id) => {
+                self.link_unanswered(now_ms, User::Producer(id), error);
+            }
+            Purpose::Subscribe(id) | Purpose::FixStart(id) => {
+                self.link_unanswered(now_ms, User::Consumer(id), error);
+            }
+            Purpose::Lookup(id) => self.lookup_failed(now_ms, id, error),
+            purpose => self.owner_request_failed(request_id, purpose, error),
+        }
+    }
+
+    /// One of the owner's requests will not be answered any more.
+    pub(super) fn owner_request_failed(
+        &mut self,
+        request_id: u64,
+        purpose: Purpose,
+        error: BrokerError,
+    ) {
+        if let Some(id) = purpose.consumer_of_owner() {
+            self.answered_owner(id, request_id);
+            self.refuse(purpose, error);
+        }
+    }
+}
+
+fn wrong_answer() -> String {
+    "an answer to another question".to_owned()
+}

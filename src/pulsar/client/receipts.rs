@@ -1,0 +1,285 @@
+//! What becomes of a producer's messages: confirmed, refused, timed out, sent again. The rules are those of Java's
+//! `ProducerImpl` and `ClientCnx.handleSendError`.
+
+use std::convert::Infallible;
+
+use ::pulsar::proto::{CommandProducerSuccess, CommandSendError, ServerError};
+use bytes::BytesMut;
+
+use super::Client;
+use super::deadlines::{Timer, User};
+use super::pending::Content;
+use super::spec::{ConnectionId, Event, ProducerId};
+use crate::pulsar::types::{BrokerError, ErrorKind, MessageId};
+use crate::pulsar::wire::{self, SendReceipt};
+
+/// How often a message whose checksum the broker disputes is sent again. The copy kept here is the one that was
+/// encoded: if it does not get through three times, the fourth will not either.
+const MAX_CHECKSUM_RESENDS: u32 = 3;
+
+impl Client {
+    /// ProducerSuccess with `producer_ready`: all that is pending goes out, in order.
+    pub(super) fn producer_created(
+        &mut self,
+        id: ProducerId,
+        connection: ConnectionId,
+        success: CommandProducerSuccess,
+    ) {
+        let first = self.link_attached(User::Producer(id), connection);
+        let Some(producer) = self.producers.get_mut(&id) else {
+            return;
+        };
+        let last_sequence_id = success.last_sequence_id.unwrap_or(-1);
+        let name = producer.name.get_or_insert(success.producer_name).clone();
+        producer.next_sequence_id.get_or_insert_with(|| {
+            let last = producer
+                .spec
+                .initial_sequence_id
+                .unwrap_or(last_sequence_id);
+            u64::try_from(last.saturating_add(1)).unwrap_or(0)
+        });
+        if producer.pending.is_empty() {
+            // With messages waiting the first receipt is the proof that it works.
+            producer.link.backoff.reset();
+        }
+        if first {
+            self.events.push_back(Event::ProducerReady {
+                producer: id,
+                name,
+                last_sequence_id,
+            });
+            self.encode_waiting(id, connection);
+        }
+        self.resend(id, connection);
+    }
+
+    /// Messages that came before the first ProducerSuccess get their sequence ids.
+    fn encode_waiting(&mut self, id: ProducerId, connection: ConnectionId) {
+        let Some(producer) = self.producers.get_mut(&id) else {
+            return;
+        };
+        let max_bytes = self
+            .pool
+            .get(connection)
+            .map_or(self.pool.max_message_bytes, |c| c.max_message_bytes);
+        let mut pending = std::mem::take(&mut producer.pending);
+        pending.encode_all(&mut self.pending_bytes, |message| {
+            let fill = |out: &mut BytesMut| {
+                out.extend_from_slice(&message.payload);
+                Ok::<(), Infallible>(())
+            };
+            let encoded = message.with_fields(|fields| {
+                producer.encode(id, fields, message.payload.len(), max_bytes, fill)
+            });
+            encoded.unwrap_or_else(|_| {
+                let error = producer.too_large(message.payload.len(), max_bytes);
+                Content::Refused(Box::new(error))
+            })
+        });
+        producer.pending = pending;
+        self.report_refused(id);
+    }
+
+    fn resend(&mut self, id: ProducerId, connection: ConnectionId) {
+        let Some(producer) = self.producers.get(&id) else {
+            return;
+        };
+        if let Some(connection) = self.pool.writing(connection) {
+            for frame in producer.pending.frames() {
+                connection.output.push(frame);
+            }
+        }
+    }
+
+    /// SEND_RECEIPT. An older one than awaited is for a message that has timed out; a newer one means that a message
+    /// is missing at the broker: a new connection brings it there.
+    pub(super) fn receipt(
+        &mut self,
+        connection: ConnectionId,
+        receipt: &SendReceipt,
+    ) -> Result<(), String> {
+        let id = ProducerId(receipt.producer_id);
+        let Some(producer) = self.producers.get_mut(&id) else {
+            return Ok(());
+        };
+        if !producer.link.is_attached_to(connection) {
+            return Ok(());
+        }
+        let Some(expected) = producer.pending.expected_sequence_id() else {
+            return Ok(());
+        };
+        if receipt.sequence_id < expected {
+            return Ok(());
+        }
+        if receipt.sequence_id > expected {
+            return Err(format!(
+                "a receipt for sequence id {} where {expected} was due",
+                receipt.sequence_id
+            ));
+        }
+        producer.link.backoff.reset();
+        producer.checksum_resends = 0;
+        if let Some(pending) = producer.pending.pop(&mut self.pending_bytes) {
+            self.events.push_back(Event::Receipt {
+                producer: id,
+                tag: pending.tag,
+                id: receipt_id(receipt),
+            });
+        }
+        self.report_refused(id);
+        Ok(())
+    }
+
+    /// SEND_ERROR, sorted as in Java's `ClientCnx.handleSendError`.
+    pub(super) fn send_error(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        command: CommandSendError,
+    ) {
+        let id = ProducerId(command.producer_id);
+        let Some(producer) = self.producers.get_mut(&id) else {
+            return;
+        };
+        if !producer.link.is_attached_to(connection) {
+            return;
+        }
+        let user = User::Producer(id);
+        let awaited = producer.pending.expected_sequence_id() == Some(command.sequence_id);
+        let error = BrokerError {
+            kind: wire::error_kind(command.error, &command.message),
+            message: command.message,
+        };
+        match ServerError::try_from(command.error) {
+            Ok(ServerError::ChecksumError) => {
+                producer.checksum_resends += 1;
+                if awaited && producer.checksum_resends > MAX_CHECKSUM_RESENDS {
+                    producer.checksum_resends = 0;
+                    self.fail_first(id, error);
+                } else {
+                    self.resend(id, connection);
+                }
+            }
+            Ok(ServerError::TopicTerminatedError) => {
+                self.tell_broker_closed(now_ms, user);
+                self.link_detach(now_ms, user);
+                let error = self.terminated(id, error);
+                self.producer_failed(id, error);
+            }
+            Ok(ServerError::NotAllowedError) => {
+                if awaited {
+                    self.fail_first(id, error);
+                }
+            }
+            _ => self.link_lost(now_ms, user, false, error, None),
+        }
+    }
+
+    /// Java's words instead of the broker's exception.
+    fn terminated(&self, id: ProducerId, error: BrokerError) -> BrokerError {
+        let Some(producer) = self.producers.get(&id) else {
+            return error;
+        };
+        BrokerError {
+            message: format!(
+                "The topic {} that the producer {} produces to has been terminated",
+                producer.spec.topic,
+                producer.display_name(),
+            ),
+            ..error
+        }
+    }
+
+    fn fail_first(&mut self, id: ProducerId, error: BrokerError) {
+        if let Some(producer) = self.producers.get_mut(&id)
+            && let Some(pending) = producer.pending.pop(&mut self.pending_bytes)
+        {
+            self.events.push_back(Event::SendFailed {
+                producer: id,
+                tag: pending.tag,
+                error,
+            });
+        }
+        self.report_refused(id);
+    }
+
+    /// What this machine has refused is reported when all that was sent before it has been.
+    pub(super) fn report_refused(&mut self, id: ProducerId) {
+        if let Some(producer) = self.producers.get_mut(&id) {
+            while let Some((tag, error)) = producer.pending.pop_refused(&mut self.pending_bytes) {
+                self.events.push_back(Event::SendFailed {
+                    producer: id,
+                    tag,
+                    error,
+                });
+            }
+        }
+    }
+
+    fn fail_all(&mut self, id: ProducerId, error: &BrokerError) {
+        while let Some(producer) = self.producers.get_mut(&id)
+            && let Some(pending) = producer.pending.pop(&mut self.pending_bytes)
+        {
+            let error = match pending.content {
+                Content::Refused(own) => *own,
+                _ => error.clone(),
+            };
+            self.events.push_back(Event::SendFailed {
+                producer: id,
+                tag: pending.tag,
+                error,
+            });
+        }
+    }
+
+    /// The timer runs from the oldest message that was pending when it was set. When that one is over its time, all
+    /// are failed: in a queue nothing younger can be confirmed before it.
+    pub(super) fn send_expired(&mut self, now_ms: u64, id: ProducerId) {
+        let Some(producer) = self.producers.get(&id) else {
+            return;
+        };
+        let Some(oldest) = producer.pending.front() else {
+            return;
+        };
+        let expires_ms = oldest
+            .created_ms
+            .saturating_add(producer.spec.send_timeout_ms);
+        if expires_ms > now_ms {
+            self.deadlines.set(Timer::Send(id), expires_ms);
+            return;
+        }
+        let error = BrokerError {
+            kind: ErrorKind::Timeout,
+            message: format!(
+                "The producer {} can not send message to the topic {} within given timeout",
+                producer.display_name(),
+                producer.spec.topic,
+            ),
+        };
+        self.fail_all(id, &error);
+    }
+
+    /// It is gone for good: its messages first.
+    pub(super) fn producer_failed(&mut self, id: ProducerId, error: BrokerError) {
+        self.fail_all(id, &error);
+        self.deadlines.cancel(Timer::Send(id));
+        if self.producers.remove(&id).is_some() {
+            self.events.push_back(Event::ProducerFailed {
+                producer: id,
+                error,
+            });
+        }
+    }
+}
+
+/// Ledger and entry are −1 where the broker names none: a message that it dropped as a duplicate.
+fn receipt_id(receipt: &SendReceipt) -> MessageId {
+    let id = receipt.message_id;
+    MessageId {
+        ledger: id.map_or(u64::MAX, |id| id.ledger),
+        entry: id.map_or(u64::MAX, |id| id.entry),
+        partition: -1,
+        batch_index: -1,
+        batch_size: 0,
+    }
+}

@@ -1,0 +1,125 @@
+//! Where a non-durable consumer goes on: its cursor at the broker does not outlive its connection.
+
+use super::spec::{ConsumerSpec, SeekTarget, StartPosition};
+use crate::pulsar::types::MessageId;
+
+/// An entry that comes again because the broker steps one back from a start position
+/// (PersistentTopic.getNonDurableSubscription).
+#[derive(Clone, Copy, Debug)]
+struct Repeat {
+    ledger: u64,
+    entry: u64,
+    /// Nothing in it is wanted. Otherwise it is the owner's start id without a batch index: of a batch, nothing is
+    /// behind that (as in Java).
+    whole: bool,
+}
+
+/// For a durable consumer all of it stays empty: the broker knows where it is.
+#[derive(Debug)]
+pub(super) struct Resume {
+    durable: bool,
+    /// Non-persistent topics have no usable ids, and bring nothing again.
+    persistent: bool,
+    /// Where the next SUBSCRIBE starts.
+    start: Option<StartPosition>,
+    /// The whole entry at `start` is behind the reader. Else `start` is the owner's word.
+    whole: bool,
+    /// Where a seek that is under way will lead: the entries that still come are from elsewhere.
+    seek: Option<StartPosition>,
+    /// What the first entry after SUBSCRIBE may be.
+    repeat: Option<Repeat>,
+}
+
+impl Resume {
+    pub fn new(spec: &ConsumerSpec) -> Resume {
+        Resume {
+            durable: spec.durable,
+            persistent: !spec.topic.starts_with("non-persistent://"),
+            start: spec.start.filter(|_| !spec.durable),
+            whole: false,
+            seek: None,
+            repeat: None,
+        }
+    }
+
+    pub fn start(&self) -> Option<StartPosition> {
+        self.start
+    }
+
+    /// It starts at "latest", which a reconnect would move: the broker is to be asked where that is.
+    pub fn wants_fixing(&self) -> bool {
+        self.persistent && self.start == Some(StartPosition::Latest)
+    }
+
+    /// "Latest" is behind this entry.
+    pub fn fix(&mut self, ledger: u64, entry: u64) {
+        self.go_on_after(ledger, entry);
+    }
+
+    pub fn subscribed(&mut self) {
+        self.repeat = match self.start {
+            Some(StartPosition::After(id)) if id.batch_index < 0 && self.persistent => {
+                Some(Repeat {
+                    ledger: id.ledger,
+                    entry: id.entry,
+                    whole: self.whole,
+                })
+            }
+            _ => None,
+        };
+    }
+
+    pub fn lost(&mut self) {
+        self.repeat = None;
+        if let Some(start) = self.seek.take() {
+            self.start = Some(start);
+            self.whole = true;
+        }
+    }
+
+    /// A seek goes out. Only the broker can tell which entry a time means; like the Java client, a consumer that loses
+    /// its cursor then starts at the front.
+    pub fn seeking(&mut self, target: SeekTarget) {
+        if self.durable {
+            return;
+        }
+        self.seek = Some(match target {
+            SeekTarget::PublishTime(_) => StartPosition::Earliest,
+            // Behind the entry before the target; before entry 0 is entry −1.
+            SeekTarget::Message(id) => after(id.ledger, id.entry.wrapping_sub(1)),
+        });
+    }
+
+    /// The stream goes on where it was.
+    pub fn seek_refused(&mut self) {
+        self.seek = None;
+    }
+
+    /// Whether the entry is to be dropped. Only the first one after SUBSCRIBE can be.
+    pub fn drops(&mut self, id: &MessageId, is_batch: impl FnOnce() -> bool) -> bool {
+        self.repeat.take().is_some_and(|repeat| {
+            (repeat.ledger, repeat.entry) == (id.ledger, id.entry) && (repeat.whole || !is_batch())
+        })
+    }
+
+    pub fn gave_out(&mut self, id: &MessageId) {
+        if !self.durable && self.seek.is_none() {
+            self.go_on_after(id.ledger, id.entry);
+        }
+    }
+
+    fn go_on_after(&mut self, ledger: u64, entry: u64) {
+        self.start = Some(after(ledger, entry));
+        self.whole = true;
+    }
+}
+
+fn after(ledger: u64, entry: u64) -> StartPosition {
+    StartPosition::After(MessageId {
+        ledger,
+        entry,
+        partition: -1,
+        batch_index: -1,
+        batch_size: 0,
+    })
+}
