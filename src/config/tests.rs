@@ -44,8 +44,17 @@ fn the_shipped_file_is_known_to_the_last_key() {
     let config = check(SHIPPED).unwrap();
     assert_eq!(config.brokers, Brokers::Embedded);
     assert_eq!((config.port, config.max_connections), (8080, 2048));
-    assert_eq!(config.notes.len(), 1, "{:?}", config.notes);
-    assert!(config.notes[0].starts_with("maxHttpServerConnections=2048"));
+    let notes = config.notes.join("\n");
+    assert!(notes.contains("maxHttpServerConnections=2048 refuses every socket beyond"));
+    assert!(!notes.contains("unknown"), "{notes}");
+    // What does nothing is named once, with the reason.
+    for key in [
+        "httpServerThreadPoolQueueSize",
+        "metadataStoreSessionTimeoutMillis",
+        "tlsProvider",
+    ] {
+        assert_eq!(notes.matches(key).count(), 1, "{key} in {notes}");
+    }
 }
 
 #[test]

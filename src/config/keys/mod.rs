@@ -6,7 +6,7 @@
 mod served;
 mod unserved;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use crate::runtime::cores;
@@ -36,7 +36,8 @@ enum Rule {
     Sets(fn(&mut Draft, &str) -> Result<(), String>),
     /// Names a way to the cluster that is not served yet: fine beside a broker URL, a mistake without one.
     Finds(fn(&mut Draft, &str) -> Result<(), String>),
-    /// No effect. Worth a note when the value is not the one that Pulsar's own file ships.
+    /// No effect. A value that is not the one that Pulsar's own file ships is somebody's wish, and gets a note of its
+    /// own; the shipped ones share a note for each reason.
     Ignored {
         shape: Shape,
         shipped: &'static str,
@@ -74,6 +75,8 @@ struct Draft {
     brokers: Vec<BrokerAddress>,
     /// `webSocketConnectionsPerBroker` counts the whole process, [`Config::connections_per_broker`] one shard.
     connections_per_broker_total: usize,
+    /// Keys without effect that have the value of Pulsar's own file, by the reason.
+    idle: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Draft {
@@ -105,6 +108,7 @@ impl Draft {
             },
             brokers: Vec::new(),
             connections_per_broker_total: 1,
+            idle: BTreeMap::new(),
         }
     }
 }
@@ -150,7 +154,9 @@ fn apply(draft: &mut Draft, rule: &Rule, setting: &Setting) -> Result<(), String
             why,
         } => {
             shape.check(value).map_err(named)?;
-            if !value.eq_ignore_ascii_case(shipped) {
+            if value.eq_ignore_ascii_case(shipped) {
+                draft.idle.entry(why).or_default().push(key.clone());
+            } else {
                 let note = format!("{place}: {key} has no effect: {why}");
                 draft.config.notes.push(note);
             }
@@ -200,6 +206,10 @@ fn finish(mut draft: Draft, mut mistakes: Vec<Mistake>) -> Result<Config, Vec<Mi
         mistakes.push(Mistake(format!(
             "{CLIENT_PREFIX}initialBackoffIntervalNanos is larger than {CLIENT_PREFIX}maxBackoffIntervalNanos"
         )));
+    }
+    for (why, keys) in draft.idle {
+        let note = format!("without effect: {}: {why}", keys.join(", "));
+        config.notes.push(note);
     }
     if config.max_connections == limits::CONNECTIONS_SHIPPED {
         config.notes.push(format!(
