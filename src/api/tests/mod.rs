@@ -3,11 +3,13 @@
 
 mod base64;
 mod coercions;
-mod conversations;
+mod consumer_frames;
+mod deliveries;
 mod handshake;
 mod hostile;
 mod json_oracle;
 mod parameters;
+mod producer_frames;
 mod property_order;
 mod time;
 
