@@ -122,35 +122,46 @@ impl Shard {
     /// Whether a producer has reached 1/`part` of its own bound or of the shard's.
     fn is_full(&mut self, id: SocketId, part: usize) -> bool {
         let socket_bytes_max = self.config.producer_pending_bytes / part;
-        let shard_bytes_max = self.config.upstream_pending_bytes / part;
-        let shard_bytes = self.publishing.client.pending_bytes();
-        let Some(entry) = self.sockets.get(id).filter(|entry| entry.closing.is_open()) else {
+        let shard_is_full = self.upstream_is_full(part);
+        let entry = self.sockets.get(id);
+        let Some(entry) = entry.filter(|entry| entry.closing.is_open()) else {
             return false;
         };
         let Role::Producer(session) = &entry.role else {
             return false;
         };
-        session.pending_bytes() >= socket_bytes_max
-            || (shard_bytes >= shard_bytes_max && session.has_pending())
+        session.pending_bytes() >= socket_bytes_max || (shard_is_full && session.has_pending())
+    }
+
+    fn upstream_is_full(&self, part: usize) -> bool {
+        self.publishing.client.pending_bytes() >= self.config.upstream_pending_bytes / part
     }
 
     /// After receipts: sockets that waited are read again once half of their room is free; those that were only kept
     /// open for their last receipts end.
     pub fn after_receipts(&mut self, now_ms: u64) {
-        if self.answered.is_empty() {
-            return;
-        }
         let answered = std::mem::take(&mut self.answered);
         if self.draining {
-            for id in answered {
-                self.end_for_shutdown(now_ms, id);
+            for id in &answered {
+                self.end_for_shutdown(now_ms, *id);
             }
         }
-        let paused: Vec<SocketId> = self.paused.iter().copied().collect();
-        for id in paused {
-            if !self.is_full(id, 2) {
+        if self.paused.is_empty() || answered.is_empty() {
+            return;
+        }
+        // Only its own receipts free a socket that waits for its own bound. One that waits for the shard's has something
+        // pending, too; but when the shard has room, nobody is to wait for a slow topic of its own.
+        let is_full = self.upstream_is_full(2);
+        let was_full = std::mem::replace(&mut self.upstream_was_full, is_full);
+        let candidates = match was_full && !is_full {
+            true => self.paused.iter().copied().collect(),
+            false => answered,
+        };
+        for id in candidates {
+            if self.paused.contains(&id) && !self.is_full(id, 2) {
                 self.paused.remove(&id);
-                if let Some(resume) = self.sockets.get(id).and_then(|entry| entry.resume.as_ref()) {
+                let entry = self.sockets.get(id);
+                if let Some(resume) = entry.and_then(|entry| entry.resume.as_ref()) {
                     resume.notify();
                 }
             }

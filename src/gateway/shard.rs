@@ -58,6 +58,8 @@ pub struct Shard {
     pub effects: Vec<Effect>,
     /// Producers that wait for their upstream.
     pub paused: FxHashSet<SocketId>,
+    /// At the last receipts the shard's producers had more than half of its bound unconfirmed.
+    pub upstream_was_full: bool,
     /// Producer sockets that got answers in this turn.
     pub answered: Vec<SocketId>,
     links: Links,
@@ -131,6 +133,7 @@ impl Shard {
             draining: false,
             effects: Vec::new(),
             paused: FxHashSet::default(),
+            upstream_was_full: false,
             answered: Vec::new(),
             links: Links::new(peers),
             local: VecDeque::new(),
