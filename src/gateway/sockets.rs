@@ -109,12 +109,15 @@ impl Sockets {
         }
     }
 
-    /// Gives each marked socket once, with what is to be sent.
+    /// Gives each marked socket once, with what is to be sent. Frames from before the 101 stay until it is marked again.
     pub fn flush(&mut self, mut send: impl FnMut(&mut Entry, Vec<u8>)) {
         for id in std::mem::take(&mut self.dirty) {
             let entry = self.entries.get_mut(id.slot());
             if let Some(entry) = entry.filter(|entry| entry.id == id) {
                 entry.dirty = false;
+                if !entry.upgraded {
+                    continue;
+                }
                 let frames = std::mem::take(&mut entry.out);
                 if !frames.is_empty() {
                     send(entry, frames);

@@ -73,6 +73,32 @@ fn acked_messages_do_not_come_again_and_unacked_ones_do() {
     assert!(again.is_silent_for(std::time::Duration::from_millis(300)));
 }
 
+/// The hub has messages at hand when the member joins: they must not overtake the answer to its handshake.
+#[test]
+fn messages_that_wait_in_the_hub_come_after_the_101() {
+    let world = World::start();
+    let name = topic("at-hand");
+    let query = "sub?subscriptionType=Shared&receiverQueueSize";
+    let mut full = world.consumer(&name, &format!("{query}=1"));
+    let mut leaving = world.consumer(&name, &format!("{query}=2"));
+    let mut producer = world.producer(&name);
+    for payload in ["one", "two", "three"] {
+        producer.publish(payload);
+    }
+    let held = full.json();
+    let mut waiting = [leaving.payload(), leaving.payload()];
+    leaving.close();
+    for _ in 0..3 {
+        let mut next = world.consumer(&name, &format!("{query}=2"));
+        let mut taken = [next.payload(), next.payload()];
+        taken.sort();
+        waiting.sort();
+        assert_eq!(taken, waiting);
+        next.close();
+    }
+    full.ack(&held);
+}
+
 /// A message id as a query value.
 fn percent(id: &str) -> String {
     id.replace('+', "%2B")
