@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use super::drain;
 use super::post::{HubKey, Join, Post, SocketId};
 use super::shard::Shard;
 use super::sockets::Role;
@@ -32,7 +33,7 @@ impl Shard {
         request: &Request,
     ) -> Result<Begun, Refusal> {
         if self.draining {
-            return Err(Refusal::new(503, "The gateway is shutting down"));
+            return Err(drain::refusal());
         }
         let endpoint = Endpoint::parse(request.path())?;
         let upgrade = upgrade::check(request)

@@ -7,6 +7,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use super::drain;
 use super::post::SocketId;
 use super::sessions::CLOSE_WAIT_MS;
 use super::shard::ShardRef;
@@ -34,8 +35,8 @@ pub async fn serve(shard: ShardRef, accepted: Accepted) {
     if let Some(head) = read_head(&socket).await {
         answer(&shard, id, &socket, head).await;
     }
-    shard.turn(|shard, now_ms| shard.closing_down(now_ms, id));
-    linger(&socket).await;
+    let said_goodbye = shard.turn(|shard, now_ms| shard.closing_down(now_ms, id));
+    end(&socket, said_goodbye).await;
     shard.turn(|shard, _| shard.forget_socket(id));
     drop(seat);
 }
@@ -107,8 +108,7 @@ async fn wait_opened<'s>(
     loop {
         match first(opened.as_mut(), read.as_mut()).await {
             First::One(answer) => {
-                let answer = answer
-                    .unwrap_or_else(|| Err(Refusal::new(503, "The gateway is shutting down")));
+                let answer = answer.unwrap_or_else(|| Err(drain::refusal()));
                 return Some(Waited {
                     answer,
                     unread,
@@ -216,9 +216,12 @@ async fn first<A: Future, B: Future + ?Sized>(
     .await
 }
 
-/// Sends what is queued, then reads and drops what the client still says until it closes too: closing with unread
-/// bytes would reset the connection and could take the last frames with it.
-async fn linger(socket: &Socket) {
+/// Sends what is queued and ends. Unless the client has `said_goodbye`, what it still sends is read and dropped until it
+/// closes too: closing with unread bytes would reset the connection and could take the last frames with it.
+async fn end(socket: &Socket, said_goodbye: bool) {
     socket.shutdown_after_flush(CLOSE_WAIT_MS);
+    if said_goodbye {
+        return socket.unsent_at_most(0).await;
+    }
     while let Ok(Some(())) = socket.read_with(|_| ()).await {}
 }

@@ -39,11 +39,6 @@ impl Hubs {
         self.places.is_empty()
     }
 
-    /// Forgets all of them, whatever they hold: the shard is ending.
-    pub fn clear(&mut self) {
-        *self = Hubs::default();
-    }
-
     fn place_for(&mut self, join: &Join, limits: Limits) -> usize {
         if let Some(slot) = self.by_key.get(&join.key) {
             return *slot;
@@ -106,6 +101,15 @@ impl Shard {
         self.with_hub(now_ms, slot, |hub, out| {
             hub.join(now_ms, join.member, join.spec, out)
         });
+    }
+
+    /// Ends all of them with the members that they still have: the shard is ending.
+    pub fn shut_hubs(&mut self, now_ms: u64) {
+        let slots: Vec<usize> = self.hubs.places.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.with_hub(now_ms, slot, |hub, out| hub.shut(out));
+        }
+        self.hubs.by_member.clear();
     }
 
     pub fn hub_leave(&mut self, now_ms: u64, member: MemberId) {

@@ -30,18 +30,43 @@ impl Links {
         }
     }
 
-    /// Posts each outbox as one batch. False: a mailbox was full, its batch stays here; call again soon.
+    /// Posts each outbox as one batch; what is for a shard that has ended is dropped. False: a mailbox was full, its batch
+    /// stays here; call again soon.
     pub fn flush(&mut self) -> bool {
         let mut all_gone = true;
         for (peer, outbox) in self.peers.iter().zip(&mut self.outboxes) {
             if outbox.is_empty() {
                 continue;
             }
-            if let Err(batch) = peer.try_post(std::mem::take(outbox)) {
+            if let Err(batch) = peer.try_post(std::mem::take(outbox))
+                && !peer.is_closed()
+            {
                 *outbox = batch;
                 all_gone = false;
             }
         }
         all_gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::mailbox::{MAILBOX_BATCHES, mailbox};
+
+    #[test]
+    fn what_does_not_fit_waits_and_what_is_for_an_ended_shard_does_not() {
+        let (post, inbox) = mailbox();
+        let mut links = Links::new(vec![post]);
+        for _ in 0..MAILBOX_BATCHES {
+            links.push(0, Post::Drained);
+            assert!(links.flush());
+        }
+        links.push(0, Post::Drained);
+        assert!(!links.flush());
+        assert!(!links.is_empty());
+        drop(inbox);
+        assert!(links.flush());
+        assert!(links.is_empty());
     }
 }

@@ -99,10 +99,12 @@ impl Shard {
     fn on_message(&mut self, now_ms: u64, id: SocketId, frame: &mut [u8]) {
         let now = self.now(now_ms);
         self.counters.frames_in += 1;
-        let Some(entry) = self.sockets.get(id).filter(|entry| entry.closing.is_open()) else {
+        let Some(entry) = self.sockets.get(id) else {
             return;
         };
         match &mut entry.role {
+            // Nobody could be told of its fate.
+            Role::Producer(_) if self.draining => {}
             Role::Producer(session) => {
                 session.publish(now, &mut self.publishing.client, frame, &mut entry.out);
                 self.sockets.mark(id);
@@ -127,7 +129,7 @@ impl Shard {
 
     /// What its hub says to a consumer or reader socket.
     pub fn member_event(&mut self, now_ms: u64, id: SocketId, event: MemberEvent) {
-        let Some(entry) = self.sockets.get(id) else {
+        let Some(entry) = self.sockets.get(id).filter(|entry| entry.closing.is_open()) else {
             return;
         };
         let Role::Consumer { session, .. } = &mut entry.role else {
@@ -141,11 +143,9 @@ impl Shard {
                 self.opened(id, Err(answer));
             }
             MemberEvent::Deliver(messages) => {
-                if entry.closing.is_open() {
-                    self.counters.delivered += messages.len() as u64;
-                    session.deliver(&messages, &mut entry.out);
-                    self.sockets.mark(id);
-                }
+                self.counters.delivered += messages.len() as u64;
+                session.deliver(&messages, &mut entry.out);
+                self.sockets.mark(id);
             }
             MemberEvent::EndOfTopic(reached) => {
                 session.end_of_topic(reached, &mut entry.out);
@@ -170,8 +170,14 @@ impl Shard {
         }
     }
 
-    /// Starts the closing handshake; what is queued before it still goes out.
+    /// Starts the closing handshake and ends the session.
     pub fn close(&mut self, now_ms: u64, id: SocketId, with: CloseWith) {
+        self.say_close(now_ms, id, &with);
+        self.end_session(now_ms, id);
+    }
+
+    /// Starts the closing handshake; what is queued before it still goes out.
+    pub fn say_close(&mut self, now_ms: u64, id: SocketId, with: &CloseWith) {
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
@@ -183,7 +189,6 @@ impl Shard {
             self.write(id, &frame);
             self.arm_socket(now_ms, id);
         }
-        self.end_session(now_ms, id);
     }
 
     /// The socket takes no part any more: its hub gives its messages to others, its producers go.
@@ -209,12 +214,16 @@ impl Shard {
     }
 
     /// The connection is ending: the session ends now, and the peer gets a bounded time to take what was sent.
-    pub fn closing_down(&mut self, now_ms: u64, id: SocketId) {
+    /// True: both sides have sent their close frame (RFC 6455 §7.1.1: then it is the server that closes).
+    pub fn closing_down(&mut self, now_ms: u64, id: SocketId) -> bool {
         self.end_session(now_ms, id);
-        if let Some(entry) = self.sockets.get(id) {
-            entry.cut_off_ms.get_or_insert(now_ms + CLOSE_WAIT_MS);
-            self.arm_socket(now_ms, id);
-        }
+        let Some(entry) = self.sockets.get(id) else {
+            return false;
+        };
+        entry.cut_off_ms.get_or_insert(now_ms + CLOSE_WAIT_MS);
+        let said_goodbye = entry.closing.is_complete();
+        self.arm_socket(now_ms, id);
+        said_goodbye
     }
 
     /// The connection is gone.

@@ -54,6 +54,8 @@ pub struct Shard {
     pub producers: FxHashMap<ProducerId, (SocketId, usize)>,
     /// Set by `Post::Drain`: no new sockets, and those that are there end.
     pub draining: bool,
+    /// The time for that is up.
+    pub drain_is_overdue: bool,
     /// Scratch of `with_hub`.
     pub effects: Vec<Effect>,
     /// Producers that wait for their upstream.
@@ -96,8 +98,10 @@ impl ShardRef {
             sockets.append(&mut shard.consuming.close());
             sockets
         };
-        for socket in sockets {
+        for socket in &sockets {
             socket.shutdown_after_flush(FINISH_MS);
+        }
+        for socket in sockets {
             socket.unsent_at_most(0).await;
         }
     }
@@ -131,6 +135,7 @@ impl Shard {
             counters: Counters::default(),
             producers: FxHashMap::default(),
             draining: false,
+            drain_is_overdue: false,
             effects: Vec::new(),
             paused: FxHashSet::default(),
             upstream_was_full: false,
@@ -259,8 +264,10 @@ impl Shard {
                 self.member_event(now_ms, SocketId::of(member), event)
             }
             Post::Drain => self.drain(now_ms),
-            // `Accepted` is for the main loop, which alone can start tasks; `Drained` only makes it look.
-            Post::Accepted(_) | Post::Drained => {}
+            // It only makes the main loop look. What came up meanwhile may have to be told again.
+            Post::Drained => self.told_drained = false,
+            // For the main loop, which alone can start tasks.
+            Post::Accepted(_) => {}
         }
     }
 

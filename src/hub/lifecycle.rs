@@ -168,10 +168,18 @@ impl Hub {
             self.pass_on(left);
         }
         if self.member_count() == 0 && known > 0 {
-            self.send_all_acks(out);
-            self.close_consumers(None, out);
-            self.finish(out);
+            self.shut(out);
         }
+    }
+
+    /// Ends the hub, whoever is still in it: acks go out, the broker replays what was not settled.
+    pub fn shut(&mut self, out: &mut Vec<Effect>) {
+        if self.phase == Phase::Finished {
+            return;
+        }
+        self.send_all_acks(out);
+        self.close_consumers(None, out);
+        self.finish(out);
     }
 
     fn close_consumers(&mut self, except: Option<usize>, out: &mut Vec<Effect>) {

@@ -2,4 +2,6 @@
 
 mod first_messages;
 mod process;
+mod reconnect;
+mod shutdown;
 mod support;

@@ -159,6 +159,27 @@ fn another_subscription_type_is_refused_in_the_brokers_words() {
 }
 
 #[test]
+fn a_hub_that_is_shut_with_members_sends_its_acks_and_closes_the_upstream() {
+    let mut world = World::open(Shared, 5);
+    world.entries(0..2);
+    world.command(1, Command::Ack(id(0)));
+    world.out.clear();
+    world.hub.shut(&mut world.out);
+    assert!(matches!(
+        world.out[..],
+        [
+            Effect::Ack { slot: 0, .. },
+            Effect::CloseConsumer { slot: 0 },
+            Effect::Finished
+        ]
+    ));
+    world.out.clear();
+    world.hub.shut(&mut world.out);
+    world.leave(1);
+    assert!(world.out.is_empty());
+}
+
+#[test]
 fn the_last_member_sends_its_acks_and_closes_the_upstream() {
     let mut world = World::open(Shared, 5);
     world.entries(0..2);

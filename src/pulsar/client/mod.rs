@@ -112,6 +112,11 @@ impl Client {
         self.events.pop_front()
     }
 
+    /// A broker has not answered the close of a producer or consumer: it may not have taken what came before it either.
+    pub fn awaits_closes(&self) -> bool {
+        self.requests.any_unwatched()
+    }
+
     /// When [`Client::tick`] has something to do. A send timeout may come early, by what was confirmed meanwhile.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         match (self.deadlines.next_ms(), self.requests.next_deadline_ms()) {

@@ -20,7 +20,7 @@ pub(super) enum Purpose {
     Unsubscribe(ConsumerId, Tag),
     Seek(ConsumerId, Tag),
     LastMessageId(ConsumerId, Tag),
-    /// Asked because the protocol wants an id; nobody waits for the answer.
+    /// CLOSE_PRODUCER, CLOSE_CONSUMER: no owner is left to be told the answer.
     Unwatched,
 }
 
@@ -120,6 +120,11 @@ impl Requests {
             });
         }
         taken
+    }
+
+    pub fn any_unwatched(&self) -> bool {
+        let mut open = self.open.values();
+        open.any(|request| request.purpose == Purpose::Unwatched)
     }
 
     pub fn next_deadline_ms(&self) -> Option<u64> {

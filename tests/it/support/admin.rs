@@ -102,6 +102,20 @@ impl Admin<'_> {
         }
     }
 
+    /// The subscription begins anew at the topic's first message.
+    pub fn reset_to_earliest(&self, topic: &str, subscription: &str) {
+        match self {
+            Admin::Embedded(broker) => broker
+                .admin()
+                .reset_cursor(&full(topic), subscription, 0)
+                .expect("there is such a subscription"),
+            Admin::Http(url) => {
+                let rest = format!("/subscription/{subscription}/resetcursor/0");
+                expect_ok(http(url, "POST", &path(topic, &rest), ""));
+            }
+        }
+    }
+
     pub fn terminate(&self, topic: &str) {
         match self {
             Admin::Embedded(broker) => broker

@@ -138,23 +138,26 @@ impl Client {
 
     /// Reads until the gateway closes, and answers the close frame.
     pub fn closed(&mut self) -> Closed {
-        loop {
+        let closed = loop {
             match self.socket.read().expect("a close frame in time") {
                 Message::Close(Some(frame)) => {
-                    return Closed {
+                    break Closed {
                         code: frame.code.into(),
                         reason: frame.reason.to_string(),
                     };
                 }
                 Message::Close(None) => {
-                    return Closed {
+                    break Closed {
                         code: 1005,
                         reason: String::new(),
                     };
                 }
                 _ => {}
             }
-        }
+        };
+        // The answer is queued; the gateway may have gone without waiting for it.
+        let _ = self.socket.flush();
+        closed
     }
 
     /// The whole closing handshake from this side.

@@ -5,22 +5,39 @@
 
 mod admin;
 mod client;
+pub mod flow;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use pws_fast::config::{self, Config, Place, Setting};
 use pws_fast::embedded::{self, Embedded};
 use pws_fast::gateway::{self, Running};
+use pws_fast::runtime::Ended;
 
 pub use admin::Admin;
-pub use client::{Client, Closed, http_get};
+pub use client::{Client, Closed, base64, http_get, payload_of};
 
 /// A gateway and its broker, both gone when it is dropped.
 pub struct World {
     gateway: Option<Running>,
+    config: Config,
     embedded: Option<Embedded>,
     address: SocketAddr,
+}
+
+/// A gateway that has been told to stop.
+pub struct Stopping(JoinHandle<Result<(), Vec<Ended>>>);
+
+impl Stopping {
+    /// Waits for its end.
+    pub fn ended(self) {
+        eventually("the gateway has stopped", || self.0.is_finished());
+        let ended = self.0.join().expect("stopping does not panic");
+        ended.expect("no shard panics");
+    }
 }
 
 impl World {
@@ -46,10 +63,11 @@ impl World {
 
     fn on(url: &str, embedded: Option<Embedded>, settings: &[&str]) -> World {
         let config = test_config(url, settings);
-        let gateway = gateway::start(config).expect("the gateway starts");
+        let gateway = gateway::start(config.clone()).expect("the gateway starts");
         let address = gateway.address();
         World {
             gateway: Some(gateway),
+            config,
             embedded,
             address,
         }
@@ -112,6 +130,19 @@ impl World {
             gateway.stop().expect("no shard panics");
         }
     }
+
+    /// Begins to stop the gateway, as a signal does; clients can see it happen.
+    pub fn begin_stop(&mut self) -> Stopping {
+        let gateway = self.gateway.take().expect("a gateway runs");
+        Stopping(std::thread::spawn(|| gateway.stop()))
+    }
+
+    /// The next gateway, on the same broker.
+    pub fn start_gateway(&mut self) {
+        let gateway = gateway::start(self.config.clone()).expect("the gateway starts");
+        self.address = gateway.address();
+        self.gateway = Some(gateway);
+    }
 }
 
 /// Two shards (on one CPU where there is only one), any free port, and `key=value` settings as `--set` takes them.
@@ -157,4 +188,21 @@ pub fn topic(name: &str) -> String {
         std::process::id(),
         COUNTER.fetch_add(1, Ordering::Relaxed)
     )
+}
+
+/// Long enough for a loaded machine and a broker that restarts; what takes longer will not happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until it is so.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        pause(Duration::from_millis(2));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's thread, no shard")]
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
 }

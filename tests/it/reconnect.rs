@@ -1,0 +1,118 @@
+//! The upstream goes and comes back while a stream flows through a producer, an Exclusive consumer, Shared consumers on
+//! both shards and readers: no message is lost, out of order or repeated, and no socket notices (`support::flow`).
+
+use pws_fast::embedded::{Faults, Options};
+
+use crate::support::flow::Flow;
+use crate::support::{World, eventually, topic};
+
+/// How long a restarting broker refuses connections: some of the gateway's attempts fail.
+const REFUSE_MS: u64 = 300;
+
+/// A stream on the embedded broker, disturbed by one of its faults, twice.
+fn through_a_fault(options: Options, fault: impl Fn(&Faults, &Flow)) {
+    let world = World::embedded(options, &[]);
+    let faults = world.broker().faults();
+    let mut flow = Flow::start(&world, &topic("fault"));
+    flow.run();
+    flow.through(|flow| fault(&faults, flow));
+    flow.through(|flow| fault(&faults, flow));
+    flow.finish(&world);
+}
+
+#[test]
+fn the_connections_to_the_broker_break() {
+    through_a_fault(Options::default(), |faults, _| {
+        assert!(faults.drop_connections() > 0);
+    });
+}
+
+#[test]
+fn the_topic_moves() {
+    let world = World::start();
+    let name = topic("moves");
+    let mut flow = Flow::start(&world, &name);
+    flow.run();
+    flow.through(|_| world.admin().unload(&name));
+    flow.through(|_| world.admin().unload(&name));
+    flow.finish(&world);
+}
+
+#[test]
+fn the_broker_restarts() {
+    through_a_fault(Options::default(), |faults, _| faults.restart(REFUSE_MS));
+}
+
+#[test]
+fn the_broker_is_killed_and_forgets_acks_that_it_had_confirmed() {
+    let world = World::embedded(Options::default(), &[]);
+    let faults = world.broker().faults();
+    let mut flow = Flow::start(&world, &topic("forgets"));
+    flow.run();
+    for _ in 0..2 {
+        faults.checkpoint_acks();
+        flow.run();
+        flow.through(|_| faults.restart_abruptly(REFUSE_MS));
+    }
+    flow.finish(&world);
+}
+
+/// The broker has stored what it never confirmed: those, and no others, are there twice.
+#[test]
+fn receipts_are_lost_with_the_connection() {
+    through_a_fault(Options::default(), lose_receipts);
+}
+
+/// Publishes go out again under their old sequence ids: a broker that deduplicates stores each once.
+#[test]
+fn a_broker_that_deduplicates_has_every_publish_once() {
+    let options = Options {
+        deduplication: true,
+        ..Options::default()
+    };
+    let world = World::embedded(options, &[]);
+    let faults = world.broker().faults();
+    let name = topic("deduplicates");
+    let mut flow = Flow::start(&world, &name);
+    flow.run();
+    flow.through(|flow| lose_receipts(&faults, flow));
+    flow.through(|_| faults.restart(REFUSE_MS));
+    flow.forbid_repeats();
+    flow.finish(&world);
+}
+
+fn lose_receipts(faults: &Faults, flow: &Flow) {
+    faults.swallow_receipts(true);
+    flow.await_full_window();
+    faults.swallow_receipts(false);
+    assert!(faults.drop_connections() > 0);
+}
+
+#[test]
+fn a_cursor_reset_by_the_administrator_replays_to_connected_sockets() {
+    let world = World::start();
+    for subscription_type in ["Exclusive", "Shared", "Failover", "Key_Shared"] {
+        let name = topic("reset");
+        let mut consumer =
+            world.consumer(&name, &format!("s?subscriptionType={subscription_type}"));
+        let mut producer = world.producer(&name);
+        let payloads: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+        for payload in &payloads {
+            producer.publish(payload);
+        }
+        for payload in &payloads {
+            assert_eq!(consumer.receive(), *payload);
+        }
+        eventually("the broker knows the acks", || {
+            let stats = world.admin().stats(&name).expect("the topic is there");
+            stats.subscription("s").is_some_and(|s| s.backlog == 0)
+        });
+
+        world.admin().reset_to_earliest(&name, "s");
+        for payload in &payloads {
+            assert_eq!(consumer.receive(), *payload, "{subscription_type}");
+        }
+        producer.publish("new");
+        assert_eq!(consumer.receive(), "new");
+    }
+}

@@ -1,0 +1,274 @@
+//! A stream of numbered messages through one topic, with every kind of socket on it, and what must be true of what came
+//! out: nothing lost, nothing twice, in order on every socket, no socket closed.
+//!
+//! A number may come twice only where its publish was unconfirmed when something broke ([`Flow::through`] notes those): the
+//! gateway then has to send it again and cannot know. What a socket has got once (by message id) never comes again.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use pws_fast::pulsar::MessageId;
+use serde_json::{Value, json};
+
+use super::client::{base64, payload_of};
+use super::{Client, World, eventually};
+
+/// Unconfirmed publishes: several are always under way when something breaks.
+const UNCONFIRMED: u64 = 16;
+
+/// How far the producer may be ahead of the slowest receiver: as much as waits in hubs and brokers at once.
+const AHEAD: u64 = 300;
+
+/// Messages that have to pass between two disturbances: every window and every permit has been used by then.
+const STRETCH: u64 = 2_000;
+
+/// How often a receiver looks whether the test is over.
+const LOOK_AROUND: Duration = Duration::from_millis(100);
+
+/// What comes again comes within this time after everything is settled; the broker's own delays are below it.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// The durable subscriptions of a flow.
+pub const EXCLUSIVE: &str = "exclusive";
+pub const SHARED: &str = "shared";
+
+pub struct Flow {
+    topic: String,
+    published: Arc<Published>,
+    producer: JoinHandle<()>,
+    groups: Vec<Group>,
+    /// Numbers whose publishes were unconfirmed when something broke.
+    repeatable: Vec<Range<u64>>,
+    over: Arc<AtomicBool>,
+}
+
+#[derive(Default)]
+struct Published {
+    sent: AtomicU64,
+    confirmed: AtomicU64,
+    /// The slowest group has this many without a gap.
+    taken: AtomicU64,
+    enough: AtomicBool,
+}
+
+/// The sockets that together get every message once.
+struct Group {
+    name: &'static str,
+    arrived: Arc<Mutex<Arrived>>,
+    sockets: Vec<JoinHandle<Vec<Delivery>>>,
+}
+
+#[derive(Default)]
+struct Arrived {
+    /// Every number below has come.
+    whole: u64,
+    beyond: BTreeSet<u64>,
+}
+
+/// Ordered as in the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Delivery {
+    position: (u64, u64, i32),
+    number: u64,
+}
+
+impl Flow {
+    /// A producer, an Exclusive consumer, four Shared ones and two readers; sockets are spread over the shards.
+    pub fn start(world: &World, topic: &str) -> Flow {
+        let over = Arc::new(AtomicBool::new(false));
+        let group = |name, clients: Vec<Client>| {
+            let arrived = Arc::new(Mutex::new(Arrived::default()));
+            let sockets = clients.into_iter().map(|client| {
+                let (arrived, over) = (arrived.clone(), over.clone());
+                std::thread::spawn(move || receive(client, &arrived, &over))
+            });
+            Group {
+                name,
+                sockets: sockets.collect(),
+                arrived: arrived.clone(),
+            }
+        };
+        let shared = format!("{SHARED}?subscriptionType=Shared&receiverQueueSize=50");
+        let shared = (0..4).map(|_| world.consumer(topic, &shared)).collect();
+        let groups = vec![
+            group("exclusive", vec![world.consumer(topic, EXCLUSIVE)]),
+            group("shared", shared),
+            group("reader", vec![world.reader(topic)]),
+            group("other reader", vec![world.reader(topic)]),
+        ];
+        let published = Arc::new(Published::default());
+        let client = world.producer(&format!("{topic}?sendTimeoutMillis=0"));
+        let of_producer = published.clone();
+        Flow {
+            topic: topic.to_owned(),
+            producer: std::thread::spawn(move || publish(client, &of_producer)),
+            published,
+            groups,
+            repeatable: Vec::new(),
+            over,
+        }
+    }
+
+    /// Lets the stream flow for a while: returns when every group has got what was published meanwhile.
+    pub fn run(&self) {
+        let goal = self.published.sent.load(Ordering::SeqCst) + STRETCH;
+        eventually("the stream flows", || self.taken() >= goal);
+    }
+
+    /// Does something to the stream while it flows, and sees it flow again.
+    pub fn through(&mut self, disturb: impl FnOnce(&Flow)) {
+        let confirmed = self.published.confirmed.load(Ordering::SeqCst);
+        disturb(self);
+        let sent = self.published.sent.load(Ordering::SeqCst);
+        self.repeatable.push(confirmed..sent);
+        self.run();
+    }
+
+    /// Waits until the producer may send nothing more before a receipt.
+    pub fn await_full_window(&self) {
+        eventually("the producer waits for receipts", || {
+            let sent = self.published.sent.load(Ordering::SeqCst);
+            sent - self.published.confirmed.load(Ordering::SeqCst) == UNCONFIRMED
+        });
+    }
+
+    /// The broker deduplicates: nothing may come twice, whatever broke.
+    pub fn forbid_repeats(&mut self) {
+        self.repeatable.clear();
+    }
+
+    /// Ends the stream, waits until all is settled at the broker, and checks what came out.
+    pub fn finish(self, world: &World) {
+        self.published.enough.store(true, Ordering::SeqCst);
+        eventually("every publish is confirmed", || self.producer.is_finished());
+        let sent = self.published.sent.load(Ordering::SeqCst);
+        eventually("all has arrived", || self.taken() == sent);
+        for subscription in [EXCLUSIVE, SHARED] {
+            eventually("all is settled at the broker", || {
+                let stats = world.admin().stats(&self.topic);
+                let stats = stats.as_ref().and_then(|s| s.subscription(subscription));
+                stats.is_some_and(|subscription| subscription.backlog == 0)
+            });
+        }
+        super::pause(SILENCE);
+        self.over.store(true, Ordering::SeqCst);
+        self.producer.join().expect("the producer's socket holds");
+        for group in self.groups {
+            group.check(sent, &self.repeatable);
+        }
+    }
+
+    fn taken(&self) -> u64 {
+        let groups = self.groups.iter();
+        let taken = groups.map(|group| group.arrived.lock().expect("no panic").whole);
+        let taken = taken.min().unwrap_or(0);
+        self.published.taken.store(taken, Ordering::SeqCst);
+        taken
+    }
+}
+
+fn publish(mut client: Client, published: &Published) {
+    let mut confirmed = 0;
+    let mut sent = 0;
+    loop {
+        let enough = published.enough.load(Ordering::SeqCst);
+        if enough && sent == confirmed {
+            return;
+        }
+        let ahead = sent - published.taken.load(Ordering::SeqCst);
+        if !enough && sent - confirmed < UNCONFIRMED && ahead < AHEAD {
+            // Counted first: what is out may be stored at any moment.
+            published.sent.store(sent + 1, Ordering::SeqCst);
+            let number = sent.to_string();
+            client.send_json(json!({ "payload": base64(&number), "context": number }));
+            sent += 1;
+        } else if sent > confirmed {
+            let answer = client.json();
+            assert_eq!(answer["result"], "ok", "{answer}");
+            assert_eq!(answer["context"], confirmed.to_string());
+            confirmed += 1;
+            published.confirmed.store(confirmed, Ordering::SeqCst);
+        } else {
+            super::pause(Duration::from_millis(1));
+        }
+    }
+}
+
+fn receive(mut client: Client, arrived: &Mutex<Arrived>, over: &AtomicBool) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    while !over.load(Ordering::SeqCst) {
+        let Some(message) = client.within(LOOK_AROUND) else {
+            continue;
+        };
+        client.ack(&message);
+        let delivery = Delivery::of(&message);
+        arrived.lock().expect("no panic").add(delivery.number);
+        deliveries.push(delivery);
+    }
+    deliveries
+}
+
+impl Arrived {
+    fn add(&mut self, number: u64) {
+        if number >= self.whole {
+            self.beyond.insert(number);
+        }
+        while self.beyond.remove(&self.whole) {
+            self.whole += 1;
+        }
+    }
+}
+
+impl Delivery {
+    fn of(message: &Value) -> Delivery {
+        let id = message["messageId"].as_str().expect("an id");
+        let id = base64_simd::STANDARD.decode_to_vec(id).expect("base64");
+        let id = MessageId::decode(&id).expect("a message id");
+        Delivery {
+            position: (id.ledger, id.entry, id.batch_index),
+            number: payload_of(message).parse().expect("a number"),
+        }
+    }
+}
+
+impl Group {
+    fn check(self, sent: u64, repeatable: &[Range<u64>]) {
+        let name = self.name;
+        let mut all = Vec::new();
+        for socket in self.sockets {
+            let deliveries = socket.join().expect("the receiver's socket holds");
+            for pair in deliveries.windows(2) {
+                assert!(
+                    pair[0] < pair[1],
+                    "{name}: out of order or again on one socket: {pair:?}"
+                );
+            }
+            all.extend(deliveries);
+        }
+        all.sort_unstable();
+        let mut next = 0;
+        for (index, delivery) in all.iter().enumerate() {
+            let number = delivery.number;
+            if let Some(before) = index.checked_sub(1).map(|before| all[before]) {
+                assert!(
+                    before.position < delivery.position,
+                    "{name}: {delivery:?} twice"
+                );
+            }
+            if number == next {
+                next += 1;
+                continue;
+            }
+            let repeated = number < next && repeatable.iter().any(|range| range.contains(&number));
+            assert!(
+                repeated,
+                "{name}: {number} where {next} was due; unconfirmed were {repeatable:?}"
+            );
+        }
+        assert_eq!(next, sent, "{name}");
+    }
+}
