@@ -20,9 +20,7 @@ impl Hub {
         }
         let key = (entry.ledger, entry.entry);
         let messages = self.take_permits(slot, &entry);
-        let state = &mut self.slots[slot];
-        state.highest = state.highest.max(key);
-        if state.is_stale(entry.consumer_epoch) {
+        if self.slots[slot].is_stale(entry.consumer_epoch) {
             self.stats.stale_epoch += 1;
             return;
         }

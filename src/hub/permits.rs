@@ -15,6 +15,10 @@ impl Hub {
         if open == 0 || full || self.unsubscribing.is_some() {
             return;
         }
+        let live = u32::try_from(self.held + self.delayed.len()).unwrap_or(u32::MAX);
+        for slot in &mut self.slots {
+            slot.repeats = slot.repeats.min(live);
+        }
         let room = self.limits.hub_retained_bytes - self.retained_bytes;
         let room_messages = (room / self.mean_bytes.max(1)) as u64;
         let wanted = open.min(MAX_PERMITS).min(room_messages);
@@ -51,6 +55,6 @@ fn chunk(slot: &Slot, share: i64, left: i64) -> i64 {
     }
     // Less than one: a batch took more than there was, and the broker waits until that is made good.
     let at_least = 1 - slot.permits;
-    let most = left.saturating_add(i64::from(slot.repeats) - slot.permits.min(0));
+    let most = permits_in_use(slot) + left + i64::from(slot.repeats) - slot.permits;
     (goal - slot.permits).min(most).max(at_least).max(0)
 }

@@ -24,18 +24,13 @@ impl Hub {
             return self.free(member, 1);
         };
         let key = (id.ledger, id.entry);
-        let own = match self.slots[slot].entries.get(&key) {
+        let entry = self.slots[slot].entries.get(&key);
+        let opened = entry.filter(|entry| !matches!(entry.indexes, Indexes::Unopened));
+        let own = match opened.map(|entry| entry.meant_by(id.batch_index)) {
+            Some(meant) => self.settle(now_ms, slot, key, meant, member),
             None => {
                 self.ack_unknown(now_ms, slot, &id);
                 0
-            }
-            Some(entry) if matches!(entry.indexes, Indexes::Unopened) => {
-                self.ack_unopened(now_ms, slot, &id);
-                0
-            }
-            Some(entry) => {
-                let meant = entry.meant_by(id.batch_index);
-                self.settle(now_ms, slot, key, meant, member)
             }
         };
         self.free(member, u32::from(own == 0));
@@ -130,40 +125,19 @@ impl Hub {
         self.forget_entry(slot, key);
     }
 
-    /// The hub does not hold it: another gateway's delivery, one that the broker was asked for again, or made up.
+    /// The hub has not opened it: it waits, is another gateway's delivery, was asked for again, or is made up.
+    /// A whole entry is remembered as acked, should it be on its way; indexes are merged when it is opened.
     fn ack_unknown(&mut self, now_ms: u64, slot: usize, id: &MessageId) {
         let key = (id.ledger, id.entry);
-        let state = &mut self.slots[slot];
-        if state.acked.contains(key) {
+        if self.slots[slot].acked.contains(key) {
             return;
         }
-        let whole = if id.batch_index < 0 {
-            true
+        let noted = if id.batch_index < 0 {
+            Noted::Whole
         } else {
-            match self.note_partial(slot, id) {
-                Noted::Ignored => return,
-                Noted::Partly => false,
-                Noted::Whole => true,
-            }
+            self.note_partial(slot, id)
         };
-        if !whole {
-            return self.gather_partial(now_ms, slot, key);
-        }
-        let state = &mut self.slots[slot];
-        // An id from the future is the client's invention: remembering it would swallow the message when it comes.
-        if key <= state.highest {
-            state.acked.insert(key);
-        }
-        self.gather_whole(now_ms, slot, key);
-    }
-
-    /// It waits here as the broker sent it: an ack of one index is merged when it is opened.
-    fn ack_unopened(&mut self, now_ms: u64, slot: usize, id: &MessageId) {
-        let key = (id.ledger, id.entry);
-        if id.batch_index < 0 {
-            return self.settled_whole(now_ms, slot, key);
-        }
-        match self.note_partial(slot, id) {
+        match noted {
             Noted::Ignored => {}
             Noted::Partly => self.gather_partial(now_ms, slot, key),
             Noted::Whole => self.settled_whole(now_ms, slot, key),

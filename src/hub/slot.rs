@@ -64,8 +64,6 @@ pub(super) struct Slot {
     pub entries: FxHashMap<EntryKey, EntryState>,
     pub acked: AckedMemory,
     pub gathering: Gathering,
-    /// The highest position that the broker has sent.
-    pub highest: EntryKey,
     pub end_of_topic: bool,
     /// How often everything was asked for again: the epoch that valid deliveries have.
     pub redelivered_all: u64,
@@ -85,7 +83,6 @@ impl Slot {
             entries: FxHashMap::default(),
             acked: AckedMemory::default(),
             gathering: Gathering::default(),
-            highest: (0, 0),
             end_of_topic: false,
             redelivered_all: 0,
         }

@@ -1,7 +1,8 @@
-//! The rules of the hub, one by one.
+//! The rules of the hub, one by one, and a model of the broker that tries them all together.
 
 mod delivery;
 mod lifecycle;
+mod model;
 mod reconnect;
 mod redelivery;
 mod settle;

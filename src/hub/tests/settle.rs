@@ -89,13 +89,16 @@ fn an_ack_of_an_unknown_id_is_passed_on_exactly() {
 }
 
 #[test]
-fn an_id_from_the_future_does_not_swallow_the_message() {
+fn an_ack_that_crosses_the_message_is_not_forgotten() {
     let mut world = World::open(Shared, 10);
     world.entries(0..1);
     world.command(1, Command::Ack(id(1)));
+    world.command(1, Command::Ack(batch_id(2, 0, 2)));
     world.out.clear();
     world.entries(1..2);
-    assert_eq!(world.delivered_entries(), vec![1]);
+    world.batch(2, 2);
+    let got: Vec<_> = world.delivered().into_iter().map(|m| (m.1, m.2)).collect();
+    assert_eq!(got, vec![(2, 1)]);
 }
 
 #[test]

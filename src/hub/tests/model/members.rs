@@ -1,0 +1,158 @@
+//! What members do, at random.
+
+use super::*;
+
+impl Model {
+    pub(super) fn join(&mut self) {
+        if self.is_exclusive() && !self.clients.is_empty() {
+            return;
+        }
+        let pull_mode = self.rng.u8(0..4) == 0;
+        let spec = MemberSpec {
+            subscription_type: self.kind,
+            window: if pull_mode { 0 } else { self.rng.u32(1..12) },
+            pull_mode,
+            ack_timeout_ms: if self.rng.u8(0..3) == 0 { 1000 } else { 0 },
+            negative_ack_delay_ms: self.rng.u64(0..400),
+        };
+        self.next_member += 1;
+        let member = MemberId(self.next_member);
+        let client = Client {
+            spec: spec.clone(),
+            charged: 0,
+            permits: 0,
+            clogged: false,
+        };
+        self.clients.insert(member, client);
+        let fresh = std::mem::take(&mut self.finished);
+        if fresh {
+            self.hub = Hub::new(hub_spec(self.kind), LIMITS);
+        }
+        self.call(|hub, now_ms, out| hub.join(now_ms, member, spec, out));
+        if !fresh {
+            return;
+        }
+        let slots = self.brokers.len();
+        let count = if slots == 1 { 0 } else { slots as u32 };
+        self.call(|hub, now_ms, out| hub.partitions(now_ms, Ok(count), out));
+        for slot in 0..slots {
+            self.brokers[slot].subscribe(0);
+            self.call(|hub, now_ms, out| hub.upstream(now_ms, slot, Upstream::Ready, out));
+        }
+    }
+
+    pub(super) fn some_member(&mut self) -> Option<MemberId> {
+        let ids: Vec<_> = self.clients.keys().copied().collect();
+        self.rng.choice(ids)
+    }
+
+    pub(super) fn leave(&mut self) {
+        let Some(member) = self.some_member() else {
+            return;
+        };
+        self.clients.remove(&member);
+        for fate in self.fates.values_mut() {
+            if matches!(fate, Fate::Held { by, .. } if *by == member) {
+                *fate = Fate::Free;
+            }
+        }
+        self.call(|hub, now_ms, out| hub.leave(now_ms, member, out));
+    }
+
+    pub(super) fn some_held(&mut self, by: Option<MemberId>) -> Option<(Key, MemberId)> {
+        let held: Vec<_> = (self.fates.iter())
+            .filter_map(|(key, fate)| match fate {
+                Fate::Held { by: owner, .. } if by.is_none_or(|by| by == *owner) => {
+                    Some((*key, *owner))
+                }
+                _ => None,
+            })
+            .collect();
+        self.rng.choice(held)
+    }
+
+    pub(super) fn ack(&mut self) {
+        let Some((key, owner)) = self.some_held(None) else {
+            return;
+        };
+        self.ack_as(owner, key);
+    }
+
+    pub(super) fn ack_as(&mut self, member: MemberId, key: Key) {
+        let own = self.take_back(member, key, Fate::Acked);
+        if !own {
+            self.clients.get_mut(&member).unwrap().free();
+        }
+        let id = self.id(key);
+        self.call(|hub, now_ms, out| hub.command(now_ms, member, Command::Ack(id), out));
+    }
+
+    /// On another socket, twice, of something that is delayed or comes again, or of the whole entry.
+    pub(super) fn ack_strangely(&mut self) {
+        let Some(member) = self.some_member() else {
+            return;
+        };
+        let seen = |(_, fate): &(&Key, &Fate)| **fate != Fate::Free;
+        let keys: Vec<_> = self
+            .fates
+            .iter()
+            .filter(seen)
+            .map(|(key, _)| *key)
+            .collect();
+        let Some(key) = self.rng.choice(keys) else {
+            return;
+        };
+        if self.rng.bool() {
+            return self.ack_as(member, key);
+        }
+        let (slot, entry, _) = key;
+        let whole: Vec<_> = (self.fates.keys().copied())
+            .filter(|(of, at, _)| (*of, *at) == (slot, entry))
+            .collect();
+        let mut own = false;
+        for key in whole {
+            own |= self.take_back(member, key, Fate::Acked);
+        }
+        if !own {
+            self.clients.get_mut(&member).unwrap().free();
+        }
+        let id = MessageId {
+            batch_index: -1,
+            ..self.id(key)
+        };
+        self.call(|hub, now_ms, out| hub.command(now_ms, member, Command::Ack(id), out));
+    }
+
+    pub(super) fn negative_ack(&mut self) {
+        let Some((key, owner)) = self.some_held(None) else {
+            return;
+        };
+        let delay_ms = self.clients[&owner].spec.negative_ack_delay_ms.max(100);
+        let due_ms = (self.now_ms + delay_ms).next_multiple_of(16);
+        self.take_back(owner, key, Fate::Delayed { due_ms });
+        let id = self.id(key);
+        self.call(|hub, now_ms, out| hub.command(now_ms, owner, Command::NegativeAck(id), out));
+    }
+
+    pub(super) fn permit(&mut self) {
+        let Some(member) = self.some_member() else {
+            return;
+        };
+        let permits = self.rng.u32(0..10);
+        self.clients.get_mut(&member).unwrap().permits += permits;
+        self.call(|hub, now_ms, out| hub.command(now_ms, member, Command::Permit(permits), out));
+    }
+
+    pub(super) fn clog(&mut self, clogged: bool) {
+        let Some(member) = self.some_member() else {
+            return;
+        };
+        self.clients.get_mut(&member).unwrap().clogged = clogged;
+        let command = if clogged {
+            Command::Clogged
+        } else {
+            Command::Drained
+        };
+        self.call(|hub, now_ms, out| hub.command(now_ms, member, command, out));
+    }
+}

@@ -1,0 +1,336 @@
+//! Random members, acks, negative acks, timeouts and lost connections against a simple broker.
+//!
+//! Claims: no message is held by two members; none comes again except after a negative ack, a timeout, a member's
+//! leaving or a new hub; windows and permits are never exceeded; on Exclusive the order holds; and in the end, when members
+//! ack what they get, everything is acked and nothing is retained. A failure prints its seed; `PWS_SEED=n` replays it.
+
+mod broker;
+mod members;
+mod steps;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::*;
+use broker::{Broker, expected};
+
+/// Partition, entry, batch index.
+type Key = (usize, u64, i32);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    /// May be delivered.
+    Free,
+    Held {
+        by: MemberId,
+        since_ms: u64,
+    },
+    Delayed {
+        due_ms: u64,
+    },
+    Acked,
+}
+
+struct Client {
+    spec: MemberSpec,
+    charged: u32,
+    permits: u32,
+    clogged: bool,
+}
+
+impl Client {
+    fn open(&self) -> u32 {
+        match (self.clogged, self.spec.pull_mode) {
+            (true, _) => 0,
+            (_, true) => self.permits,
+            _ => self.spec.window - self.charged,
+        }
+    }
+
+    fn free(&mut self) {
+        self.charged = self.charged.saturating_sub(1);
+    }
+}
+
+/// The way between the hub and one partition's broker.
+#[derive(Default)]
+struct Wire {
+    to_broker: VecDeque<Effect>,
+    to_hub: VecDeque<Upstream>,
+    /// The client machine's.
+    epoch: u64,
+    /// Permits given and not used up, as the hub can know.
+    outstanding: i64,
+    /// The order that deliveries keep on Exclusive.
+    last: Option<(u64, i32)>,
+}
+
+struct Model {
+    rng: fastrand::Rng,
+    kind: SubscriptionType,
+    hub: Hub,
+    now_ms: u64,
+    brokers: Vec<Broker>,
+    wires: Vec<Wire>,
+    clients: BTreeMap<MemberId, Client>,
+    next_member: u64,
+    fates: BTreeMap<Key, Fate>,
+    finished: bool,
+}
+
+impl Model {
+    fn new(seed: u64) -> Model {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let shared = rng.bool();
+        let kind = [SubscriptionType::Exclusive, SubscriptionType::Shared][usize::from(shared)];
+        let partitions = rng.usize(0..3);
+        let knows_indexes = rng.bool();
+        let partition = |slot: usize| if partitions == 0 { -1 } else { slot as i32 };
+        let brokers =
+            (0..partitions.max(1)).map(|slot| Broker::new(shared, knows_indexes, partition(slot)));
+        Model {
+            hub: Hub::new(hub_spec(kind), LIMITS),
+            kind,
+            now_ms: 0,
+            brokers: brokers.collect(),
+            wires: (0..partitions.max(1)).map(|_| Wire::default()).collect(),
+            clients: BTreeMap::new(),
+            next_member: 0,
+            fates: BTreeMap::new(),
+            finished: true,
+            rng,
+        }
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.kind == SubscriptionType::Exclusive
+    }
+
+    fn id(&self, (slot, entry, index): Key) -> MessageId {
+        let size = self.brokers[slot].topic[entry as usize].unwrap_or(0);
+        MessageId {
+            partition: if self.brokers.len() == 1 {
+                -1
+            } else {
+                slot as i32
+            },
+            ..batch_id(entry, index, size)
+        }
+    }
+
+    fn publish(&mut self) {
+        let slot = self.rng.usize(0..self.brokers.len());
+        let batch = self.rng.bool().then(|| self.rng.i32(1..6));
+        let entry = self.brokers[slot].topic.len() as u64;
+        self.brokers[slot].topic.push(batch);
+        let indexes = batch.map_or(-1..0, |size| 0..size);
+        for index in indexes {
+            self.fates.insert((slot, entry, index), Fate::Free);
+        }
+    }
+
+    // What the hub says.
+
+    fn carry_out(&mut self, out: Vec<Effect>) {
+        for effect in out {
+            match effect {
+                Effect::Joined { member } => assert!(self.clients.contains_key(&member)),
+                Effect::Deliver { member, messages } => {
+                    assert!(!messages.is_empty());
+                    for message in messages {
+                        self.delivered(member, &message);
+                    }
+                }
+                Effect::Flow { slot, permits } => self.flowed(slot, permits),
+                Effect::Redeliver { slot, .. } => {
+                    self.redelivery_sent(slot);
+                    self.wires[slot].to_broker.push_back(effect);
+                }
+                Effect::Ack { slot, .. } => self.wires[slot].to_broker.push_back(effect),
+                Effect::CloseConsumer { slot } => self.wires[slot].to_broker.push_back(effect),
+                Effect::Finished => self.finish(),
+                Effect::CountPartitions | Effect::OpenConsumer { .. } => {}
+                other => panic!("not expected here: {other:?}"),
+            }
+        }
+    }
+
+    fn delivered(&mut self, member: MemberId, message: &Message) {
+        let slot = message.id.partition.max(0) as usize;
+        let key = (slot, message.id.entry, message.id.batch_index);
+        let since_ms = self.now_ms;
+        let fate = self.fates.get_mut(&key).expect("published");
+        assert_eq!(*fate, Fate::Free, "{key:?} is delivered to {member:?}");
+        *fate = Fate::Held {
+            by: member,
+            since_ms,
+        };
+        let client = self.clients.get_mut(&member).expect("a live member");
+        assert!(client.open() > 0, "{member:?} has no window");
+        if client.spec.pull_mode {
+            client.permits -= 1;
+        } else {
+            client.charged += 1;
+        }
+        if self.is_exclusive() {
+            let last = &mut self.wires[slot].last;
+            assert!(*last < Some((key.1, key.2)), "{key:?} comes after {last:?}");
+            *last = Some((key.1, key.2));
+        }
+    }
+
+    fn flowed(&mut self, slot: usize, permits: u32) {
+        assert!(permits > 0);
+        self.wires[slot].outstanding += i64::from(permits);
+        self.wires[slot]
+            .to_broker
+            .push_back(Effect::Flow { slot, permits });
+        let open: i64 = self.clients.values().map(|c| i64::from(c.open())).sum();
+        let live = |fate: &&Fate| !matches!(fate, Fate::Free | Fate::Acked);
+        let held = self.fates.values().filter(live).count() as i64;
+        let given: i64 = self.wires.iter().map(|wire| wire.outstanding.max(0)).sum();
+        let slots = self.wires.len() as i64;
+        // Windows may have shrunk since the others got theirs; then a slot gets one.
+        let fair = self.wires[slot].outstanding <= 1 + held || given <= open + held + slots;
+        assert!(fair, "{given} permits for {open} + {held}");
+    }
+
+    /// What is under way is dropped by the client machine, its permits given back.
+    fn redelivery_sent(&mut self, slot: usize) {
+        if self.is_exclusive() {
+            let wire = &mut self.wires[slot];
+            wire.epoch += 1;
+            let (stale, kept) = std::mem::take(&mut wire.to_hub)
+                .into_iter()
+                .partition(|event| matches!(event, Upstream::Entry(_)));
+            wire.to_hub = kept;
+            let stale: VecDeque<Upstream> = stale;
+            for event in stale {
+                self.give_back(slot, &event);
+            }
+        }
+    }
+
+    fn give_back(&mut self, slot: usize, event: &Upstream) {
+        if let Upstream::Entry(entry) = event {
+            let permits = expected(entry) as u32;
+            let flow = Effect::Flow { slot, permits };
+            self.wires[slot].to_broker.push_back(flow);
+        }
+    }
+
+    fn finish(&mut self) {
+        assert!(self.clients.is_empty());
+        self.finished = true;
+        for slot in 0..self.wires.len() {
+            while self.broker_takes(slot) {}
+            self.brokers[slot].disconnect();
+            // What a crash forgets of an earlier hub's acks, nobody could make good.
+            self.brokers[slot].persist();
+            self.wires[slot] = Wire::default();
+        }
+        // The broker replays what it knows no ack of.
+        for ((slot, entry, index), fate) in &mut self.fates {
+            let acked = self.brokers[*slot].has_acked(*entry, *index);
+            *fate = if acked { Fate::Acked } else { Fate::Free };
+        }
+    }
+
+    fn call(&mut self, call: impl FnOnce(&mut Hub, u64, &mut Vec<Effect>)) {
+        let mut out = Vec::new();
+        call(&mut self.hub, self.now_ms, &mut out);
+        self.carry_out(out);
+    }
+
+    /// Whether `member` held it.
+    fn take_back(&mut self, member: MemberId, key: Key, to: Fate) -> bool {
+        let fate = self.fates.get_mut(&key).unwrap();
+        let was = std::mem::replace(fate, to);
+        if let Fate::Held { by, .. } = was {
+            self.clients.get_mut(&by).unwrap().free();
+            return by == member;
+        }
+        false
+    }
+
+    fn wait(&mut self, ms: u64) {
+        let end_ms = self.now_ms + ms;
+        while let Some(at_ms) = self.hub.next_deadline_ms().filter(|at| *at <= end_ms) {
+            self.now_ms = at_ms.max(self.now_ms);
+            let mut out = Vec::new();
+            self.hub.tick(self.now_ms, &mut out);
+            self.time_passed();
+            self.carry_out(out);
+        }
+        self.now_ms = end_ms;
+    }
+
+    /// What may come again now. On Exclusive that is everything of the partition.
+    fn time_passed(&mut self) {
+        let mut slots = BTreeSet::new();
+        let keys: Vec<Key> = self.fates.keys().copied().collect();
+        for key in &keys {
+            let is_due = match self.fates[key] {
+                Fate::Delayed { due_ms } => due_ms <= self.now_ms,
+                Fate::Held { by, since_ms } => {
+                    let timeout_ms = self.clients[&by].spec.ack_timeout_ms;
+                    timeout_ms > 0 && since_ms + timeout_ms <= self.now_ms
+                }
+                _ => false,
+            };
+            if is_due {
+                self.take_back(MemberId(0), *key, Fate::Free);
+                slots.insert(key.0);
+            }
+        }
+        if !self.is_exclusive() {
+            return;
+        }
+        for slot in slots {
+            self.wires[slot].last = None;
+            for key in keys.iter().filter(|key| key.0 == slot) {
+                if self.fates[key] != Fate::Acked {
+                    self.take_back(MemberId(0), *key, Fate::Free);
+                }
+            }
+        }
+    }
+}
+
+/// Says which seed it was when a run panics.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("replay with PWS_SEED={}", self.0);
+        }
+    }
+}
+
+fn run(seed: u64) {
+    let said = Seed(seed);
+    let mut model = Model::new(seed);
+    model.join();
+    let steps = if cfg!(miri) { 300 } else { 1000 };
+    for _ in 0..steps {
+        model.step();
+    }
+    model.settle_everything();
+    assert_eq!(model.hub.retained_bytes(), 0);
+    assert_eq!(model.hub.held, 0);
+    drop(said);
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_is_repeated() {
+    if let Some(seed) = std::env::var("PWS_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
+        return run(seed);
+    }
+    for seed in 0..if cfg!(miri) { 3 } else { 200 } {
+        run(seed);
+    }
+}
