@@ -36,7 +36,13 @@ impl Shard {
         }
         self.wheel
             .insert(now_ms + self.config.drain_timeout_ms, Timer::DrainDeadline);
-        for id in self.sockets.ids() {
+        let sockets = self.sockets.ids();
+        tracing::info!(
+            shard = self.index,
+            "open sockets at the end: {}",
+            sockets.len()
+        );
+        for id in sockets {
             self.end_for_shutdown(now_ms, id);
         }
     }

@@ -4,4 +4,5 @@ mod first_messages;
 mod process;
 mod reconnect;
 mod shutdown;
+mod spread;
 mod support;

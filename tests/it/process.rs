@@ -3,86 +3,12 @@
 //! Set-up: the built binary, with the broker of `support` or its own. Claim: wrong settings end it with 64 and are all
 //! told; a newcomer's first line works; a signal ends it with 0.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
-/// A start on two busy cores takes a few seconds at the very most.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pws-fast"));
-    command.env_remove("RUST_LOG");
-    command
-}
+use crate::support::process::{Gateway, program};
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().expect("it runs")
-}
-
-/// A gateway in a process of its own, killed when dropped.
-struct Gateway {
-    child: Child,
-    log: mpsc::Receiver<String>,
-}
-
-impl Gateway {
-    fn start(arguments: &[&str]) -> Gateway {
-        let mut child = program()
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let stderr = child.stderr.take().expect("piped");
-        let (sender, log) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Gateway { child, log }
-    }
-
-    fn next_line(&self) -> String {
-        self.log.recv_timeout(PATIENCE).expect("a line in time")
-    }
-
-    /// What follows `text` in the first line that has it.
-    fn line_after(&self, text: &str) -> String {
-        loop {
-            if let Some((_, rest)) = self.next_line().split_once(text) {
-                return rest.to_owned();
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(sent.expect("kill runs").success());
-    }
-
-    fn exit_status(&mut self) -> Option<i32> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
-                return status.code();
-            }
-            assert!(Instant::now() < end, "it does not end");
-            #[expect(clippy::disallowed_methods, reason = "no shard runs on this thread")]
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

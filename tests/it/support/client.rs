@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use tungstenite::handshake::HandshakeError;
 use tungstenite::{Message, WebSocket};
 
-/// Long enough for a loaded machine; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::PATIENCE;
 
 pub struct Client {
     socket: WebSocket<TcpStream>,

@@ -6,6 +6,7 @@
 mod admin;
 mod client;
 pub mod flow;
+pub mod process;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,6 +26,8 @@ pub struct World {
     gateway: Option<Running>,
     config: Config,
     embedded: Option<Embedded>,
+    /// `http://host:port` of a real broker's admin service.
+    admin_url: Option<String>,
     address: SocketAddr,
 }
 
@@ -49,7 +52,14 @@ impl World {
     /// With `key=value` settings as `--set` takes them.
     pub fn with(settings: &[&str]) -> World {
         match std::env::var("PWS_TEST_BROKER") {
-            Ok(url) => World::on(&url, None, settings),
+            Ok(url) => {
+                let admin = std::env::var("PWS_TEST_ADMIN");
+                World::on_pulsar(
+                    &url,
+                    &admin.expect("PWS_TEST_ADMIN goes with PWS_TEST_BROKER"),
+                    settings,
+                )
+            }
             Err(_) => World::embedded(embedded::Options::default(), settings),
         }
     }
@@ -58,10 +68,20 @@ impl World {
     pub fn embedded(options: embedded::Options, settings: &[&str]) -> World {
         let embedded = embedded::start(options).expect("the embedded broker starts");
         let url = embedded.service_url();
-        World::on(&url, Some(embedded), settings)
+        World::on(&url, Some(embedded), None, settings)
     }
 
-    fn on(url: &str, embedded: Option<Embedded>, settings: &[&str]) -> World {
+    /// On a broker that runs already, and its admin service.
+    pub fn on_pulsar(url: &str, admin_url: &str, settings: &[&str]) -> World {
+        World::on(url, None, Some(admin_url.to_owned()), settings)
+    }
+
+    fn on(
+        url: &str,
+        embedded: Option<Embedded>,
+        admin_url: Option<String>,
+        settings: &[&str],
+    ) -> World {
         let config = test_config(url, settings);
         let gateway = gateway::start(config.clone()).expect("the gateway starts");
         let address = gateway.address();
@@ -69,6 +89,7 @@ impl World {
             gateway: Some(gateway),
             config,
             embedded,
+            admin_url,
             address,
         }
     }
@@ -87,9 +108,7 @@ impl World {
     pub fn admin(&self) -> Admin<'_> {
         match &self.embedded {
             Some(embedded) => Admin::Embedded(embedded),
-            None => Admin::Http(
-                std::env::var("PWS_TEST_ADMIN").expect("PWS_TEST_ADMIN goes with PWS_TEST_BROKER"),
-            ),
+            None => Admin::Http(self.admin_url.clone().expect("a real broker has one")),
         }
     }
 
@@ -191,7 +210,7 @@ pub fn topic(name: &str) -> String {
 }
 
 /// Long enough for a loaded machine and a broker that restarts; what takes longer will not happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until it is so.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
