@@ -15,7 +15,8 @@ mod faults;
 mod options;
 mod server;
 
-#[cfg(test)]
+// Real sockets: not for Miri.
+#[cfg(all(test, not(miri)))]
 mod tests;
 
 pub use admin::Admin;

@@ -58,6 +58,7 @@ fn a_consumer_with_too_much_unacked_is_blocked_until_half() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "checksums of megabytes take Miri many minutes")]
 fn a_slow_connection_stops_only_itself() {
     let mut world = World::new(Options::default());
     world.subscribe(2, 1, SubType::Shared);
