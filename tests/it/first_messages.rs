@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{World, topic};
+use crate::support::{World, query_value, topic};
 
 #[test]
 fn a_message_goes_from_a_producer_to_a_consumer_and_readers() {
@@ -18,7 +18,7 @@ fn a_message_goes_from_a_producer_to_a_consumer_and_readers() {
     assert_eq!([latest.receive(), latest.receive()], ["one", "two"]);
     let mut earliest = world.reader(&format!("{name}?messageId=earliest"));
     assert_eq!([earliest.receive(), earliest.receive()], ["one", "two"]);
-    let id: String = percent(&first);
+    let id = query_value(&first);
     let mut behind_first = world.reader(&format!("{name}?messageId={id}"));
     assert_eq!(behind_first.receive(), "two");
 }
@@ -97,11 +97,4 @@ fn messages_that_wait_in_the_hub_come_after_the_101() {
         next.close();
     }
     full.ack(&held);
-}
-
-/// A message id as a query value.
-fn percent(id: &str) -> String {
-    id.replace('+', "%2B")
-        .replace('/', "%2F")
-        .replace('=', "%3D")
 }

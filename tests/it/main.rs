@@ -1,8 +1,21 @@
 //! Behaviour of the whole gateway, one module for each; on the embedded broker or on real Pulsar (`support`).
 
+mod end_of_topic;
+mod exclusive;
 mod first_messages;
+mod non_persistent;
+mod own_upstream;
+mod partitioned;
+mod per_socket;
 mod process;
+mod publish;
+mod reader;
 mod reconnect;
+mod redelivery;
+mod shared;
 mod shutdown;
 mod spread;
 mod support;
+mod unsubscribe;
+mod v1;
+mod windows;

@@ -1,6 +1,6 @@
 //! The broker's administration, in the words that the tests need: the embedded broker's handle, or Pulsar's REST API.
 //!
-//! Topics are those of `persistent://public/default`, by their local names.
+//! Topics are those of `persistent://public/default` by their local names, others by their full ones.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -30,6 +30,10 @@ pub struct SubscriptionStats {
 }
 
 impl TopicStats {
+    pub fn is_in_use(&self) -> bool {
+        self.publishers > 0 || self.subscriptions.iter().any(|s| s.consumers > 0)
+    }
+
     pub fn subscription(&self, name: &str) -> Option<&SubscriptionStats> {
         self.subscriptions
             .iter()
@@ -38,7 +42,10 @@ impl TopicStats {
 }
 
 fn full(topic: &str) -> String {
-    format!("persistent://public/default/{topic}")
+    match topic.contains("://") {
+        true => topic.to_owned(),
+        false => format!("persistent://public/default/{topic}"),
+    }
 }
 
 impl Admin<'_> {
@@ -70,6 +77,20 @@ impl Admin<'_> {
                     "",
                 );
                 (status == 200).then(|| stats_of(&serde_json::from_str(&body).expect("JSON")))
+            }
+        }
+    }
+
+    /// `tenant/cluster/namespace` of the old V1 names.
+    pub fn create_v1_namespace(&self, namespace: &str) {
+        match self {
+            // An error: it is there.
+            Admin::Embedded(broker) => drop(broker.admin().create_namespace(namespace)),
+            Admin::Http(url) => {
+                let answer = http(url, "PUT", &format!("/admin/namespaces/{namespace}"), "");
+                if answer.0 != 409 {
+                    expect_ok(answer);
+                }
             }
         }
     }
@@ -129,9 +150,11 @@ impl Admin<'_> {
     /// The status of an unforced delete: 2xx, or 412 while somebody is connected.
     pub fn delete(&self, topic: &str) -> u16 {
         match self {
+            // The embedded broker's administrator closes whoever is connected.
+            Admin::Embedded(_) if self.stats(topic).is_some_and(|stats| stats.is_in_use()) => 412,
             Admin::Embedded(broker) => match broker.admin().delete_topic(&full(topic)) {
                 Ok(()) => 204,
-                Err(_) => 412,
+                Err(_) => 404,
             },
             Admin::Http(url) => http(url, "DELETE", &path(topic, ""), "").0,
         }
@@ -139,7 +162,7 @@ impl Admin<'_> {
 }
 
 fn path(topic: &str, rest: &str) -> String {
-    format!("/admin/v2/persistent/public/default/{topic}{rest}")
+    format!("/admin/v2/{}{rest}", full(topic).replacen("://", "/", 1))
 }
 
 fn stats_of(stats: &Value) -> TopicStats {

@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 use tungstenite::handshake::HandshakeError;
 use tungstenite::{Message, WebSocket};
 
+<<<<<<< HEAD
 use super::PATIENCE;
+=======
+/// Long enough for a loaded machine; a test that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+>>>>>>> 63b1b34 (wip)
 
 pub struct Client {
     socket: WebSocket<TcpStream>,
@@ -107,6 +112,24 @@ impl Client {
         self.send_json(json!({ "type": "permit", "permitMessages": messages }));
     }
 
+    /// The payloads of so many deliveries, acked.
+    pub fn receive_all(&mut self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.receive()).collect()
+    }
+
+    /// Nothing comes for a moment, nor before the answer to a question that goes to the hub and back. That is long
+    /// enough to catch most of what should not come, and never fails for being too short.
+    pub fn is_silent(&mut self) -> bool {
+        let silent = self.is_silent_for(Duration::from_millis(200));
+        silent && self.end_of_topic().is_some()
+    }
+
+    /// The answer to `isEndOfTopic`; None: something else came first.
+    pub fn end_of_topic(&mut self) -> Option<bool> {
+        self.send_json(json!({ "type": "isEndOfTopic" }));
+        self.json()["endOfTopic"].as_bool()
+    }
+
     /// Nothing comes within `wait`.
     pub fn is_silent_for(&mut self, wait: Duration) -> bool {
         self.within(wait).is_none()
@@ -201,6 +224,30 @@ pub fn payload_of(message: &Value) -> String {
         .decode_to_vec(payload)
         .expect("base64");
     String::from_utf8(bytes).expect("UTF-8")
+}
+
+/// A message id as a query value.
+pub fn query_value(id: &str) -> String {
+    id.replace('+', "%2B")
+        .replace('/', "%2F")
+        .replace('=', "%3D")
+}
+
+/// Numbers and values of the fields of a message id (`MessageIdData` of PulsarApi.proto), which are all varints.
+pub fn id_fields(id: &str) -> Vec<(u64, i64)> {
+    let bytes = base64_simd::STANDARD.decode_to_vec(id).expect("base64");
+    let mut varints = Vec::new();
+    let (mut value, mut shift) = (0_u64, 0);
+    for byte in bytes {
+        value |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            varints.push(std::mem::take(&mut value));
+            shift = 0;
+        }
+    }
+    let fields = varints.chunks_exact(2);
+    fields.map(|pair| (pair[0] >> 3, pair[1] as i64)).collect()
 }
 
 /// One plain HTTP exchange: what the server sends until it closes.

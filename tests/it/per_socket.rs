@@ -1,0 +1,69 @@
+//! `upstream=per-socket`: every socket has an upstream consumer of its own, as with the Java gateway.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::support::{World, payload_of, topic, until};
+
+const SHARED: &str = "sub?subscriptionType=Shared&receiverQueueSize=10";
+
+fn consumers(world: &World, name: &str) -> usize {
+    let stats = world.admin().stats(name).expect("the topic is there");
+    stats
+        .subscription("sub")
+        .expect("the subscription")
+        .consumers
+}
+
+#[test]
+fn the_broker_sees_one_consumer_per_socket() {
+    let world = World::with(&["upstream=per-socket"]);
+    let name = topic("per-socket");
+    let mut sockets: Vec<_> = (0..4).map(|_| world.consumer(&name, SHARED)).collect();
+    assert_eq!(consumers(&world, &name), 4);
+    let mut producer = world.producer(&name);
+    for n in 0..100 {
+        producer.publish(&n.to_string());
+    }
+    let mut seen = BTreeSet::new();
+    while seen.len() < 100 {
+        for socket in &mut sockets {
+            while let Some(message) = socket.within(Duration::from_millis(20)) {
+                assert!(seen.insert(payload_of(&message)), "twice: {message}");
+                socket.ack(&message);
+            }
+        }
+    }
+    sockets.pop().expect("four").close();
+    until("its consumer has gone", || consumers(&world, &name) == 3);
+}
+
+#[test]
+fn what_a_socket_leaves_behind_the_broker_gives_to_the_others() {
+    let world = World::with(&["upstream=per-socket"]);
+    let name = topic("leaves");
+    let mut first = world.consumer(&name, SHARED);
+    let mut producer = world.producer(&name);
+    producer.publish("one");
+    producer.publish("two");
+    assert_eq!(first.receive(), "one");
+    assert_eq!(first.payload(), "two");
+    let mut second = world.consumer(&name, SHARED);
+    first.close();
+    assert_eq!(second.receive(), "two");
+}
+
+#[test]
+fn a_second_exclusive_socket_is_refused_by_the_broker() {
+    let world = World::with(&["upstream=per-socket"]);
+    let name = topic("exclusive");
+    let _first = world.consumer(&name, "sub");
+    let (status, body) = world.refused(&format!(
+        "/ws/v2/consumer/persistent/public/default/{name}/sub"
+    ));
+    assert_eq!(status, 409, "{body}");
+    assert!(
+        body.contains("Exclusive consumer is already connected"),
+        "{body}"
+    );
+}

@@ -1,0 +1,71 @@
+//! `unsubscribe`: alone it deletes the subscription, and the socket stays, silent; with others it is error 3.
+
+use crate::support::{Closed, World, topic, until};
+
+const UNSUBSCRIBE: &str = r#"{"type":"unsubscribe"}"#;
+
+fn has_subscription(world: &World, name: &str) -> bool {
+    let stats = world.admin().stats(name).expect("the topic is there");
+    stats.subscription("sub").is_some()
+}
+
+#[test]
+fn alone_the_subscription_is_deleted_and_the_socket_stays_open_and_silent() {
+    let world = World::start();
+    for kind in ["Exclusive", "Shared", "Failover", "Key_Shared"] {
+        let name = topic("alone");
+        let mut consumer = world.consumer(&name, &format!("sub?subscriptionType={kind}"));
+        let mut producer = world.producer(&name);
+        producer.publish("one");
+        assert_eq!(consumer.payload(), "one", "{kind}");
+        assert!(has_subscription(&world, &name));
+        consumer.send(UNSUBSCRIBE);
+        until("it is gone", || !has_subscription(&world, &name));
+        producer.publish("two");
+        assert!(
+            consumer.is_silent_for(std::time::Duration::from_millis(200)),
+            "{kind}"
+        );
+        // It is open all the same.
+        consumer.send_message(tungstenite::Message::Ping("still there?".into()));
+        let answer = consumer.raw().read().expect("the socket is open");
+        assert_eq!(answer, tungstenite::Message::Pong("still there?".into()));
+
+        // Who comes now makes it anew, at the end of the topic.
+        let mut again = world.consumer(&name, &format!("sub?subscriptionType={kind}"));
+        producer.publish("three");
+        assert_eq!(again.receive(), "three", "{kind}");
+        consumer.close();
+        producer.publish("four");
+        assert_eq!(again.receive(), "four", "{kind}");
+    }
+}
+
+#[test]
+fn with_others_attached_it_is_error_3_and_nothing_changes() {
+    let world = World::start();
+    let name = topic("others");
+    let mut first = world.consumer(&name, "sub?subscriptionType=Shared");
+    let mut second = world.consumer(&name, "sub?subscriptionType=Shared");
+    let mut producer = world.producer(&name);
+    first.send(UNSUBSCRIBE);
+    let Closed { code, reason } = first.closed();
+    assert_eq!(code, 4003, "{reason}");
+    assert!(has_subscription(&world, &name));
+    producer.publish("one");
+    producer.publish("two");
+    assert_eq!(second.receive_all(2), ["one", "two"]);
+}
+
+#[test]
+fn with_others_on_another_gateway_it_is_the_broker_that_refuses() {
+    let world = World::start();
+    let beside = world.beside();
+    let name = topic("beside");
+    let mut first = world.consumer(&name, "sub?subscriptionType=Shared");
+    let mut second = beside.consumer(&name, "sub?subscriptionType=Shared");
+    first.send(UNSUBSCRIBE);
+    assert_eq!(first.closed().code, 4003);
+    world.producer(&name).publish("one");
+    assert_eq!(second.receive(), "one");
+}

@@ -1,0 +1,33 @@
+//! The old paths with a cluster in them name V1 topics.
+
+use crate::support::{World, query_value, topic, until};
+
+const NAMESPACE: &str = "public/standalone/v1ns";
+
+#[test]
+fn publish_consume_and_read_by_the_old_paths() {
+    let world = World::start();
+    world.admin().create_v1_namespace(NAMESPACE);
+    let name = topic("v1");
+    let path = |role: &str| format!("/ws/{role}/persistent/{NAMESPACE}/{name}");
+    let mut producer = world.open(&path("producer"));
+    let mut consumer = world.open(&format!("{}/sub", path("consumer")));
+    let mut latest = world.open(&path("reader"));
+    let first = producer.publish("one");
+    producer.publish("two");
+    assert_eq!(consumer.receive_all(2), ["one", "two"]);
+    assert_eq!(latest.receive_all(2), ["one", "two"]);
+    let mut behind = world.open(&format!(
+        "{}?messageId={}",
+        path("reader"),
+        query_value(&first)
+    ));
+    assert_eq!(behind.receive(), "two");
+    let full = format!("persistent://{NAMESPACE}/{name}");
+    until("both are acked", || {
+        let stats = world.admin().stats(&full);
+        let stats = stats.expect("the topic is there under its V1 name");
+        let subscription = stats.subscription("sub");
+        subscription.expect("the subscription").backlog == 0
+    });
+}
