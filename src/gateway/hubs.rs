@@ -255,6 +255,15 @@ impl Shard {
                     client.ack(now_ms, consumer, tag, &positions);
                 }
             }
+            Effect::AckUpTo {
+                slot: index,
+                ledger,
+                entry,
+            } => {
+                if let Some(consumer) = hubs.consumer(slot, index) {
+                    client.ack_up_to(consumer, ledger, entry);
+                }
+            }
             Effect::Redeliver {
                 slot: index,
                 positions,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Hub;
 use super::effect::Effect;
-use super::limits::{ACK_GATHER_COUNT, ACK_GATHER_MS, MAX_UNCONFIRMED_ACKS};
+use super::limits::{ACK_GATHER_COUNT, ACK_GATHER_MS, MAX_UNCONFIRMED_ACKS, READ_ACK_MS};
 use super::slot::EntryKey;
 use crate::pulsar::client::{AckPosition, Tag};
 
@@ -100,6 +100,15 @@ impl Hub {
         self.ack_due_ms.get_or_insert(now_ms + ACK_GATHER_MS);
     }
 
+    /// The entry is given out as a whole, or nothing in it is to be given out. A reader's broker side is told so, as
+    /// Java's ReaderImpl does: it says that a terminated topic has ended only to who has acked everything.
+    pub(super) fn given_out(&mut self, now_ms: u64, slot: usize, key: EntryKey) {
+        if self.is_reader() {
+            self.slots[slot].read_up_to = Some(key);
+            self.ack_due_ms.get_or_insert(now_ms + READ_ACK_MS);
+        }
+    }
+
     /// Sends what is gathered once it is as much as one command carries.
     pub(super) fn send_full_acks(&mut self, slot: usize, out: &mut Vec<Effect>) {
         if self.slots[slot].gathering.len() >= ACK_GATHER_COUNT {
@@ -117,9 +126,17 @@ impl Hub {
     /// Without a connection the acks wait for the next one.
     pub(super) fn send_acks(&mut self, slot: usize, out: &mut Vec<Effect>) {
         let state = &mut self.slots[slot];
+        let read_up_to = state.read_up_to.take();
         if !state.is_up() {
             state.gathering.connection_lost();
             return;
+        }
+        if let Some((ledger, entry)) = read_up_to {
+            out.push(Effect::AckUpTo {
+                slot,
+                ledger,
+                entry,
+            });
         }
         let whole = std::mem::take(&mut state.gathering.whole);
         let partial = std::mem::take(&mut state.gathering.partial);

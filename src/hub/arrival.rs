@@ -100,6 +100,9 @@ impl Hub {
             Ok(messages) => self.opened(now_ms, slot, key, messages),
             Err(error) => self.unreadable(now_ms, slot, key, &error),
         }
+        if self.slots[slot].opened.is_empty() {
+            self.given_out(now_ms, slot, key);
+        }
         true
     }
 

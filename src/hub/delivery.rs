@@ -70,6 +70,7 @@ impl Hub {
                 if state.opened.is_empty() {
                     self.retained_bytes -= std::mem::take(&mut state.opened_bytes);
                     self.next_slot = (slot + 1) % self.slots.len();
+                    self.given_out(now_ms, slot, (message.id.ledger, message.id.entry));
                 }
                 if !self.is_acked_upstream() || self.is_queued(&position(slot, &message)) {
                     return Some(message);

@@ -107,6 +107,12 @@ pub enum Effect {
         tag: Tag,
         positions: Vec<AckPosition>,
     },
+    /// A reader's: the entry and all before it are read. Unanswered.
+    AckUpTo {
+        slot: usize,
+        ledger: u64,
+        entry: u64,
+    },
     /// Empty: everything unacked (Exclusive, Failover).
     Redeliver {
         slot: usize,

@@ -33,6 +33,10 @@ pub(super) const ACK_GATHER_COUNT: usize = 1000;
 /// deletes the subscription, right after its ack sees what it expects.
 pub(super) const ACK_GATHER_MS: u64 = 10;
 
+/// How often a reader tells the broker how far it has come: Java's acknowledgementsGroupTimeMicros. Only statistics and
+/// the end of a terminated topic depend on it.
+pub(super) const READ_ACK_MS: u64 = 100;
+
 /// Acks that the broker has not confirmed and that are sent again after a lost connection. More than a connection
 /// carries within its keep-alive time would only be made by a client that acks ids it never got.
 pub(super) const MAX_UNCONFIRMED_ACKS: usize = 100_000;

@@ -64,6 +64,8 @@ pub(super) struct Slot {
     pub entries: FxHashMap<EntryKey, EntryState>,
     pub acked: AckedMemory,
     pub gathering: Gathering,
+    /// Of a reader: the last entry that was given out as a whole, until the broker is told.
+    pub read_up_to: Option<EntryKey>,
     pub end_of_topic: bool,
     /// How often everything was asked for again: the epoch that valid deliveries have.
     pub redelivered_all: u64,
@@ -83,6 +85,7 @@ impl Slot {
             entries: FxHashMap::default(),
             acked: AckedMemory::default(),
             gathering: Gathering::default(),
+            read_up_to: None,
             end_of_topic: false,
             redelivered_all: 0,
         }

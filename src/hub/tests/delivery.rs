@@ -276,3 +276,24 @@ fn entries_that_are_corrupt_on_the_way_do_not_stop_the_flow() {
         assert!(!world.flows().is_empty());
     }
 }
+
+#[test]
+fn a_reader_tells_the_broker_how_far_it_has_come() {
+    let mut world = reader(StartPosition::Earliest);
+    let read_up_to = |world: &mut World| {
+        world.wait(super::limits::READ_ACK_MS);
+        world.take(|effect| match effect {
+            Effect::AckUpTo { entry, .. } => Some(*entry),
+            _ => None,
+        })
+    };
+    world.entries(0..2);
+    // The window ends within it.
+    world.batch(2, 3);
+    assert_eq!(read_up_to(&mut world), [1]);
+    assert!(read_up_to(&mut world).is_empty());
+    for _ in 0..2 {
+        world.command(1, Command::Handled);
+    }
+    assert_eq!(read_up_to(&mut world), [2]);
+}

@@ -120,6 +120,27 @@ impl Client {
         }
     }
 
+    /// A reader's: acks the entry and all before it. Unanswered, and lost without a broker side: it says how far reading
+    /// has come, and the next one says it again.
+    pub fn ack_up_to(&mut self, consumer: ConsumerId, ledger: u64, entry: u64) {
+        let header = AckHeader {
+            consumer_id: consumer.0,
+            cumulative: true,
+            validation_error: None,
+            request_id: None,
+        };
+        let id = AckId {
+            ledger,
+            entry,
+            ack_set: &[],
+        };
+        if let Some(connection) = self.consumer_connection(consumer)
+            && let Some(open) = self.pool.writing(connection)
+        {
+            wire::encode_ack(&header, std::iter::once(id), open.output.gather());
+        }
+    }
+
     /// Asks for entries again. Exclusive and Failover have no redelivery of single ones: everything unacked comes, in
     /// order, and what was under way before is dropped here (its permits are given back). Without a broker side
     /// nothing is sent: what is unacked comes again anyway.
