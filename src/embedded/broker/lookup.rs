@@ -93,11 +93,20 @@ impl Broker {
         self.answer(id, Type::GetTopicsOfNamespaceResponse, &response);
     }
 
+    /// A V1 namespace of one cluster is not looked for (`PulsarWebResource.checkLocalOrGetPeerReplicationCluster`).
+    pub(super) fn has_namespace(&self, namespace: &str) -> bool {
+        let parts: Vec<&str> = namespace.split('/').collect();
+        match parts[..] {
+            [_, cluster, _] if !cluster.eq_ignore_ascii_case("global") => true,
+            _ => self.namespaces.contains(namespace),
+        }
+    }
+
     /// A name in a namespace that exists; with auto-creation off, of a topic that exists.
     fn checked_name(&self, topic: &str) -> Result<TopicName, Refusal> {
         let name = TopicName::parse(topic)
             .map_err(|text| Refusal::new(ServerError::InvalidTopicName, text))?;
-        if !self.namespaces.contains(&name.namespace) {
+        if !self.has_namespace(&name.namespace) {
             return Err(Refusal::new(
                 ServerError::TopicNotFound,
                 "Namespace not found",

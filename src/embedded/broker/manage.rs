@@ -41,7 +41,7 @@ impl Broker {
         if !(1..=MAX_PARTITIONS).contains(&partitions) || name.partition >= 0 {
             return Err(invalid("Number of partitions should be 1 to 1000"));
         }
-        if !self.namespaces.contains(&name.namespace) {
+        if !self.has_namespace(&name.namespace) {
             return Err(not_found("Namespace"));
         }
         self.partitioned.insert(name.full.clone(), partitions);

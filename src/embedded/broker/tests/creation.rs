@@ -76,6 +76,10 @@ fn a_lookup_finds_this_broker_and_knows_namespaces() {
     let missing = lookup(&mut world, "persistent://public/nowhere/t");
     assert_eq!(missing.error(), ServerError::TopicNotFound);
     assert_eq!(missing.message(), "Namespace not found");
+    let v1 = lookup(&mut world, "persistent://public/standalone/nowhere/t");
+    assert_eq!(v1.response(), LookupType::Connect);
+    let global = lookup(&mut world, "persistent://public/global/nowhere/t");
+    assert_eq!(global.error(), ServerError::TopicNotFound);
     let bad = lookup(&mut world, "tcp://public/default/t");
     assert_eq!(bad.error(), ServerError::InvalidTopicName);
     world.broker.create_namespace("public/nowhere").unwrap();
