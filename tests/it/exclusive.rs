@@ -72,7 +72,7 @@ fn a_non_durable_subscription_goes_with_its_socket() {
     assert_eq!(consumer.payload(), "one");
     consumer.close();
     let stats = || world.admin().stats(&name).expect("the topic is there");
-    crate::support::until("the subscription has gone", || {
+    crate::support::eventually("the subscription has gone", || {
         stats().subscription("sub").is_none()
     });
     let mut again = world.consumer(&name, "sub?subscriptionMode=NonDurable");

@@ -12,6 +12,7 @@ mod publish;
 mod reader;
 mod reconnect;
 mod redelivery;
+mod refusals;
 mod shared;
 mod shutdown;
 mod spread;

@@ -1,9 +1,7 @@
 //! Non-persistent topics: ids say nothing there, deliveries are counted, and acks and nacks only free the window.
 
+use crate::support::{Client, World, payload_of, take_from, topic};
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-use crate::support::{Client, World, payload_of, topic};
 
 fn open(world: &World, role: &str, rest: &str) -> Client {
     world.open(&format!(
@@ -72,28 +70,16 @@ fn shared_sockets_get_each_message_once() {
         producer.publish(&n.to_string());
     }
     let mut shares = [0; 4];
-    while seen.len() < 100 {
-        for (socket, share) in sockets.iter_mut().zip(&mut shares) {
-            while let Some(message) = socket.within(Duration::from_millis(20)) {
-                assert!(seen.insert(payload_of(&message)), "twice: {message}");
-                socket.ack(&message);
-                *share += 1;
-            }
-        }
-    }
+    take_from(&mut sockets, 100, |place, socket, message| {
+        assert!(seen.insert(payload_of(message)), "twice: {message}");
+        socket.ack(message);
+        shares[place] += 1;
+    });
     assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
     // One leaves; the others go on.
     sockets.pop().expect("four").close();
     for n in 0..30 {
         producer.publish(&n.to_string());
     }
-    let mut count = 0;
-    while count < 30 {
-        for socket in &mut sockets {
-            while let Some(message) = socket.within(Duration::from_millis(20)) {
-                socket.ack(&message);
-                count += 1;
-            }
-        }
-    }
+    take_from(&mut sockets, 30, |_, socket, message| socket.ack(message));
 }

@@ -1,11 +1,10 @@
 //! Failover and Key_Shared sockets: each has an upstream consumer of its own, and the broker chooses between them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Client, World, base64, payload_of, topic, until};
+use crate::support::{Client, World, base64, eventually, payload_of, take_from, topic};
 
 fn consumers(world: &World, name: &str) -> usize {
     let stats = world.admin().stats(name).expect("the topic is there");
@@ -27,24 +26,21 @@ fn failover_one_is_active_and_the_other_takes_over_with_what_is_unsettled() {
         producer.publish(payload);
     }
     // Which one is active is the broker's choice.
-    let place = loop {
-        let mut places = sockets.iter_mut();
-        if let Some(place) = places.position(|socket| {
-            let message = socket.within(Duration::from_millis(50));
-            message.inspect(|message| socket.ack(message)).is_some()
-        }) {
-            break place;
+    let mut place = None;
+    take_from(&mut sockets, 3, |at, socket, message| {
+        assert_eq!(*place.get_or_insert(at), at);
+        if payload_of(message) == "one" {
+            socket.ack(message);
         }
-    };
-    let mut active = sockets.remove(place);
+    });
+    let active = sockets.remove(place.expect("three messages"));
     let mut standby = sockets.remove(0);
-    assert_eq!([active.payload(), active.payload()], ["two", "three"]);
     assert!(standby.is_silent());
     active.close();
     assert_eq!(standby.receive_all(2), ["two", "three"]);
     producer.publish("four");
     assert_eq!(standby.receive(), "four");
-    until("one is left", || consumers(&world, &name) == 1);
+    eventually("one is left", || consumers(&world, &name) == 1);
 }
 
 #[test]
@@ -63,20 +59,14 @@ fn key_shared_a_key_stays_with_one_socket_and_in_order() {
     }
     let mut owner: BTreeMap<String, usize> = BTreeMap::new();
     let mut last: BTreeMap<String, usize> = BTreeMap::new();
-    let mut count = 0;
-    while count < MESSAGES {
-        for (place, socket) in sockets.iter_mut().enumerate() {
-            while let Some(message) = socket.within(Duration::from_millis(50)) {
-                let key = message["key"].as_str().expect("a key").to_owned();
-                let n: usize = payload_of(&message).parse().expect("a number");
-                assert_eq!(*owner.entry(key.clone()).or_insert(place), place, "{key}");
-                let before = last.insert(key.clone(), n);
-                assert!(before < Some(n), "{key}: {n} after {before:?}");
-                socket.ack(&message);
-                count += 1;
-            }
-        }
-    }
+    take_from(&mut sockets, MESSAGES, |place, socket, message| {
+        let key = message["key"].as_str().expect("a key").to_owned();
+        let n: usize = payload_of(message).parse().expect("a number");
+        assert_eq!(*owner.entry(key.clone()).or_insert(place), place, "{key}");
+        let before = last.insert(key.clone(), n);
+        assert!(before < Some(n), "{key}: {n} after {before:?}");
+        socket.ack(message);
+    });
     let owners: std::collections::BTreeSet<_> = owner.values().collect();
     assert!(owners.len() > 1, "the keys are spread");
 }

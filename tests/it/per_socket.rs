@@ -1,9 +1,8 @@
 //! `upstream=per-socket`: every socket has an upstream consumer of its own, as with the Java gateway.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use crate::support::{World, payload_of, topic, until};
+use crate::support::{World, eventually, payload_of, take_from, topic};
 
 const SHARED: &str = "sub?subscriptionType=Shared&receiverQueueSize=10";
 
@@ -26,16 +25,12 @@ fn the_broker_sees_one_consumer_per_socket() {
         producer.publish(&n.to_string());
     }
     let mut seen = BTreeSet::new();
-    while seen.len() < 100 {
-        for socket in &mut sockets {
-            while let Some(message) = socket.within(Duration::from_millis(20)) {
-                assert!(seen.insert(payload_of(&message)), "twice: {message}");
-                socket.ack(&message);
-            }
-        }
-    }
+    take_from(&mut sockets, 100, |_, socket, message| {
+        assert!(seen.insert(payload_of(message)), "twice: {message}");
+        socket.ack(message);
+    });
     sockets.pop().expect("four").close();
-    until("its consumer has gone", || consumers(&world, &name) == 3);
+    eventually("its consumer has gone", || consumers(&world, &name) == 3);
 }
 
 #[test]

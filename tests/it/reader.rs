@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Client, World, payload_of, query_value, topic, until};
+use crate::support::{Client, World, eventually, payload_of, query_value, topic};
 
 fn numbers(world: &World, name: &str, count: usize) -> Vec<String> {
     let mut producer = world.producer(name);
@@ -107,7 +107,7 @@ fn readers_see_everything_and_leave_nothing_behind() {
     }
     readers.into_iter().for_each(Client::close);
     let stats = || world.admin().stats(&name).expect("the topic is there");
-    until("the readers' subscriptions have gone", || {
+    eventually("the readers' subscriptions have gone", || {
         stats().subscriptions.is_empty()
     });
 }

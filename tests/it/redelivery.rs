@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Client, World, payload_of, topic, until};
+use crate::support::{Client, World, eventually, payload_of, topic};
 
 fn publish(world: &World, name: &str, payloads: &[&str]) {
     let mut producer = world.producer(name);
@@ -53,7 +53,7 @@ fn shared_a_nacked_message_comes_again_with_its_count_raised() {
     for message in &messages {
         consumer.ack(message);
     }
-    until("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || backlog(&world, &name) == 0);
     assert!(consumer.is_silent());
 }
 
@@ -83,7 +83,7 @@ fn shared_an_ack_within_the_delay_wins_over_the_nack() {
     // Nacked after it, so it comes after it, if that came.
     assert_eq!(next(&mut consumer), pair("two", 1));
     consumer.ack(&two);
-    until("both are acked", || backlog(&world, &name) == 0);
+    eventually("both are acked", || backlog(&world, &name) == 0);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn exclusive_a_nack_brings_everything_unsettled_again_in_order() {
     for message in &again {
         consumer.ack(message);
     }
-    until("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || backlog(&world, &name) == 0);
     assert!(consumer.is_silent());
 }
 
@@ -135,7 +135,7 @@ fn exclusive_an_ack_timeout_brings_everything_unsettled_again_in_order() {
     for message in &again {
         consumer.ack(message);
     }
-    until("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || backlog(&world, &name) == 0);
 }
 
 #[test]

@@ -4,11 +4,10 @@
 //! unchanged; the last one that leaves takes the upstream consumer with it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Client, World, payload_of, topic, until};
+use crate::support::{Client, World, eventually, payload_of, take_from, topic};
 
 fn consumers(world: &World, name: &str) -> usize {
     let stats = world.admin().stats(name).expect("the topic is there");
@@ -48,18 +47,14 @@ fn one_upstream_consumer_serves_them_all_and_each_message_goes_to_one() {
     publish_numbers(&world, &name, 0..400);
     let mut seen = BTreeSet::new();
     let mut shares = [0; 4];
-    while seen.len() < 400 {
-        for (socket, share) in sockets.iter_mut().zip(&mut shares) {
-            while let Some(message) = socket.within(Duration::from_millis(50)) {
-                assert!(seen.insert(number(&message)), "given out twice: {message}");
-                assert_eq!(message["redeliveryCount"], 0);
-                socket.ack(&message);
-                *share += 1;
-            }
-        }
-    }
+    take_from(&mut sockets, 400, |place, socket, message| {
+        assert!(seen.insert(number(message)), "given out twice: {message}");
+        assert_eq!(message["redeliveryCount"], 0);
+        socket.ack(message);
+        shares[place] += 1;
+    });
     assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
-    until("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || backlog(&world, &name) == 0);
     for socket in &mut sockets {
         assert!(socket.is_silent());
     }
@@ -82,20 +77,16 @@ fn what_a_socket_leaves_behind_goes_to_the_others_with_its_count_unchanged() {
             false => first.close(),
         }
         let mut passed = BTreeSet::new();
-        while passed.len() < 9 {
-            for other in &mut others {
-                let mut last = None;
-                while let Some(message) = other.within(Duration::from_millis(50)) {
-                    assert_eq!(message["redeliveryCount"], 0, "{message}");
-                    assert!(last < Some(number(&message)), "out of order: {message}");
-                    last = Some(number(&message));
-                    assert!(passed.insert(number(&message)), "twice: {message}");
-                    other.ack(&message);
-                }
-            }
-        }
+        let mut last = [None; 2];
+        take_from(&mut others, 9, |place, other, message| {
+            assert_eq!(message["redeliveryCount"], 0, "{message}");
+            let before = last[place].replace(number(message));
+            assert!(before < last[place], "out of order: {message}");
+            assert!(passed.insert(number(message)), "twice: {message}");
+            other.ack(message);
+        });
         assert!(!passed.contains(&3), "it was acked");
-        until("all are acked", || backlog(&world, &name) == 0);
+        eventually("all are acked", || backlog(&world, &name) == 0);
         assert_eq!(consumers(&world, &name), 1);
     }
 }
@@ -107,7 +98,7 @@ fn the_last_one_that_leaves_closes_the_upstream_and_the_topic_can_be_deleted() {
         let name = topic("last");
         let mut sockets = members(&world, &name, 3, 10);
         publish_numbers(&world, &name, 0..5);
-        until("the producer has gone", || {
+        eventually("the producer has gone", || {
             let stats = world.admin().stats(&name).expect("the topic is there");
             stats.publishers == 0
         });
@@ -119,7 +110,7 @@ fn the_last_one_that_leaves_closes_the_upstream_and_the_topic_can_be_deleted() {
             true => last.cut(),
             false => last.close(),
         }
-        until("the upstream consumer has gone", || {
+        eventually("the upstream consumer has gone", || {
             consumers(&world, &name) == 0
         });
         assert_eq!(world.admin().delete(&name), 204);
@@ -162,7 +153,7 @@ fn a_socket_with_a_full_window_does_not_stop_the_others() {
     assert!(slow.is_silent());
     slow.ack(&held[0]);
     slow.ack(&held[1]);
-    until("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || backlog(&world, &name) == 0);
 }
 
 #[test]
@@ -193,18 +184,14 @@ fn two_gateways_share_a_subscription() {
     let world = World::start();
     let beside = world.beside();
     let name = topic("gateways");
-    let mut here = members(&world, &name, 2, 1000);
-    let mut there = members(&beside, &name, 2, 1000);
+    let mut sockets = members(&world, &name, 2, 1000);
+    sockets.extend(members(&beside, &name, 2, 1000));
     assert_eq!(consumers(&world, &name), 2);
     publish_numbers(&world, &name, 0..100);
     let mut seen = BTreeSet::new();
-    while seen.len() < 100 {
-        for socket in here.iter_mut().chain(&mut there) {
-            while let Some(message) = socket.within(Duration::from_millis(20)) {
-                assert!(seen.insert(number(&message)), "twice: {message}");
-                socket.ack(&message);
-            }
-        }
-    }
-    until("all are acked", || backlog(&world, &name) == 0);
+    take_from(&mut sockets, 100, |_, socket, message| {
+        assert!(seen.insert(number(message)), "twice: {message}");
+        socket.ack(message);
+    });
+    eventually("all are acked", || backlog(&world, &name) == 0);
 }

@@ -1,6 +1,6 @@
 //! `unsubscribe`: alone it deletes the subscription, and the socket stays, silent; with others it is error 3.
 
-use crate::support::{Closed, World, topic, until};
+use crate::support::{Closed, World, eventually, topic};
 
 const UNSUBSCRIBE: &str = r#"{"type":"unsubscribe"}"#;
 
@@ -20,7 +20,7 @@ fn alone_the_subscription_is_deleted_and_the_socket_stays_open_and_silent() {
         assert_eq!(consumer.payload(), "one", "{kind}");
         assert!(has_subscription(&world, &name));
         consumer.send(UNSUBSCRIBE);
-        until("it is gone", || !has_subscription(&world, &name));
+        eventually("it is gone", || !has_subscription(&world, &name));
         producer.publish("two");
         assert!(
             consumer.is_silent_for(std::time::Duration::from_millis(200)),

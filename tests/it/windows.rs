@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Closed, World, topic, until};
+use crate::support::{Closed, World, eventually, topic};
 
 /// A well-formed message id that no topic has: ledger 2^40.
 const UNKNOWN_ID: &str = "CICAgICAIBAAMAA=";
@@ -179,7 +179,7 @@ fn a_frame_that_cannot_be_understood_closes_with_4003() {
                 "{frame}: {reason}"
             );
             let stats = || world.admin().stats(&name).expect("the topic is there");
-            until("the consumer has gone", || !stats().is_in_use());
+            eventually("the consumer has gone", || !stats().is_in_use());
         }
     }
 }
@@ -203,7 +203,7 @@ fn an_ack_on_another_socket_of_the_subscription_counts() {
             let stats = world.admin().stats(&name).expect("the topic is there");
             stats.subscription("sub").expect("the subscription").backlog
         };
-        until("all are acked", || backlog() == 0);
+        eventually("all are acked", || backlog() == 0);
         first.close();
         assert!(second.is_silent(), "{pull}");
     }

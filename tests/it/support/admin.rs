@@ -81,20 +81,6 @@ impl Admin<'_> {
         }
     }
 
-    /// `tenant/cluster/namespace` of the old V1 names.
-    pub fn create_v1_namespace(&self, namespace: &str) {
-        match self {
-            // An error: it is there.
-            Admin::Embedded(broker) => drop(broker.admin().create_namespace(namespace)),
-            Admin::Http(url) => {
-                let answer = http(url, "PUT", &format!("/admin/namespaces/{namespace}"), "");
-                if answer.0 != 409 {
-                    expect_ok(answer);
-                }
-            }
-        }
-    }
-
     pub fn create_partitioned(&self, topic: &str, partitions: u32) {
         match self {
             Admin::Embedded(broker) => {
@@ -162,7 +148,14 @@ impl Admin<'_> {
 }
 
 fn path(topic: &str, rest: &str) -> String {
-    format!("/admin/v2/{}{rest}", full(topic).replacen("://", "/", 1))
+    let name = full(topic).replacen("://", "/", 1);
+    // With a cluster: a V1 name.
+    let version = if name.matches('/').count() > 3 {
+        ""
+    } else {
+        "/v2"
+    };
+    format!("/admin{version}/{name}{rest}")
 }
 
 fn stats_of(stats: &Value) -> TopicStats {

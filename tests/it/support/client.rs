@@ -1,5 +1,6 @@
 //! A blocking WebSocket client (tungstenite's) with the few words that the tests speak.
 
+use std::borrow::BorrowMut;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -8,12 +9,7 @@ use serde_json::{Value, json};
 use tungstenite::handshake::HandshakeError;
 use tungstenite::{Message, WebSocket};
 
-<<<<<<< HEAD
 use super::PATIENCE;
-=======
-/// Long enough for a loaded machine; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
->>>>>>> 63b1b34 (wip)
 
 pub struct Client {
     socket: WebSocket<TcpStream>,
@@ -202,6 +198,28 @@ impl Client {
 
     pub fn raw(&mut self) -> &mut WebSocket<TcpStream> {
         &mut self.socket
+    }
+}
+
+/// Takes so many deliveries from whichever of the sockets has one; `each` gets the place of the socket, the socket and
+/// the message.
+pub fn take_from<C: BorrowMut<Client>>(
+    sockets: &mut [C],
+    count: usize,
+    mut each: impl FnMut(usize, &mut Client, &Value),
+) {
+    let mut taken = 0;
+    let mut last = Instant::now();
+    while taken < count {
+        for (place, socket) in sockets.iter_mut().enumerate() {
+            let socket = socket.borrow_mut();
+            while let Some(message) = socket.within(Duration::from_millis(20)) {
+                each(place, socket, &message);
+                taken += 1;
+                last = Instant::now();
+            }
+        }
+        assert!(last.elapsed() < PATIENCE, "{taken} of {count} came");
     }
 }
 

@@ -10,10 +10,7 @@ pub mod process;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-<<<<<<< HEAD
 use std::thread::JoinHandle;
-=======
->>>>>>> 30936aa (wip)
 use std::time::{Duration, Instant};
 
 use pws_fast::config::{self, Config, Place, Setting};
@@ -22,12 +19,7 @@ use pws_fast::gateway::{self, Running};
 use pws_fast::runtime::Ended;
 
 pub use admin::Admin;
-<<<<<<< HEAD
-pub use client::{Client, Closed, base64, http_get, payload_of};
-=======
-use client::PATIENCE;
-pub use client::{Client, Closed, base64, http_get, id_fields, payload_of, query_value};
->>>>>>> 30936aa (wip)
+pub use client::{Client, Closed, base64, http_get, id_fields, payload_of, query_value, take_from};
 
 /// A gateway and its broker, both gone when it is dropped.
 pub struct World {
@@ -79,10 +71,18 @@ impl World {
         World::on(&url, Some(embedded), None, settings)
     }
 
-<<<<<<< HEAD
     /// On a broker that runs already, and its admin service.
     pub fn on_pulsar(url: &str, admin_url: &str, settings: &[&str]) -> World {
         World::on(url, None, Some(admin_url.to_owned()), settings)
+    }
+
+    /// A second gateway on this one's broker.
+    pub fn beside(&self) -> World {
+        let url = match &self.embedded {
+            Some(embedded) => embedded.service_url(),
+            None => std::env::var("PWS_TEST_BROKER").expect("no broker of its own"),
+        };
+        World::on(&url, None, self.admin_url.clone(), &[])
     }
 
     fn on(
@@ -91,18 +91,6 @@ impl World {
         admin_url: Option<String>,
         settings: &[&str],
     ) -> World {
-=======
-    /// A second gateway on this one's broker.
-    pub fn beside(&self) -> World {
-        let url = match &self.embedded {
-            Some(embedded) => embedded.service_url(),
-            None => std::env::var("PWS_TEST_BROKER").expect("no broker of its own"),
-        };
-        World::on(&url, None, &[])
-    }
-
-    fn on(url: &str, embedded: Option<Embedded>, settings: &[&str]) -> World {
->>>>>>> 63b1b34 (wip)
         let config = test_config(url, settings);
         let gateway = gateway::start(config.clone()).expect("the gateway starts");
         let address = gateway.address();
@@ -213,15 +201,6 @@ impl Drop for World {
         if let Some(embedded) = self.embedded.take() {
             embedded.stop();
         }
-    }
-}
-
-/// Waits for what others do meanwhile, up to the patience of a loaded machine.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
