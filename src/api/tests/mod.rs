@@ -13,11 +13,19 @@ mod producer_frames;
 mod property_order;
 mod time;
 
+use proptest::prelude::*;
+
 use crate::api::{Query, append_ack, append_error, parse_publish};
 use crate::pulsar::MessageId;
 
 /// Enough to find a slip, few where an interpreter runs them.
 const CASES: u32 = if cfg!(miri) { 8 } else { 512 };
+
+/// Any text. Not a pattern: compiling one for all of Unicode is what an interpreter spends its time on.
+fn any_text() -> impl Strategy<Value = String> {
+    prop::collection::vec(any::<char>(), 0..40)
+        .prop_map(|characters| characters.into_iter().collect())
+}
 
 fn id(ledger: u64, entry: u64) -> MessageId {
     MessageId {
