@@ -6,8 +6,8 @@ use slab::Slab;
 use super::post::{HubKey, Join, MemberEvent, SocketId};
 use super::shard::{Shard, Timer};
 use crate::hub::{Command, Effect, Hub, Limits, MemberId, Upstream};
-use crate::pulsar::BrokerError;
 use crate::pulsar::client::{ConsumerId, Tag};
+use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime::TimerKey;
 
 /// The largest entry after decompression. Brokers bound what is stored (5 MiB by default), not what it unpacks to; this
@@ -119,10 +119,26 @@ impl Shard {
     }
 
     pub fn hub_command(&mut self, now_ms: u64, member: MemberId, command: Command) {
-        if let Some(slot) = self.hubs.by_member.get(&member).copied() {
-            self.with_hub(now_ms, slot, |hub, out| {
+        match self.hubs.by_member.get(&member).copied() {
+            Some(slot) => self.with_hub(now_ms, slot, |hub, out| {
                 hub.command(now_ms, member, command, out)
-            });
+            }),
+            None => self.command_after_unsubscribing(member, command),
+        }
+    }
+
+    /// No hub knows the member any more; its open socket is answered as Java's closed consumer answers.
+    fn command_after_unsubscribing(&mut self, member: MemberId, command: Command) {
+        match command {
+            Command::IsEndOfTopic => self.tell(member, MemberEvent::EndOfTopic(false)),
+            Command::Unsubscribe => {
+                let error = BrokerError {
+                    kind: ErrorKind::Other,
+                    message: "Consumer was already closed".to_owned(),
+                };
+                self.tell(member, MemberEvent::UnsubscribeFailed(error));
+            }
+            _ => {}
         }
     }
 
@@ -206,6 +222,9 @@ impl Shard {
             }
             Effect::UnsubscribeFailed { member, error } => {
                 self.tell(member, MemberEvent::UnsubscribeFailed(error))
+            }
+            Effect::Unsubscribed { member } => {
+                self.hubs.by_member.remove(&member);
             }
             Effect::Refused { member, refusal } => {
                 self.hubs.by_member.remove(&member);

@@ -79,10 +79,14 @@ pub enum Effect {
         member: MemberId,
         reached: bool,
     },
-    /// `Command::Unsubscribe` failed; success is silent.
+    /// `Command::Unsubscribe` failed.
     UnsubscribeFailed {
         member: MemberId,
         error: BrokerError,
+    },
+    /// The subscription is deleted at this member's wish. The hub knows it no more; its socket stays open.
+    Unsubscribed {
+        member: MemberId,
     },
     /// The subscription is gone for good: close the socket.
     Expelled {

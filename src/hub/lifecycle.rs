@@ -248,7 +248,12 @@ impl Hub {
                 });
                 self.welcome_waiting(out);
             }
-            None => self.begin_again(out),
+            None => {
+                out.push(Effect::Unsubscribed {
+                    member: state.member,
+                });
+                self.begin_again(out);
+            }
         }
     }
 

@@ -242,7 +242,13 @@ fn after_unsubscribing_the_upstream_closes_silently_and_who_came_meanwhile_begin
     unsubscribe(&mut world, Ok(()));
     assert!(matches!(
         world.out[..],
-        [Effect::CloseConsumer { slot: 0 }, Effect::CountPartitions]
+        [
+            Effect::Unsubscribed {
+                member: MemberId(1)
+            },
+            Effect::CloseConsumer { slot: 0 },
+            Effect::CountPartitions
+        ]
     ));
     world.out.clear();
     world.hub.partitions(0, Ok(0), &mut world.out);
@@ -271,7 +277,13 @@ fn unsubscribing_alone_finishes_the_hub() {
     world.upstream(Upstream::Unsubscribed { tag, result });
     assert!(matches!(
         world.out[..],
-        [Effect::CloseConsumer { slot: 0 }, Effect::Finished]
+        [
+            Effect::Unsubscribed {
+                member: MemberId(1)
+            },
+            Effect::CloseConsumer { slot: 0 },
+            Effect::Finished
+        ]
     ));
 }
 
