@@ -242,10 +242,10 @@ impl Hub {
         }
         match state.error {
             Some(error) => {
-                out.push(Effect::UnsubscribeFailed {
-                    member: state.member,
-                    error,
-                });
+                let member = state.member;
+                if self.members.contains(member) {
+                    out.push(Effect::UnsubscribeFailed { member, error });
+                }
                 self.welcome_waiting(out);
             }
             None => {

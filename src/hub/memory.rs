@@ -64,6 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "a bound of thousands, interpreted")]
     fn it_forgets_the_lowest_range_over_its_bound() {
         let mut memory = AckedMemory::default();
         for entry in 0..=MAX_ACKED_RANGES as u64 {
@@ -93,10 +94,10 @@ mod tests {
             for key in keys {
                 memory.insert(key);
                 model.insert(key);
-                for ledger in 0..3 {
-                    for entry in 0..41 {
-                        prop_assert_eq!(memory.contains((ledger, entry)), model.contains(&(ledger, entry)));
-                    }
+            }
+            for ledger in 0..3 {
+                for entry in 0..41 {
+                    prop_assert_eq!(memory.contains((ledger, entry)), model.contains(&(ledger, entry)));
                 }
             }
         }

@@ -126,6 +126,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "a bound of thousands, interpreted")]
     fn the_oldest_entry_is_forgotten_over_the_bound() {
         let mut partials = Partials::default();
         for entry in 0..=MAX_PARTIAL_ENTRIES as u64 {

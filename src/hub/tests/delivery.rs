@@ -92,6 +92,7 @@ fn permits_of_a_push_member_are_ignored() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a bound of thousands, interpreted")]
 fn flow_comes_in_chunks_and_never_exceeds_the_window() {
     let mut world = World::new(hub_spec(Exclusive));
     world.join(1, member_spec(Exclusive, 100));

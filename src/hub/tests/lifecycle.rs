@@ -309,6 +309,26 @@ fn a_refused_unsubscribe_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn a_member_that_left_hears_nothing_of_its_unsubscribe() {
+    let mut world = World::open(Shared, 5);
+    world.command(1, Command::Unsubscribe);
+    let Some(&Effect::Unsubscribe { tag, .. }) = world.out.last() else {
+        panic!("{:?}", world.out);
+    };
+    world.join(2, member_spec(Shared, 5));
+    world.leave(1);
+    world.out.clear();
+    let result = Err(refusal(ErrorKind::Retryable));
+    world.upstream(Upstream::Unsubscribed { tag, result });
+    assert!(matches!(
+        world.out[0],
+        Effect::Joined {
+            member: MemberId(2)
+        }
+    ));
+}
+
+#[test]
 fn the_end_of_the_topic_is_reached_when_every_partition_says_so() {
     let mut world = World::new(hub_spec(Shared));
     world.join(1, member_spec(Shared, 5));

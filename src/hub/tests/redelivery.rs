@@ -42,6 +42,7 @@ fn a_negative_ack_without_delay_still_waits_as_in_java() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a bound of thousands, interpreted")]
 fn negative_acks_of_the_same_moment_go_together() {
     let mut world = World::open(Shared, 1000);
     world.entries(0..500);
@@ -215,6 +216,7 @@ fn an_ack_timeout_on_exclusive_redelivers_everything() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a bound of thousands, interpreted")]
 fn timers_do_not_grow_with_what_is_settled() {
     let mut world = with_timeout(Shared);
     for at in 0..10_000 {

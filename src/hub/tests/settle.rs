@@ -19,6 +19,7 @@ fn acks_are_gathered_for_ten_milliseconds() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a bound of thousands, interpreted")]
 fn a_thousand_acks_go_at_once() {
     let mut world = World::open(Exclusive, 1000);
     world.entries(0..1000);

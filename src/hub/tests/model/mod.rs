@@ -312,7 +312,7 @@ fn run(seed: u64) {
     let said = Seed(seed);
     let mut model = Model::new(seed);
     model.join();
-    let steps = if cfg!(miri) { 300 } else { 1000 };
+    let steps = if cfg!(miri) { 100 } else { 1000 };
     for _ in 0..steps {
         model.step();
     }
@@ -330,7 +330,7 @@ fn nothing_is_lost_and_nothing_is_repeated() {
     {
         return run(seed);
     }
-    for seed in 0..if cfg!(miri) { 3 } else { 200 } {
+    for seed in 0..if cfg!(miri) { 1 } else { 200 } {
         run(seed);
     }
 }
