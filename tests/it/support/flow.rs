@@ -177,7 +177,8 @@ impl Flow {
     /// Ends the stream, waits until all is settled at the broker, and checks what came out.
     pub fn finish(self, world: &World) {
         for report in self.report(world) {
-            assert!(report.is_clean(), "{report:?}");
+            let (group, sockets) = (report.group, report.sockets);
+            assert!(report.is_clean(), "{group}, {sockets} sockets: {report:?}");
         }
     }
 

@@ -219,7 +219,7 @@ pub fn topic(name: &str) -> String {
 }
 
 /// Long enough for a loaded machine and a broker that restarts; what takes longer will not happen.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Waits until it is so.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {

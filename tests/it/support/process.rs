@@ -21,11 +21,11 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start(arguments: &[&str]) -> Gateway {
-        let mut child = program()
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        Gateway::start_program(program().args(arguments))
+    }
+
+    pub fn start_program(program: &mut Command) -> Gateway {
+        let mut child = program.stderr(Stdio::piped()).spawn().expect("it starts");
         let stderr = child.stderr.take().expect("piped");
         let (sender, log) = mpsc::channel();
         std::thread::spawn(move || {
@@ -74,7 +74,7 @@ impl Gateway {
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status();
         assert!(sent.expect("kill runs").success());
     }
