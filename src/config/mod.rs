@@ -1,6 +1,6 @@
 //! Settings: `websocket.conf` and flags, turned once into a checked [`Config`].
 //!
-//! A setting is a key, a value and the place it came from; flags are settings too. The later one wins, [`keys`]
+//! A setting is a key, a value and the place it came from; flags are settings too. The later one wins, `keys`
 //! knows every key, and all mistakes are reported at once. Nothing here logs: what is worth telling goes into
 //! [`Config::notes`], never with the value of a secret.
 

@@ -5,7 +5,7 @@
 //! must pass there. It authenticates nobody, has no schemas, transactions, compaction or geo-replication, and forgets
 //! everything when it stops.
 //!
-//! [`broker`] is the whole behaviour, without I/O or a clock. [`server`] gives it sockets and time on ordinary threads
+//! `broker` is the whole behaviour, without I/O or a clock. `server` gives it sockets and time on ordinary threads
 //! (they must not be the gateway's shards). [`Admin`] and [`Faults`] are handles on a running one.
 #![forbid(unsafe_code)]
 

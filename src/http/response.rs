@@ -21,7 +21,7 @@ pub fn switching_protocols(accept_key: &str) -> Bytes {
 }
 
 /// A refusal with its text: one line, or `{"reason":"…"}` (the shape of the admin resources' errors). Control characters
-/// become spaces; texts over [`MAX_MESSAGE_BYTES`] are cut. 405 and 426 say what would have been right.
+/// become spaces; texts over `MAX_MESSAGE_BYTES` are cut. 405 and 426 say what would have been right.
 pub fn refusal(status: u16, message: &str, wants_json: bool) -> Bytes {
     let line = one_line(message);
     let (content_type, body) = if wants_json {

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// What a hub may hold of messages that wait or are unsettled; reaching it stops Flow until it falls.
-    /// The permits that the broker has at that moment may still bring more: see [`MAX_PERMITS`].
+    /// The permits that the broker has at that moment may still bring more: see `MAX_PERMITS`.
     pub hub_retained_bytes: usize,
     /// The largest payload of an entry after decompression.
     pub max_uncompressed_bytes: usize,

@@ -97,7 +97,7 @@ impl<'a> Publish<'a> {
 
 /// Reads one frame; `client_encrypts` is true on a socket with client keys. Rewrites the frame in place.
 ///
-/// Frame size and nesting are bounded, by the WebSocket decoder and by [`super::json`]; nothing here grows faster than
+/// Frame size and nesting are bounded, by the WebSocket decoder and by the JSON reader; nothing here grows faster than
 /// the frame.
 pub fn parse_publish(
     frame: &mut [u8],

@@ -78,7 +78,7 @@ pub struct ConsumerSpec {
     pub read_compacted: bool,
 }
 
-/// The fields of one message to publish; the payload is written by a closure given to [`Client::send`].
+/// The fields of one message to publish; the payload is written by a closure given to [`super::Client::send`].
 #[derive(Clone, Debug, Default)]
 pub struct SendFields<'a> {
     pub properties: &'a [(&'a str, &'a str)],
