@@ -1,4 +1,8 @@
 //! Consumer and reader sockets → client: one message (`ConsumerMessage.java`).
+//!
+//! Written piece by piece into the frame, base64 included: 0.11 µs for 128 B and 0.17 µs for 1 KiB, where simd-json's
+//! writer takes 0.13 and 0.22 µs and serde_json's 0.14 and 0.56 µs for fields that are ready texts, only the payload not
+//! (`cargo bench --bench micro delivery`). Two properties cost 0.16 µs more, most of it for Java's order.
 
 use super::json::escape::append_string;
 use super::property_order;

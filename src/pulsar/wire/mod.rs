@@ -2,7 +2,14 @@
 //!
 //! Nothing here knows a connection, a clock or a state: bytes in, commands out, and back. The five commands that
 //! every message causes (MESSAGE, SEND, SEND_RECEIPT, ACK, FLOW) are coded by hand, because prost's `BaseCommand`
-//! is a struct of 4.4 KB that would be built and moved for each of them.
+//! is a struct of 4.4 KB that would be built and moved for each of them. In nanoseconds (`cargo bench --bench micro wire`):
+//!
+//! | | by hand | prost |
+//! |---|---|---|
+//! | MESSAGE, read | 30 | 220 |
+//! | SEND_RECEIPT, read | 34 | 220 |
+//! | SEND of 128 B, of 1 KiB, written with metadata and checksum | 57, 106 | 161, 209 |
+//! | ACK of one id, written | 40 | 133 |
 
 mod ack;
 mod checksum;
