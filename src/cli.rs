@@ -155,6 +155,8 @@ fn key_value(text: &str) -> Result<(String, String), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
     use crate::config::limits;
 
@@ -234,6 +236,23 @@ mod tests {
         }
         for line in ["--prot 1", "--set nothing", "start"] {
             assert!(parse_line(line).unwrap_err().use_stderr(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_flag() {
+        let readme = include_str!("../README.md");
+        let flags = Flags::command();
+        let names = flags.get_arguments().filter_map(clap::Arg::get_long);
+        for name in names.chain(["help", "version"]) {
+            assert!(
+                readme.contains(&format!("| `--{name}"))
+                    || readme.contains(&format!(", `--{name}")),
+                "--{name}"
+            );
+        }
+        for action in flags.get_subcommands() {
+            assert!(readme.contains(&format!("`pws-fast {}", action.get_name())));
         }
     }
 

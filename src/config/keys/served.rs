@@ -200,3 +200,69 @@ fn nanos_as_ms(text: &str) -> Result<u64, String> {
     values::within(text, 1..=limits::TIME_MAX_MS * 1_000_000)
         .map(|nanos| (nanos / 1_000_000).max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The part of the README about keys.
+    fn readme() -> &'static str {
+        let text = include_str!("../../../README.md");
+        let begin = text.find("### Keys of websocket.conf").unwrap();
+        let end = text.find("## The protocol").unwrap();
+        &text[begin..end]
+    }
+
+    /// What stands in the first column of its tables, with the default beside it.
+    fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let rows = readme().lines().filter_map(|line| line.strip_prefix("| `"));
+        rows.flat_map(|row| {
+            let mut columns = row.split(" | ");
+            let (names, default) = (columns.next().unwrap(), columns.next().unwrap());
+            let names = names.split("`, `").map(|name| name.trim_end_matches('`'));
+            names.map(move |name| (name, default))
+        })
+    }
+
+    #[test]
+    fn the_readme_names_every_key_that_has_an_effect_and_no_other() {
+        let described: BTreeSet<_> = rows().map(|(name, _)| name).collect();
+        let own = OWN.iter().map(|own| &own.key);
+        let mut known = BTreeSet::new();
+        for key in JAVA.iter().chain(own) {
+            match key.rule {
+                Rule::Sets(_) => drop(known.insert(key.name)),
+                _ => assert!(
+                    readme().contains(&format!("`{}`", key.name)),
+                    "{}",
+                    key.name
+                ),
+            }
+        }
+        assert_eq!(described, known);
+    }
+
+    /// Bytes stand there in KiB or MiB.
+    #[test]
+    fn the_readme_tells_the_defaults_of_the_bounds() {
+        let bytes = |text: &str| {
+            let (number, unit) = text.split_once(' ')?;
+            let number: u64 = number.parse().ok()?;
+            Some(match unit {
+                "KiB" => number << 10,
+                "MiB" => number << 20,
+                _ => return None,
+            })
+        };
+        for own in OWN
+            .iter()
+            .filter(|own| (own.default)().parse::<u64>().is_ok())
+        {
+            let (_, told) = rows().find(|(name, _)| *name == own.key.name).unwrap();
+            let told = bytes(told).map_or(told.to_owned(), |bytes| bytes.to_string());
+            assert_eq!(told, (own.default)(), "{}", own.key.name);
+        }
+    }
+}
