@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use super::drain;
 use super::post::SocketId;
+use super::pressure::Wait;
 use super::sessions::CLOSE_WAIT_MS;
 use super::shard::ShardRef;
 use crate::api::Refusal;
@@ -77,8 +78,7 @@ async fn answer(
         }
         Err(refusal) => {
             refuse(shard, socket, &refusal, wants_json);
-            socket.shutdown_after_flush(CLOSE_WAIT_MS);
-            let _ = read.await;
+            end_reading(shard, id, socket, read).await;
         }
     }
 }
@@ -176,7 +176,7 @@ async fn frames(
         shard.turn(|shard, now_ms| shard.received(now_ms, id, &mut decoder, bytes))
     };
     if !unread.is_empty() && !receive(&mut unread) {
-        return;
+        return end_reading(shard, id, socket, read).await;
     }
     drop(unread);
     let Ok(Some(mut bytes)) = read.await else {
@@ -187,14 +187,24 @@ async fn frames(
     }
     drop(bytes);
     loop {
-        while let Some(resume) = shard.turn(|shard, _| shard.wait_for_upstream(id)) {
-            resume.notified().await;
+        while let Some(wait) = shard.turn(|shard, now_ms| shard.wait_before_reading(now_ms, id)) {
+            match wait {
+                Wait::Resumed(resume) => resume.notified().await,
+                Wait::Taken(unsent_bytes) => socket.unsent_at_most(unsent_bytes).await,
+            }
         }
         match socket.read_with(&mut receive).await {
             Ok(Some(true)) => {}
             Ok(Some(false) | None) | Err(_) => return,
         }
     }
+}
+
+/// The connection is to end while a read is pending: our side ends, and what the read brings is dropped.
+async fn end_reading(shard: &ShardRef, id: SocketId, socket: &Socket, read: Read<'_>) {
+    shard.turn(|shard, now_ms| shard.closing_down(now_ms, id));
+    socket.shutdown_after_flush(CLOSE_WAIT_MS);
+    let _ = read.await;
 }
 
 enum First<A, B> {

@@ -2,10 +2,11 @@
 //! throttles publishes stops reading the connection, acks and permits with it.
 
 use bytes::{Bytes, BytesMut};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::pressure::catch_up;
 use super::shard::ShardRef;
-use crate::pulsar::client::{BrokerAddress, Client, ConnectionId, Io};
+use crate::pulsar::client::{BrokerAddress, Client, ConnectionId, Io, ProducerId};
 use crate::runtime::{self, Socket};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +22,29 @@ const CONNECT_TIMEOUT_MS: u64 = 10_000;
 /// A broker that is told goodbye closes too, or is left, within this time.
 const CLOSE_TIMEOUT_MS: u64 = 2_000;
 
+/// What a broker may leave unread of acks, permits and the like: a million of them. One that is further behind is gone,
+/// and what it has not read comes again on a new connection.
+const COMMANDS_UNSENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 pub struct Lane {
     kind: LaneKind,
     pub client: Client,
     connections: FxHashMap<ConnectionId, Option<Socket>>,
+    /// Publishing: more than this unread by a broker, and its producers wait. It counts messages too that are given up
+    /// (timed out, or their producer has gone), which the pending bytes do not.
+    unsent_bytes_max: usize,
+    /// Publishing: the connections of such brokers.
+    behind: FxHashSet<ConnectionId>,
 }
 
 impl Lane {
-    pub fn new(kind: LaneKind, client: Client) -> Lane {
+    pub fn new(kind: LaneKind, unsent_bytes_max: usize, client: Client) -> Lane {
         Lane {
             kind,
             client,
             connections: FxHashMap::default(),
+            unsent_bytes_max,
+            behind: FxHashSet::default(),
         }
     }
 
@@ -52,7 +64,7 @@ impl Lane {
                         address,
                     ));
                 }
-                Io::Write { connection, bytes } => self.write(connection, bytes),
+                Io::Write { connection, bytes } => self.write(shard, connection, bytes),
                 Io::Close { connection } => {
                     if let Some(Some(socket)) = self.connections.remove(&connection) {
                         socket.shutdown_after_flush(CLOSE_TIMEOUT_MS);
@@ -62,10 +74,39 @@ impl Lane {
         }
     }
 
-    fn write(&mut self, connection: ConnectionId, bytes: Bytes) {
-        if let Some(Some(socket)) = self.connections.get(&connection) {
-            socket.send(bytes);
+    fn write(&mut self, shard: &ShardRef, connection: ConnectionId, bytes: Bytes) {
+        let Some(Some(socket)) = self.connections.get(&connection) else {
+            return;
+        };
+        socket.send(bytes);
+        match self.kind {
+            LaneKind::Publishing => {
+                if socket.unsent_bytes() > self.unsent_bytes_max && self.behind.insert(connection) {
+                    let (shard, socket) = (shard.clone(), socket.clone());
+                    let unsent_bytes = self.unsent_bytes_max / 2;
+                    runtime::spawn(catch_up(shard, connection, socket, unsent_bytes));
+                }
+            }
+            LaneKind::Consuming => {
+                if socket.unsent_bytes() > COMMANDS_UNSENT_BYTES_MAX {
+                    tracing::warn!("a broker does not read acks and permits: leaving it");
+                    socket.abort();
+                }
+            }
         }
+    }
+
+    /// Whether one of these producers has a broker that does not keep up with what it is sent.
+    pub fn is_behind(&self, mut producers: impl Iterator<Item = ProducerId>) -> bool {
+        !self.behind.is_empty()
+            && producers.any(|producer| {
+                let connection = self.client.producer_connection(producer);
+                connection.is_some_and(|connection| self.behind.contains(&connection))
+            })
+    }
+
+    pub fn caught_up(&mut self, connection: ConnectionId) {
+        self.behind.remove(&connection);
     }
 
     /// Lets go of all connections and gives them back, to be flushed and closed.

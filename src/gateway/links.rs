@@ -24,6 +24,13 @@ impl Links {
         self.outboxes.iter().all(Vec::is_empty)
     }
 
+    /// The last batch for this shard did not fit into its mailbox.
+    pub fn is_behind(&self, shard: usize) -> bool {
+        self.outboxes
+            .get(shard)
+            .is_some_and(|outbox| !outbox.is_empty())
+    }
+
     pub fn push(&mut self, shard: usize, post: Post) {
         if let Some(outbox) = self.outboxes.get_mut(shard) {
             outbox.push(post);

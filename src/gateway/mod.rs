@@ -7,7 +7,8 @@
 //! | `connection` | the life of one client connection |
 //! | `begin` | from an upgrade request to a session |
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
-//! | `publish` | the publishing lane's answers, back-pressure |
+//! | `publish` | the publishing lane's answers |
+//! | `pressure` | when a socket is not read for now |
 //! | `hubs` | this shard's hubs and the way of their effects |
 //! | `lane` | broker connections |
 //! | `post`, `links` | what shards say to each other |
@@ -23,6 +24,7 @@ mod hubs;
 mod lane;
 mod links;
 mod post;
+mod pressure;
 mod publish;
 mod sessions;
 pub mod shard;
@@ -167,6 +169,7 @@ async fn run_shard(
     let lane = |kind| {
         Lane::new(
             kind,
+            config.upstream_pending_bytes,
             Client::new(client_config(
                 &config,
                 service_urls.clone(),

@@ -1,11 +1,11 @@
-//! The publishing lane's answers, and their way to the producer sockets; back-pressure the other way.
+//! The publishing lane's answers, and their way to the producer sockets.
 
 use super::post::SocketId;
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::api::Refusal;
 use crate::pulsar::client::{Client, Event, ProducerId};
-use crate::runtime::{self, Notify};
+use crate::runtime;
 use crate::session::{Now, ProducerSession, Progress};
 
 impl Shard {
@@ -104,67 +104,5 @@ impl Shard {
         answer(session, partition, &mut entry.out);
         self.sockets.mark(id);
         self.answered.push(id);
-    }
-
-    /// Some: this producer has as much unconfirmed as it may; its socket is read again when this is notified.
-    /// TCP then pushes the client back.
-    pub fn wait_for_upstream(&mut self, id: SocketId) -> Option<Notify> {
-        let full = self.is_full(id, 1);
-        let entry = self.sockets.get(id)?;
-        if !full {
-            entry.resume = None;
-            return None;
-        }
-        self.paused.insert(id);
-        Some(entry.resume.get_or_insert_with(Notify::new).clone())
-    }
-
-    /// Whether a producer has reached 1/`part` of its own bound or of the shard's.
-    fn is_full(&mut self, id: SocketId, part: usize) -> bool {
-        let socket_bytes_max = self.config.producer_pending_bytes / part;
-        let shard_is_full = self.upstream_is_full(part);
-        let entry = self.sockets.get(id);
-        let Some(entry) = entry.filter(|entry| entry.closing.is_open()) else {
-            return false;
-        };
-        let Role::Producer(session) = &entry.role else {
-            return false;
-        };
-        session.pending_bytes() >= socket_bytes_max || (shard_is_full && session.has_pending())
-    }
-
-    fn upstream_is_full(&self, part: usize) -> bool {
-        self.publishing.client.pending_bytes() >= self.config.upstream_pending_bytes / part
-    }
-
-    /// After receipts: sockets that waited are read again once half of their room is free; those that were only kept
-    /// open for their last receipts end.
-    pub fn after_receipts(&mut self, now_ms: u64) {
-        let answered = std::mem::take(&mut self.answered);
-        if self.draining {
-            for id in &answered {
-                self.end_for_shutdown(now_ms, *id);
-            }
-        }
-        if self.paused.is_empty() || answered.is_empty() {
-            return;
-        }
-        // Only its own receipts free a socket that waits for its own bound. One that waits for the shard's has something
-        // pending, too; but when the shard has room, nobody is to wait for a slow topic of its own.
-        let is_full = self.upstream_is_full(2);
-        let was_full = std::mem::replace(&mut self.upstream_was_full, is_full);
-        let candidates = match was_full && !is_full {
-            true => self.paused.iter().copied().collect(),
-            false => answered,
-        };
-        for id in candidates {
-            if self.paused.contains(&id) && !self.is_full(id, 2) {
-                self.paused.remove(&id);
-                let entry = self.sockets.get(id);
-                if let Some(resume) = entry.and_then(|entry| entry.resume.as_ref()) {
-                    resume.notify();
-                }
-            }
-        }
     }
 }

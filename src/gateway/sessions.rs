@@ -144,7 +144,9 @@ impl Shard {
             }
             MemberEvent::Deliver(messages) => {
                 self.counters.delivered += messages.len() as u64;
+                let before = entry.out.len();
                 session.deliver(&messages, &mut entry.out);
+                entry.delivered_bytes += entry.out.len() - before;
                 self.sockets.mark(id);
             }
             MemberEvent::EndOfTopic(reached) => {
@@ -196,6 +198,9 @@ impl Shard {
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
+        if let Some(resume) = entry.resume.take() {
+            resume.notify();
+        }
         match std::mem::replace(&mut entry.role, Role::None) {
             Role::None => {}
             Role::Consumer { home, .. } => self.post(

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::hubs::Hubs;
@@ -58,13 +57,15 @@ pub struct Shard {
     pub drain_is_overdue: bool,
     /// Scratch of `with_hub`.
     pub effects: Vec<Effect>,
-    /// Producers that wait for their upstream.
+    /// Producers that are not read because their upstream has enough.
     pub paused: FxHashSet<SocketId>,
     /// At the last receipts the shard's producers had more than half of its bound unconfirmed.
     pub upstream_was_full: bool,
     /// Producer sockets that got answers in this turn.
     pub answered: Vec<SocketId>,
-    links: Links,
+    /// Sockets that wait until a mailbox has room.
+    pub behind_links: Vec<SocketId>,
+    pub links: Links,
     /// Posts of this shard to itself.
     local: VecDeque<Post>,
     alarm: Alarm,
@@ -140,6 +141,7 @@ impl Shard {
             paused: FxHashSet::default(),
             upstream_was_full: false,
             answered: Vec::new(),
+            behind_links: Vec::new(),
             links: Links::new(peers),
             local: VecDeque::new(),
             alarm: Alarm::new(),
@@ -192,7 +194,9 @@ impl Shard {
         self.publishing.flush(this);
         self.consuming.flush(this);
         let mut due_ms = self.wheel.next_deadline_ms();
-        if !self.links.flush() {
+        if self.links.flush() {
+            self.links_have_room();
+        } else {
             due_ms = earlier(due_ms, Some(now_ms + LINK_RETRY_MS));
         }
         due_ms = earlier(due_ms, self.publishing.client.next_deadline_ms());
@@ -209,8 +213,7 @@ impl Shard {
         let unsent_bytes_max = self.config.socket_unsent_bytes;
         let mut clogged = Vec::new();
         self.sockets.flush(|entry, frames| {
-            entry.last_active_ms = now_ms;
-            entry.socket.send(Bytes::from(frames));
+            entry.send(now_ms, frames, unsent_bytes_max);
             let home = match entry.role {
                 Role::Consumer { home, .. } => home,
                 _ => return,

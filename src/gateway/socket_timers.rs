@@ -6,6 +6,9 @@ use super::sockets::Role;
 use crate::session::CloseWith;
 use crate::ws;
 
+/// How often a socket that is not read for now is looked at whether its client is still there.
+const WAITING_LOOK_MS: u64 = 1_000;
+
 /// What the server's pings carry; Java's.
 const PING_PAYLOAD: &[u8] = b"PING";
 /// RFC 6455 §7.4.1 "going away": what Jetty sends to an idle socket.
@@ -40,7 +43,10 @@ impl Shard {
             return matches!(entry.role, Role::None)
                 .then(|| entry.last_active_ms + config.handshake_timeout_ms);
         }
-        let idle_ms = entry.last_active_ms + config.idle_timeout_ms;
+        let idle_ms = match entry.resume {
+            None => entry.last_active_ms + config.idle_timeout_ms,
+            Some(_) => entry.last_active_ms + WAITING_LOOK_MS,
+        };
         let ping_ms = config
             .ping_interval_ms
             .map(|interval_ms| entry.last_ping_ms + interval_ms);
@@ -69,10 +75,15 @@ impl Shard {
             }
             return;
         }
-        // A producer that waits for its upstream is not read: its silence is ours.
         if entry.resume.is_some() {
+            // It is not read: its silence is ours, and that it has gone shows here only.
+            if entry.socket.is_hung_up() {
+                entry.socket.abort();
+                return self.end_session(now_ms, id);
+            }
             entry.last_active_ms = now_ms;
         }
+        entry.look_at_unsent(now_ms);
         if entry.cut_off_ms.is_none() && entry.last_active_ms + config.idle_timeout_ms <= now_ms {
             self.counters.idle_timeouts += 1;
             let with = CloseWith {

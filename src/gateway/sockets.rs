@@ -1,5 +1,6 @@
 //! The table of one shard's sockets.
 
+use bytes::Bytes;
 use slab::Slab;
 
 use super::post::{SLOTS_MAX, SocketId};
@@ -30,7 +31,7 @@ pub struct Entry {
     pub opening: Option<OneShot<Result<(), Refusal>>>,
     /// The 101 has gone out.
     pub upgraded: bool,
-    /// Of a producer that waits for its upstream: wakes its read loop.
+    /// Of a socket that is not read for now, because what it asks for is not taken further: wakes its read loop.
     pub resume: Option<Notify>,
     pub timer: Option<TimerKey>,
     /// Bytes went either way.
@@ -41,7 +42,43 @@ pub struct Entry {
     pub cut_off_ms: Option<u64>,
     /// Too many unsent bytes: its hub gives it nothing more for now.
     pub clogged: bool,
+    /// How much of `out` is deliveries; the rest are answers to what the client said.
+    pub delivered_bytes: usize,
+    /// Answers since the client last took most of what it was sent.
+    answer_bytes: usize,
+    /// Unsent after the last look.
+    unsent_bytes: usize,
     dirty: bool,
+}
+
+impl Entry {
+    /// The client has taken something since the last look: it is there.
+    pub fn look_at_unsent(&mut self, now_ms: u64) {
+        let unsent_bytes = self.socket.unsent_bytes();
+        if unsent_bytes < self.unsent_bytes {
+            self.last_active_ms = now_ms;
+        }
+        self.unsent_bytes = unsent_bytes;
+    }
+
+    /// Frames of this turn go out.
+    pub fn send(&mut self, now_ms: u64, frames: Vec<u8>, unsent_bytes_max: usize) {
+        self.look_at_unsent(now_ms);
+        if self.unsent_bytes == 0 {
+            self.last_active_ms = now_ms;
+        }
+        if self.unsent_bytes <= unsent_bytes_max / 2 {
+            self.answer_bytes = 0;
+        }
+        self.answer_bytes += frames.len() - std::mem::take(&mut self.delivered_bytes);
+        self.unsent_bytes += frames.len();
+        self.socket.send(Bytes::from(frames));
+    }
+
+    /// The client makes us answer and does not take the answers.
+    pub fn is_deaf(&self, unsent_bytes_max: usize) -> bool {
+        self.answer_bytes > unsent_bytes_max && self.socket.unsent_bytes() > unsent_bytes_max
+    }
 }
 
 #[derive(Default)]
@@ -76,6 +113,9 @@ impl Sockets {
             closing: CloseHandshake::default(),
             cut_off_ms: None,
             clogged: false,
+            delivered_bytes: 0,
+            answer_bytes: 0,
+            unsent_bytes: 0,
             dirty: false,
         });
         Some(id)

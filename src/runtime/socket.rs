@@ -185,6 +185,11 @@ impl Socket {
         self.0.break_off();
     }
 
+    /// The peer has reset the connection, although nobody reads it. One that has only ended its side does not show here.
+    pub fn is_hung_up(&self) -> bool {
+        sys::is_hung_up(self.0.fd())
+    }
+
     /// An error or an abort has ended the connection.
     pub fn is_broken(&self) -> bool {
         self.0.end.get() == End::Broken

@@ -105,6 +105,18 @@ pub fn wait_readable(
     }
 }
 
+/// Whether both directions of a connection are over (a RST, an error), however much input is unread.
+pub fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: 0,
+        revents: 0,
+    };
+    // SAFETY: one entry is passed, initialized, and it outlives the call.
+    let result = unsafe { libc::poll(&mut entry, 1, 0) };
+    result > 0 && entry.revents & (libc::POLLHUP | libc::POLLERR) != 0
+}
+
 /// Begins a TCP connection and returns at once: the socket becomes writable when it is connected or has failed,
 /// and [`pending_error`] tells which.
 pub fn connect_start(address: SocketAddr) -> io::Result<TcpStream> {

@@ -56,9 +56,6 @@ struct Pending {
     bytes: usize,
 }
 
-/// What one pending message is charged beside its payload and context: its frame's header and its places in the tables.
-const PENDING_OVERHEAD_BYTES: usize = 256;
-
 impl ProducerSession {
     pub fn new(topic: String, params: ProducerParams, seed: u32) -> ProducerSession {
         let router = Router::new(params.routing_mode, params.hashing_scheme, 1, 0);
@@ -78,7 +75,7 @@ impl ProducerSession {
         self.partitions.iter().map(|partition| partition.producer)
     }
 
-    /// Payloads, contexts and overhead of what waits for a receipt.
+    /// What waits for a receipt: whole frames, contexts, places in tables.
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes
     }
@@ -196,6 +193,7 @@ impl ProducerSession {
             sequence_id: message.sequence_id,
             publish_time_ms: now.wall_ms,
         };
+        let before_bytes = client.pending_bytes();
         let sent = client.send(
             now.mono_ms,
             partition.producer,
@@ -206,9 +204,10 @@ impl ProducerSession {
         );
         match sent {
             Ok(()) => {
-                let bytes = message.payload_len()
+                // What the client machine keeps for it (none of a message that it has refused by itself), and our own.
+                let bytes = client.pending_bytes().saturating_sub(before_bytes)
                     + message.context.map_or(0, str::len)
-                    + PENDING_OVERHEAD_BYTES;
+                    + size_of::<Pending>();
                 self.pending_bytes += bytes;
                 partition.pending.push_back(Pending {
                     context: message.context.map(Into::into),

@@ -9,7 +9,7 @@ use super::commands;
 use super::deadlines::{Timer, User};
 use super::link::Link;
 use super::pending::{Content, Pending, PendingQueue, Unencoded};
-use super::spec::{ProducerId, ProducerSpec, SendFields, SendRefused, Tag};
+use super::spec::{ConnectionId, ProducerId, ProducerSpec, SendFields, SendRefused, Tag};
 use crate::pulsar::types::{BrokerError, ErrorKind};
 use crate::pulsar::wire::{self, EncodeSendError, MetadataFields, SendHeader};
 
@@ -193,6 +193,11 @@ impl Client {
         if let Some(mut closed) = self.producers.remove(&producer) {
             while closed.pending.pop(&mut self.pending_bytes).is_some() {}
         }
+    }
+
+    /// The connection that its messages go out on; None while it has none.
+    pub fn producer_connection(&self, producer: ProducerId) -> Option<ConnectionId> {
+        self.producers.get(&producer)?.link.attached_to()
     }
 
     /// All unconfirmed messages of this client, with what they cost beside their bytes: the owner's back-pressure.
