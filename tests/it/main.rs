@@ -1,8 +1,12 @@
 //! Behaviour of the whole gateway, one module for each; on the embedded broker or on real Pulsar (`support`).
 
+mod backpressure;
+mod bad_broker;
+mod bad_input;
 mod end_of_topic;
 mod exclusive;
 mod first_messages;
+mod head_of_line;
 mod non_persistent;
 mod own_upstream;
 mod partitioned;

@@ -192,10 +192,6 @@ impl Client {
             .expect("a TCP socket");
     }
 
-    pub fn stream(&mut self) -> &mut TcpStream {
-        self.socket.get_mut()
-    }
-
     pub fn raw(&mut self) -> &mut WebSocket<TcpStream> {
         &mut self.socket
     }

@@ -6,7 +6,9 @@
 mod admin;
 mod client;
 pub mod flow;
+mod neighbours;
 pub mod process;
+pub mod raw;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,6 +22,8 @@ use pws_fast::runtime::Ended;
 
 pub use admin::Admin;
 pub use client::{Client, Closed, base64, http_get, id_fields, payload_of, query_value, take_from};
+pub use neighbours::Neighbours;
+pub use raw::Raw;
 
 /// A gateway and its broker, both gone when it is dropped.
 pub struct World {
