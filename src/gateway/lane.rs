@@ -6,6 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::pressure::catch_up;
 use super::shard::ShardRef;
+use crate::observe::seldom::Seldom;
 use crate::pulsar::client::{BrokerAddress, Client, ConnectionId, Io, ProducerId};
 use crate::runtime::{self, Socket};
 
@@ -35,6 +36,8 @@ pub struct Lane {
     unsent_bytes_max: usize,
     /// Publishing: the connections of such brokers.
     behind: FxHashSet<ConnectionId>,
+    /// Brokers that could not be reached.
+    unreached: Seldom,
 }
 
 impl Lane {
@@ -45,6 +48,7 @@ impl Lane {
             connections: FxHashMap::default(),
             unsent_bytes_max,
             behind: FxHashSet::default(),
+            unreached: Seldom::default(),
         }
     }
 
@@ -96,6 +100,13 @@ impl Lane {
         }
     }
 
+    fn unreachable(&mut self, now_ms: u64, address: &BrokerAddress, error: &std::io::Error) {
+        let broker = format!("{}:{}", address.host, address.port);
+        if let Some(unsaid) = self.unreached.due(now_ms, &broker) {
+            tracing::warn!(broker, %error, unsaid, "cannot reach the broker");
+        }
+    }
+
     /// Whether one of these producers has a broker that does not keep up with what it is sent.
     pub fn is_behind(&self, mut producers: impl Iterator<Item = ProducerId>) -> bool {
         !self.behind.is_empty()
@@ -128,10 +139,10 @@ async fn run_connection(
     let socket = match runtime::connect(&address.host, address.port, CONNECT_TIMEOUT_MS).await {
         Ok(socket) => socket,
         Err(error) => {
-            tracing::warn!(broker = %format_args!("{}:{}", address.host, address.port), %error, "cannot reach the broker");
             return shard.turn(|shard, now_ms| {
                 let lane = shard.lane(kind);
                 if lane.connections.remove(&connection).is_some() {
+                    lane.unreachable(now_ms, &address, &error);
                     lane.client
                         .connect_failed(now_ms, connection, &error.to_string());
                 }

@@ -199,7 +199,10 @@ async fn run_shard(
     shard.finish().await;
 }
 
-fn client_config(config: &Config, service_urls: Vec<BrokerAddress>, seed: u64) -> ClientConfig {
+/// Each client begins with a service URL of its own choice, as in Java: the lookups of many spread over the brokers.
+fn client_config(config: &Config, mut service_urls: Vec<BrokerAddress>, seed: u64) -> ClientConfig {
+    let urls = service_urls.len().max(1) as u64;
+    service_urls.rotate_left((seed % urls) as usize);
     ClientConfig {
         service_urls,
         connections_per_broker: config.connections_per_broker,

@@ -4,3 +4,4 @@
 
 pub mod counters;
 pub mod logs;
+pub mod seldom;

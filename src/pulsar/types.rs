@@ -80,6 +80,21 @@ pub enum ErrorKind {
     Other,
 }
 
+impl ErrorKind {
+    /// Whether the same may succeed a little later (Java's `PulsarClientException.isRetriableError`, without wrong
+    /// credentials, which that counts in).
+    pub fn may_pass(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::Retryable
+                | ErrorKind::Timeout
+                | ErrorKind::TooManyRequests
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::Other
+        )
+    }
+}
+
 /// A refusal with its text: the broker's own words where it gave some. Never holds tokens, keys or payloads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerError {

@@ -17,6 +17,7 @@ mod reader;
 mod reconnect;
 mod redelivery;
 mod refusals;
+mod service_urls;
 mod shared;
 mod shutdown;
 mod spread;

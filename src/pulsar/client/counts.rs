@@ -7,7 +7,7 @@ use super::backoff::Backoff;
 use super::deadlines::Timer;
 use super::lookup::{Asker, Question};
 use super::spec::{Event, Tag};
-use crate::pulsar::types::{BrokerError, ErrorKind};
+use crate::pulsar::types::BrokerError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct CountId(u64);
@@ -64,7 +64,7 @@ impl Client {
         let Some(count) = self.counts.open.get_mut(&id) else {
             return;
         };
-        if matches!(error.kind, ErrorKind::Retryable | ErrorKind::Timeout) {
+        if error.kind.may_pass() {
             let delay_ms = count.backoff.next_delay_ms(&mut self.rng);
             count.last_error = Some(error);
             self.deadlines

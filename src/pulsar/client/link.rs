@@ -70,7 +70,7 @@ impl Link {
         }
     }
 
-    /// Whether a further try is sense. As in the Java client: at first, only what the broker calls passing; later
+    /// Whether a further try is sense. As in the Java client: at first, only what may pass by itself; later
     /// everything but what names the topic or the producer dead (a name may be busy with our own lost connection).
     fn may_retry(&self, kind: ErrorKind) -> bool {
         if self.opened {
@@ -79,7 +79,7 @@ impl Link {
                 ErrorKind::NotFound | ErrorKind::TopicTerminated | ErrorKind::ProducerFenced
             )
         } else {
-            matches!(kind, ErrorKind::Retryable | ErrorKind::Timeout)
+            kind.may_pass()
         }
     }
 }
@@ -322,9 +322,13 @@ impl Client {
         }
     }
 
+    /// The operation timeout is over. As in the Java client the last refusal counts, where it says what is wrong.
     pub(super) fn timed_out(&self, last_error: Option<&BrokerError>) -> BrokerError {
         let timeout_ms = self.config.operation_timeout_ms;
         let message = match last_error {
+            Some(error) if !matches!(error.kind, ErrorKind::Retryable | ErrorKind::Timeout) => {
+                return error.clone();
+            }
             Some(error) => format!("no success within {timeout_ms} ms: {}", error.message),
             None => format!("no answer within {timeout_ms} ms"),
         };

@@ -1,6 +1,7 @@
 //! Questions to any broker: who owns a topic, and how many partitions it has.
 //!
-//! A [`Lookup`] is one try: it goes to one service URL and follows redirects until it has an answer or an error.
+//! A [`Lookup`] is one try: it goes to one service URL and follows redirects until it has an answer or an error. Where
+//! nobody can be reached it goes on to the next service URL at once, and has failed when it has seen each of them.
 //! Whoever asked tries again with its own back-off; the next try goes to the next service URL. Those who ask the
 //! same at the same time share one.
 
@@ -63,8 +64,10 @@ struct Lookup {
     route: Route,
     authoritative: bool,
     redirects: u32,
-    /// The service URL it began with, as counted by [`Lookups::service_url`].
+    /// The service URL it asks now, as counted by [`Lookups::service_url`].
     service_url: usize,
+    /// Service URLs on which it found nobody.
+    unreachable: usize,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +125,7 @@ impl Client {
             authoritative: false,
             redirects: 0,
             service_url: self.lookups.service_url,
+            unreachable: 0,
         };
         self.lookups.open.insert(id, lookup);
         self.lookups.waiting.push_back(id);
@@ -264,7 +268,7 @@ impl Client {
             }
             Some(_) if succeeded => {
                 let error = BrokerError {
-                    kind: ErrorKind::Other,
+                    kind: ErrorKind::Invalid,
                     message: "the broker names more partitions than a topic can have".to_owned(),
                 };
                 self.lookup_done(now_ms, id, Err(error));
@@ -277,15 +281,44 @@ impl Client {
         Ok(())
     }
 
+    /// The broker asked cannot be reached, or has gone before it answered: another service URL may lead to one that
+    /// is there.
+    pub(super) fn lookup_unreachable(&mut self, now_ms: u64, id: LookupId, error: BrokerError) {
+        let service_urls = self.config.service_urls.len();
+        if let Some(lookup) = self.lookups.open.get_mut(&id)
+            && error.kind.may_pass()
+            && lookup.unreachable + 1 < service_urls
+        {
+            lookup.unreachable += 1;
+            self.leave_service_url(id);
+            if let (Some(route), Some(lookup)) =
+                (self.service_route(), self.lookups.open.get_mut(&id))
+            {
+                lookup.service_url = self.lookups.service_url;
+                lookup.route = route;
+                lookup.authoritative = false;
+            }
+            self.place_lookup(now_ms, id);
+            return;
+        }
+        self.lookup_failed(now_ms, id, error);
+    }
+
     /// The try has failed. When another broker may know better, the next one goes to the next service URL.
     pub(super) fn lookup_failed(&mut self, now_ms: u64, id: LookupId, error: BrokerError) {
-        if matches!(error.kind, ErrorKind::Retryable | ErrorKind::Timeout)
-            && let Some(lookup) = self.lookups.open.get(&id)
+        if error.kind.may_pass() {
+            self.leave_service_url(id);
+        }
+        self.lookup_done(now_ms, id, Err(error));
+    }
+
+    /// From now on the next one is asked, unless somebody else has left it already.
+    fn leave_service_url(&mut self, id: LookupId) {
+        if let Some(lookup) = self.lookups.open.get(&id)
             && lookup.service_url == self.lookups.service_url
         {
             self.lookups.service_url = lookup.service_url.wrapping_add(1);
         }
-        self.lookup_done(now_ms, id, Err(error));
     }
 
     fn lookup_done(&mut self, now_ms: u64, id: LookupId, result: Result<Answer, BrokerError>) {

@@ -274,14 +274,14 @@ impl Client {
         // A creation's link hears of it below.
         for (request_id, request) in self.requests.take_all_of(id) {
             if let Purpose::Lookup(lookup) = request.purpose {
-                self.lookup_failed(now_ms, lookup, error.clone());
+                self.lookup_unreachable(now_ms, lookup, error.clone());
             } else {
                 self.owner_request_failed(request_id, request.purpose, error.clone());
             }
         }
         for waiter in connection.waiters {
             match waiter {
-                Waiter::Lookup(lookup) => self.lookup_failed(now_ms, lookup, error.clone()),
+                Waiter::Lookup(lookup) => self.lookup_unreachable(now_ms, lookup, error.clone()),
                 Waiter::User(user) => self.link_failed(now_ms, user, error.clone()),
             }
         }

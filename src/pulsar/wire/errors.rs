@@ -30,7 +30,9 @@ pub fn error_kind(server_error: i32, message: &str) -> ErrorKind {
         ServerError::ProducerBlockedQuotaExceededError
         | ServerError::ProducerBlockedQuotaExceededException => ErrorKind::QuotaExceeded,
         ServerError::TopicTerminatedError => ErrorKind::TopicTerminated,
-        ServerError::InvalidTopicName | ServerError::NotAllowedError => ErrorKind::Invalid,
+        ServerError::InvalidTopicName
+        | ServerError::NotAllowedError
+        | ServerError::ConsumerAssignError => ErrorKind::Invalid,
         ServerError::MetadataError
         | ServerError::PersistenceError
         | ServerError::ServiceNotReady
@@ -38,7 +40,6 @@ pub fn error_kind(server_error: i32, message: &str) -> ErrorKind {
         ServerError::UnknownError
         | ServerError::UnsupportedVersionError
         | ServerError::ConsumerNotFound
-        | ServerError::ConsumerAssignError
         | ServerError::TransactionCoordinatorNotFound
         | ServerError::InvalidTxnStatus
         | ServerError::TransactionConflict

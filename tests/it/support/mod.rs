@@ -82,11 +82,28 @@ impl World {
 
     /// A second gateway on this one's broker.
     pub fn beside(&self) -> World {
-        let url = match &self.embedded {
+        self.beside_with(&[])
+    }
+
+    /// With settings of its own, which may lead to the broker in another way.
+    pub fn beside_with(&self, settings: &[&str]) -> World {
+        World::on(&self.broker_url(), None, self.admin_url.clone(), settings)
+    }
+
+    /// `pulsar://host:port`.
+    pub fn broker_url(&self) -> String {
+        match &self.embedded {
             Some(embedded) => embedded.service_url(),
             None => std::env::var("PWS_TEST_BROKER").expect("no broker of its own"),
-        };
-        World::on(&url, None, self.admin_url.clone(), &[])
+        }
+    }
+
+    /// `host:port` of its broker.
+    pub fn broker_host(&self) -> String {
+        let url = self.broker_url();
+        url.strip_prefix("pulsar://")
+            .expect("a broker URL")
+            .to_owned()
     }
 
     fn on(

@@ -197,7 +197,7 @@ fn no_answer_at_all_times_out() {
 }
 
 #[test]
-fn the_next_service_url_is_tried_when_one_is_down() {
+fn the_next_service_url_is_tried_at_once_when_one_is_down() {
     let mut world = World::new(ClientConfig {
         service_urls: vec![address("down"), address("up")],
         ..config()
@@ -209,13 +209,77 @@ fn the_next_service_url_is_tried_when_one_is_down() {
     world
         .client
         .connect_failed(world.now_ms, connection, "connection refused");
-    world.pass(100);
     world.accept("up");
     world.answer_lookup("up");
     world.heard_producer();
     // The one that worked is asked first from now on.
     world.client.count_partitions(world.now_ms, TOPIC, 1);
     heard_partitions(&mut world);
+}
+
+#[test]
+fn when_all_service_urls_are_down_each_is_tried_once_before_a_pause() {
+    let mut world = World::new(ClientConfig {
+        service_urls: vec![address("a"), address("b"), address("c")],
+        ..config()
+    });
+    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world.client.count_partitions(world.now_ms, "other", 2);
+    let mut refused = Vec::new();
+    world.pump();
+    while let Some((connection, dialled)) = world.dialled.pop_front() {
+        refused.push(dialled.host);
+        world
+            .client
+            .connect_failed(world.now_ms, connection, "connection refused");
+        world.pump();
+    }
+    assert_eq!(refused, ["a", "b", "c"]);
+    world.no_event();
+    world.pass(100);
+    world.accept("a");
+    heard_partitions(&mut world);
+    heard_partitions(&mut world);
+}
+
+#[test]
+fn a_broker_that_goes_before_it_answers_is_one_that_is_down() {
+    let mut world = World::new(ClientConfig {
+        service_urls: vec![address("down"), address("up")],
+        ..config()
+    });
+    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    let down = world.accept("down");
+    heard_partitions(&mut world);
+    world.lose(down);
+    world.accept("up");
+    heard_partitions(&mut world);
+}
+
+#[test]
+fn at_the_end_of_the_operation_timeout_the_brokers_last_word_counts() {
+    for (error, kind) in [
+        (
+            proto::ServerError::TooManyRequests,
+            ErrorKind::TooManyRequests,
+        ),
+        (proto::ServerError::UnknownError, ErrorKind::Other),
+    ] {
+        let mut world = World::new(config());
+        world.client.count_partitions(world.now_ms, TOPIC, 1);
+        world.accept(SERVICE);
+        let (connection, request_id) = heard_partitions(&mut world);
+        world.say(connection, &partitions_refused(request_id, error));
+        world.no_event();
+        world.pass(30_000);
+        match world.event() {
+            Event::Partitions { result, .. } => {
+                let error = result.expect_err("refused");
+                assert_eq!((kind_of(&error), error.message.as_str()), (kind, "why"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]
@@ -227,7 +291,7 @@ fn a_number_of_partitions_beyond_reason_is_refused() {
     world.say(connection, &partitions(request_id, u32::MAX));
     assert!(matches!(
         world.event(),
-        Event::Partitions { result: Err(error), .. } if error.kind == ErrorKind::Other
+        Event::Partitions { result: Err(error), .. } if error.kind == ErrorKind::Invalid
     ));
 }
 
