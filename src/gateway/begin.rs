@@ -159,7 +159,6 @@ impl Shard {
             topic: hub.topic.clone(),
             subscription: hub.subscription.clone(),
             durable: hub.durable,
-            priority_level: hub.priority_level,
             private: private.then(|| id.member()),
         };
         if let Some(entry) = self.sockets.get(id) {

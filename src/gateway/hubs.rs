@@ -5,6 +5,7 @@ use slab::Slab;
 
 use super::post::{HubKey, Join, MemberEvent, SocketId};
 use super::shard::{Shard, Timer};
+use super::siblings::counted_window;
 use crate::hub::{Command, Effect, Hub, Limits, MemberId, Upstream};
 use crate::pulsar::client::{ConsumerId, Tag};
 use crate::pulsar::{BrokerError, ErrorKind};
@@ -14,22 +15,36 @@ use crate::runtime::TimerKey;
 /// is a dozen times as much, and small enough that a lie costs one such buffer.
 const MAX_UNCOMPRESSED_BYTES: usize = 64 * 1024 * 1024;
 
-struct Place {
+pub(super) struct Place {
     generation: u32,
     key: HubKey,
-    hub: Hub,
+    pub(super) hub: Hub,
+    /// The windows of its members together.
+    pub(super) windows: u64,
     /// The upstream consumer of each slot; None before it is opened and after it is closed.
     consumers: Vec<Option<ConsumerId>>,
     /// The wheel's entry for the hub's next deadline, and that deadline.
     timer: Option<(TimerKey, u64)>,
 }
 
+/// A member's hub, and what it counts for there.
+struct Seat {
+    slot: usize,
+    window: u64,
+}
+
+impl Place {
+    pub(super) fn key(&self) -> &HubKey {
+        &self.key
+    }
+}
+
 #[derive(Default)]
 pub struct Hubs {
-    places: Slab<Place>,
+    pub(super) places: Slab<Place>,
     generation: u32,
-    by_key: FxHashMap<HubKey, usize>,
-    by_member: FxHashMap<MemberId, usize>,
+    pub(super) by_key: FxHashMap<HubKey, Vec<usize>>,
+    by_member: FxHashMap<MemberId, Seat>,
     /// Which hub and slot of it an upstream consumer belongs to.
     by_consumer: FxHashMap<ConsumerId, (usize, usize)>,
 }
@@ -40,19 +55,40 @@ impl Hubs {
     }
 
     fn place_for(&mut self, join: &Join, limits: Limits) -> usize {
-        if let Some(slot) = self.by_key.get(&join.key) {
-            return *slot;
+        if let Some(slot) = self.place_with_room(join) {
+            return slot;
         }
         self.generation = self.generation.wrapping_add(1);
         let slot = self.places.insert(Place {
             generation: self.generation,
             key: join.key.clone(),
             hub: Hub::new(join.hub.clone(), limits),
+            windows: 0,
             consumers: Vec::new(),
             timer: None,
         });
-        self.by_key.insert(join.key.clone(), slot);
+        self.by_key.entry(join.key.clone()).or_default().push(slot);
         slot
+    }
+
+    fn seat(&mut self, join: &Join, slot: usize) {
+        let window = counted_window(&join.spec);
+        self.places[slot].windows += window;
+        let seat = Seat { slot, window };
+        self.by_member.insert(join.member, seat);
+    }
+
+    /// The member's hub, which knows it no more or is about to hear so.
+    fn unseat(&mut self, member: MemberId) -> Option<usize> {
+        let Seat { slot, window } = self.by_member.remove(&member)?;
+        if let Some(place) = self.places.get_mut(slot) {
+            place.windows -= window;
+        }
+        Some(slot)
+    }
+
+    fn hub_of(&self, member: MemberId) -> Option<usize> {
+        Some(self.by_member.get(&member)?.slot)
     }
 
     /// The upstream consumer of a hub's slot, while it is open.
@@ -97,7 +133,7 @@ impl Shard {
             max_uncompressed_bytes: MAX_UNCOMPRESSED_BYTES,
         };
         let slot = self.hubs.place_for(&join, limits);
-        self.hubs.by_member.insert(join.member, slot);
+        self.hubs.seat(&join, slot);
         self.with_hub(now_ms, slot, |hub, out| {
             hub.join(now_ms, join.member, join.spec, out)
         });
@@ -113,18 +149,25 @@ impl Shard {
     }
 
     pub fn hub_leave(&mut self, now_ms: u64, member: MemberId) {
-        if let Some(slot) = self.hubs.by_member.remove(&member) {
+        if let Some(slot) = self.hubs.unseat(member) {
             self.with_hub(now_ms, slot, |hub, out| hub.leave(now_ms, member, out));
         }
     }
 
     pub fn hub_command(&mut self, now_ms: u64, member: MemberId, command: Command) {
-        match self.hubs.by_member.get(&member).copied() {
-            Some(slot) => self.with_hub(now_ms, slot, |hub, out| {
-                hub.command(now_ms, member, command, out)
-            }),
-            None => self.command_after_unsubscribing(member, command),
+        let Some(slot) = self.hubs.hub_of(member) else {
+            return self.command_after_unsubscribing(member, command);
+        };
+        let mut command = command;
+        if let Command::Ack(id) = command
+            && let Some(holder) = self.hubs.holder(slot, &id)
+        {
+            self.with_hub(now_ms, holder, |hub, out| hub.ack_by_other(now_ms, id, out));
+            command = Command::Handled;
         }
+        self.with_hub(now_ms, slot, |hub, out| {
+            hub.command(now_ms, member, command, out)
+        });
     }
 
     /// No hub knows the member any more; its open socket is answered as Java's closed consumer answers.
@@ -224,14 +267,14 @@ impl Shard {
                 self.tell(member, MemberEvent::UnsubscribeFailed(error))
             }
             Effect::Unsubscribed { member } => {
-                self.hubs.by_member.remove(&member);
+                self.hubs.unseat(member);
             }
             Effect::Refused { member, refusal } => {
-                self.hubs.by_member.remove(&member);
+                self.hubs.unseat(member);
                 self.tell(member, MemberEvent::Refused(refusal));
             }
             Effect::Expelled { member, refusal } => {
-                self.hubs.by_member.remove(&member);
+                self.hubs.unseat(member);
                 self.tell(member, MemberEvent::Expelled(refusal));
             }
             Effect::CountPartitions => {
@@ -306,7 +349,7 @@ impl Shard {
         let Some(place) = self.hubs.places.try_remove(slot) else {
             return;
         };
-        self.hubs.by_key.remove(&place.key);
+        self.hubs.forget_sibling(&place.key, slot);
         for consumer in place.consumers.into_iter().flatten() {
             self.hubs.by_consumer.remove(&consumer);
         }

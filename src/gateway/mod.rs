@@ -10,6 +10,7 @@
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
 //! | `hubs` | this shard's hubs and the way of their effects |
+//! | `siblings` | which of the hubs of one subscription a socket joins, and which of them holds a message |
 //! | `lane` | broker connections |
 //! | `post`, `links` | what shards say to each other |
 //! | `drain` | the orderly end |
@@ -28,6 +29,7 @@ mod pressure;
 mod publish;
 mod sessions;
 pub mod shard;
+mod siblings;
 mod socket_timers;
 mod sockets;
 

@@ -9,14 +9,12 @@ use crate::pulsar::client::Tag;
 use crate::pulsar::{BrokerError, Message};
 use crate::runtime::Accepted;
 
-/// What makes two sockets share a hub.
+/// What two sockets that share a hub have in common; which of several such hubs it is, `siblings` decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HubKey {
     pub topic: String,
     pub subscription: String,
     pub durable: bool,
-    /// Sockets of different priority have upstream consumers of their own: the broker serves them in its order.
-    pub priority_level: i32,
     /// Some: a hub of this socket alone.
     pub private: Option<MemberId>,
 }

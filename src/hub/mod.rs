@@ -52,7 +52,7 @@ pub use effect::*;
 pub use limits::{Limits, Stats};
 
 use crate::pulsar::client::Tag;
-use crate::pulsar::{BrokerError, Message, SubscriptionType};
+use crate::pulsar::{BrokerError, Message, MessageId, SubscriptionType};
 use lifecycle::{Phase, Unsubscribing};
 use members::Members;
 use partials::Partials;
@@ -150,6 +150,21 @@ impl Hub {
         self.pump(now_ms, out);
     }
 
+    /// Whether the entry waits here or was given out from here, and is not settled.
+    pub fn knows(&self, id: &MessageId) -> bool {
+        self.slot_of(id.partition).is_some_and(|slot| {
+            self.slots[slot]
+                .entries
+                .contains_key(&(id.ledger, id.entry))
+        })
+    }
+
+    /// An ack by a member of another hub of the subscription; that member's window is the other hub's matter.
+    pub fn ack_by_other(&mut self, now_ms: u64, id: MessageId, out: &mut Vec<Effect>) {
+        self.settle_id(now_ms, None, id, out);
+        self.pump(now_ms, out);
+    }
+
     /// The answer to [`Effect::CountPartitions`].
     pub fn partitions(
         &mut self,
@@ -195,6 +210,10 @@ impl Hub {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    pub fn spec(&self) -> &HubSpec {
+        &self.spec
     }
 
     pub fn stats(&self) -> Stats {

@@ -19,9 +19,21 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) {
         self.stats.acked += 1;
+        let own = self.settle_id(now_ms, Some(member), id, out);
+        self.free(member, u32::from(own == 0));
+    }
+
+    /// How many of the messages that the id means were held by `member`.
+    pub(super) fn settle_id(
+        &mut self,
+        now_ms: u64,
+        member: Option<MemberId>,
+        id: MessageId,
+        out: &mut Vec<Effect>,
+    ) -> usize {
         let slot = self.slot_of(id.partition);
         let Some(slot) = slot.filter(|_| self.is_acked_upstream()) else {
-            return self.free(member, 1);
+            return 0;
         };
         let key = (id.ledger, id.entry);
         let entry = self.slots[slot].entries.get(&key);
@@ -33,8 +45,8 @@ impl Hub {
                 0
             }
         };
-        self.free(member, u32::from(own == 0));
         self.send_full_acks(slot, out);
+        own
     }
 
     /// How many of the messages were held by `member`; their windows, and those of others, are freed.
@@ -44,7 +56,7 @@ impl Hub {
         slot: usize,
         key: EntryKey,
         meant: std::ops::Range<i32>,
-        member: MemberId,
+        member: Option<MemberId>,
     ) -> usize {
         let mut own = 0;
         let mut any = false;
@@ -52,7 +64,7 @@ impl Hub {
             let Some(was) = self.take_back(slot, key, index, Index::Settled) else {
                 continue;
             };
-            own += usize::from(was == Index::Held(member));
+            own += usize::from(member.is_some_and(|member| was == Index::Held(member)));
             any |= was != Index::Settled;
         }
         if any {

@@ -19,6 +19,7 @@ mod redelivery;
 mod refusals;
 mod service_urls;
 mod shared;
+mod shared_siblings;
 mod shutdown;
 mod spread;
 mod support;

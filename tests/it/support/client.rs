@@ -3,6 +3,7 @@
 use std::borrow::BorrowMut;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -67,6 +68,21 @@ impl Client {
         let answer = self.json();
         assert_eq!(answer["result"], "ok", "{answer}");
         answer["messageId"].as_str().expect("an id").to_owned()
+    }
+
+    /// Publishes numbers as text payloads, many under way at a time; returns when all are confirmed.
+    pub fn publish_numbers(&mut self, numbers: Range<usize>) {
+        const UNDER_WAY: usize = 500;
+        let count = numbers.len();
+        for (sent, n) in numbers.enumerate() {
+            self.send_json(json!({ "payload": base64(&n.to_string()) }));
+            if sent >= UNDER_WAY {
+                assert_eq!(self.json()["result"], "ok");
+            }
+        }
+        for _ in 0..count.min(UNDER_WAY) {
+            assert_eq!(self.json()["result"], "ok");
+        }
     }
 
     /// The next text frame.

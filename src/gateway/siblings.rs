@@ -1,0 +1,68 @@
+//! The hubs of one subscription on this shard: which of them a socket joins, and which of them holds a message.
+//!
+//! Exclusive and Failover have one. Shared has one for each priority level, because the broker serves consumers in that
+//! order; and a further one each time the windows of a level are more than one upstream consumer may leave unacked.
+
+use super::hubs::{Hubs, Place};
+use super::post::{HubKey, Join};
+use crate::hub::MemberSpec;
+use crate::pulsar::{MessageId, SubscriptionType};
+
+/// The sum of windows behind one upstream consumer of a Shared subscription. The broker stops a consumer at 50,000
+/// unacked messages (maxUnackedMessagesPerConsumer), and then members that ack would wait for those that do not; the
+/// rest is room for negative acks whose delay runs, and for the batch that the last permit brings.
+const SHARED_WINDOWS_MAX: u64 = 40_000;
+
+/// What a member in pull mode counts for. Its permits are not known when it joins; it is as much as a push window can be.
+const PULL_WINDOW: u64 = 1000;
+
+impl Hubs {
+    /// The hub that the socket joins, or that knows why it cannot. None: a new one.
+    pub(super) fn place_with_room(&self, join: &Join) -> Option<usize> {
+        let siblings = self.by_key.get(&join.key)?.iter().copied();
+        let mut siblings = siblings.filter(|slot| self.places.contains(*slot));
+        siblings.find(|slot| has_room(&self.places[*slot], join))
+    }
+
+    /// The hub that has given out a message, when it is not the one in `slot`: a message may be acked on any socket of
+    /// its subscription.
+    pub(super) fn holder(&self, slot: usize, id: &MessageId) -> Option<usize> {
+        let place = self.places.get(slot)?;
+        let siblings = self.by_key.get(place.key())?;
+        if siblings.len() == 1 || place.hub.knows(id) {
+            return None;
+        }
+        let mut siblings = siblings.iter().copied();
+        siblings.find(|slot| {
+            let place = self.places.get(*slot);
+            place.is_some_and(|place| place.hub.knows(id))
+        })
+    }
+
+    pub(super) fn forget_sibling(&mut self, key: &HubKey, slot: usize) {
+        if let Some(siblings) = self.by_key.get_mut(key) {
+            siblings.retain(|sibling| *sibling != slot);
+            if siblings.is_empty() {
+                self.by_key.remove(key);
+            }
+        }
+    }
+}
+
+fn has_room(place: &Place, join: &Join) -> bool {
+    let (active, wanted) = (place.hub.spec(), &join.hub);
+    let shared = SubscriptionType::Shared;
+    if active.subscription_type != shared || wanted.subscription_type != shared {
+        // It takes the socket, or answers as the broker does.
+        return true;
+    }
+    active.priority_level == wanted.priority_level
+        && (place.windows == 0 || place.windows + counted_window(&join.spec) <= SHARED_WINDOWS_MAX)
+}
+
+pub(super) fn counted_window(spec: &MemberSpec) -> u64 {
+    match spec.pull_mode {
+        true => PULL_WINDOW,
+        false => spec.window.into(),
+    }
+}

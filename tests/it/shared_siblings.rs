@@ -1,0 +1,153 @@
+//! Shared subscriptions that have more than one hub in this process: one for each priority level, and a further one where
+//! the windows are more than the broker lets one consumer leave unacked.
+//!
+//! Claim: the sockets notice nothing of it. Who does not ack stops nobody else, and a message may be acked on any of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Client, World, eventually, payload_of, take_from, topic};
+
+fn consumers(world: &World, name: &str) -> usize {
+    let stats = world.admin().stats(name).expect("the topic is there");
+    stats.subscription("sub").map_or(0, |sub| sub.consumers)
+}
+
+fn backlog(world: &World, name: &str) -> u64 {
+    let stats = world.admin().stats(name).expect("the topic is there");
+    stats.subscription("sub").expect("the subscription").backlog
+}
+
+fn member(world: &World, name: &str, level: u32, window: usize) -> Client {
+    let query =
+        format!("sub?subscriptionType=Shared&priorityLevel={level}&receiverQueueSize={window}");
+    world.consumer(name, &query)
+}
+
+fn number(message: &Value) -> usize {
+    payload_of(message).parse().expect("a number")
+}
+
+#[test]
+fn sixty_sockets_that_never_ack_do_not_stop_the_one_that_does() {
+    const STALLED: usize = 60;
+    const WINDOW: usize = 1000;
+    let world = World::start();
+    let name = topic("stalled");
+    let stalled: Vec<Client> = (0..STALLED)
+        .map(|_| member(&world, &name, 0, WINDOW))
+        .collect();
+    let mut live = member(&world, &name, 0, WINDOW);
+    // 40,000 behind the first upstream consumer, the rest behind a second.
+    assert_eq!(consumers(&world, &name), 2);
+    let mut producer = world.producer(&name);
+    let mut published = 0;
+    let mut seen = BTreeSet::new();
+    // Until the others hold all that they may. They have what the live one has not got.
+    while published - seen.len() < STALLED * WINDOW {
+        let more = STALLED * WINDOW - (published - seen.len()) + WINDOW;
+        producer.publish_numbers(published..published + more);
+        published += more;
+        while let Some(message) = live.within(Duration::from_secs(1)) {
+            assert!(seen.insert(number(&message)), "twice: {message}");
+            live.ack(&message);
+        }
+    }
+    assert_eq!(published - seen.len(), STALLED * WINDOW);
+    producer.publish_numbers(published..published + 3 * WINDOW);
+    for n in published..published + 3 * WINDOW {
+        assert_eq!(live.receive(), n.to_string());
+    }
+    drop(producer);
+    live.close();
+    stalled.into_iter().for_each(Client::cut);
+    eventually("both upstream consumers have gone", || {
+        consumers(&world, &name) == 0
+    });
+}
+
+#[test]
+fn a_further_upstream_consumer_goes_with_its_members_and_its_room_is_used_again() {
+    let world = World::start();
+    let name = topic("room");
+    let mut sockets: Vec<Client> = (0..41).map(|_| member(&world, &name, 0, 1000)).collect();
+    assert_eq!(consumers(&world, &name), 2);
+    sockets.pop().expect("the 41st").close();
+    eventually("the second one has gone", || consumers(&world, &name) == 1);
+    sockets.pop().expect("the 40th").close();
+    sockets.push(member(&world, &name, 0, 1000));
+    assert_eq!(consumers(&world, &name), 1);
+    sockets.push(member(&world, &name, 0, 1));
+    assert_eq!(consumers(&world, &name), 2);
+}
+
+#[test]
+fn the_lower_priority_level_number_is_served_first() {
+    let world = World::start();
+    let name = topic("levels");
+    let mut second = member(&world, &name, 1, 100);
+    let mut first = [member(&world, &name, 0, 10), member(&world, &name, 0, 10)];
+    assert_eq!(consumers(&world, &name), 2);
+    let mut producer = world.producer(&name);
+    let mut held = Vec::new();
+    for half in [0..10, 10..20] {
+        for n in half {
+            producer.publish(&n.to_string());
+        }
+        take_from(&mut first, 10, |place, _, message| {
+            held.push((place, message.clone()));
+        });
+        // In turn among themselves.
+        let of_the_first = held.iter().filter(|(place, _)| *place == 0).count();
+        assert_eq!(of_the_first * 2, held.len());
+    }
+    assert!(second.is_silent(), "the first level had room");
+    // Their windows are full: the next level's turn, until they have room again.
+    for n in 20..25 {
+        producer.publish(&n.to_string());
+        assert_eq!(second.receive(), n.to_string());
+    }
+    for (place, message) in &held {
+        first[*place].ack(message);
+    }
+    eventually("those are acked", || backlog(&world, &name) == 0);
+    for n in 25..40 {
+        producer.publish(&n.to_string());
+    }
+    let mut seen = BTreeSet::new();
+    take_from(&mut first, 15, |_, socket, message| {
+        seen.insert(number(message));
+        socket.ack(message);
+    });
+    assert_eq!(seen, (25..40).collect());
+    assert!(second.is_silent());
+}
+
+#[test]
+fn a_message_may_be_acked_on_a_socket_of_another_hub() {
+    let world = World::start();
+    let name = topic("elsewhere");
+    let mut first = member(&world, &name, 0, 3);
+    let mut producer = world.producer(&name);
+    for n in 0..3 {
+        producer.publish(&n.to_string());
+    }
+    let held: Vec<Value> = (0..3).map(|_| first.json()).collect();
+    let mut other = member(&world, &name, 1, 10);
+    assert_eq!(consumers(&world, &name), 2);
+    other.ack(&held[0]);
+    other.ack(&held[1]);
+    eventually("the broker has them", || backlog(&world, &name) == 1);
+    // The one that had got them has room for as many again.
+    producer.publish("3");
+    assert_eq!(first.receive(), "3");
+    // What it leaves behind goes to its own hub's next member, without what is acked.
+    let mut next = member(&world, &name, 0, 10);
+    first.cut();
+    assert_eq!(next.receive(), "2");
+    assert!(next.is_silent());
+    assert!(other.is_silent());
+    eventually("all are acked", || backlog(&world, &name) == 0);
+}
