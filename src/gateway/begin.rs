@@ -11,7 +11,7 @@ use crate::api::{
 };
 use crate::config::UpstreamMode;
 use crate::http::{Request, upgrade};
-use crate::hub::{HubSpec, MemberSpec};
+use crate::hub::{DeadLetterPolicy, HubSpec, MemberSpec};
 use crate::pulsar::{InitialPosition, SubscriptionType};
 use crate::runtime::{OneShotReceiver, oneshot};
 use crate::session::{ConsumerSession, ProducerSession};
@@ -104,6 +104,10 @@ impl Shard {
             pull_mode: params.pull_mode,
             ack_timeout_ms: params.ack_timeout_ms.into(),
             negative_ack_delay_ms: params.negative_ack_delay_ms.into(),
+            dead_letter: params.dead_letter.map(|policy| DeadLetterPolicy {
+                max_redeliver_count: policy.max_redeliver_count,
+                topic: policy.topic.into(),
+            }),
         };
         let hub = HubSpec {
             topic,
@@ -129,6 +133,7 @@ impl Shard {
             pull_mode: false,
             ack_timeout_ms: 0,
             negative_ack_delay_ms: 0,
+            dead_letter: None,
         };
         let hub = HubSpec {
             topic,

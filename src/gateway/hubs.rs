@@ -199,6 +199,30 @@ impl Shard {
         }
     }
 
+    /// What became of a dead letter of the hub in this place.
+    pub fn hub_dead_letter(
+        &mut self,
+        now_ms: u64,
+        slot: usize,
+        letter: u64,
+        result: Result<(), BrokerError>,
+    ) {
+        self.with_hub(now_ms, slot, |hub, out| {
+            hub.dead_letter_done(now_ms, letter, result, out)
+        });
+    }
+
+    /// The name that the dead-letter producers of the hub in this place go by, up to a random end.
+    pub fn dead_letter_producer_name(&self, slot: usize) -> Option<String> {
+        let place = self.hubs.places.get(slot)?;
+        Some(place.hub.dead_letter_producer_name())
+    }
+
+    /// The subscription of the hub in this place.
+    pub fn hub_subscription(&self, slot: usize) -> Option<&str> {
+        Some(&self.hubs.places.get(slot)?.key.subscription)
+    }
+
     pub fn hub_timer(&mut self, now_ms: u64, slot: usize, generation: u32) {
         if let Some(place) = self
             .hubs
@@ -282,7 +306,13 @@ impl Shard {
                 let topic = self.hubs.places[slot].key.topic.clone();
                 self.consuming.client.count_partitions(now_ms, &topic, tag);
             }
-            Effect::Finished => self.hub_finished(slot),
+            Effect::PublishDeadLetter {
+                letter,
+                topic,
+                source,
+                message,
+            } => self.publish_dead_letter(now_ms, slot, letter, topic, &source, &message),
+            Effect::Finished => self.hub_finished(now_ms, slot),
             upstream => self.hub_upstream_effect(now_ms, slot, upstream),
         }
     }
@@ -345,7 +375,8 @@ impl Shard {
     }
 
     /// The hub has closed its upstream and has no members: its place is free.
-    fn hub_finished(&mut self, slot: usize) {
+    fn hub_finished(&mut self, now_ms: u64, slot: usize) {
+        self.close_dead_letters(now_ms, slot);
         let Some(place) = self.hubs.places.try_remove(slot) else {
             return;
         };

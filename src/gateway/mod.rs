@@ -11,6 +11,7 @@
 //! | `pressure` | when a socket is not read for now |
 //! | `hubs` | this shard's hubs and the way of their effects |
 //! | `siblings` | which of the hubs of one subscription a socket joins, and which of them holds a message |
+//! | `dead_letters` | producers of dead-letter topics, for the hubs |
 //! | `lane` | broker connections |
 //! | `post`, `links` | what shards say to each other |
 //! | `drain` | the orderly end |
@@ -20,6 +21,7 @@
 
 mod begin;
 mod connection;
+mod dead_letters;
 mod drain;
 mod hubs;
 mod lane;

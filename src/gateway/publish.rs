@@ -17,6 +17,9 @@ impl Shard {
     }
 
     pub fn on_publishing_event(&mut self, now_ms: u64, event: Event) {
+        let Some(event) = self.on_dead_letter_event(now_ms, event) else {
+            return;
+        };
         match event {
             Event::Partitions { tag, result } => {
                 let now = self.now(now_ms);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::dead_letters::DeadLetters;
 use super::hubs::Hubs;
 use super::lane::{Lane, LaneKind};
 use super::links::Links;
@@ -45,6 +46,7 @@ pub struct Shard {
     pub config: Arc<Config>,
     pub sockets: Sockets,
     pub hubs: Hubs,
+    pub dead_letters: DeadLetters,
     pub publishing: Lane,
     pub consuming: Lane,
     pub wheel: Wheel<Timer>,
@@ -130,6 +132,7 @@ impl Shard {
             config,
             sockets: Sockets::default(),
             hubs: Hubs::default(),
+            dead_letters: DeadLetters::default(),
             publishing,
             consuming,
             wheel: Wheel::new(runtime::now_ms()),

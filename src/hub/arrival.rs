@@ -228,6 +228,6 @@ pub(super) fn entry_bytes(entry: &Entry) -> usize {
     entry.metadata.len() + entry.payload.len() + MESSAGE_OVERHEAD_BYTES
 }
 
-fn message_bytes(message: &Message) -> usize {
+pub(super) fn message_bytes(message: &Message) -> usize {
     message.metadata.len() + message.payload.len() + MESSAGE_OVERHEAD_BYTES
 }

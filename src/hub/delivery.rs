@@ -15,7 +15,7 @@ impl Hub {
         while self.waiting_messages() > 0
             && let Some((member, open)) = self.members.next_turn()
         {
-            let messages = self.take_run(now_ms, member, fair.min(open as usize));
+            let messages = self.take_run(now_ms, member, fair.min(open as usize), out);
             if messages.is_empty() {
                 self.members.return_turn(member);
                 return;
@@ -34,11 +34,22 @@ impl Hub {
         slots + self.passed_on.len()
     }
 
-    fn take_run(&mut self, now_ms: u64, member: MemberId, most: usize) -> Vec<Message> {
+    fn take_run(
+        &mut self,
+        now_ms: u64,
+        member: MemberId,
+        most: usize,
+        out: &mut Vec<Effect>,
+    ) -> Vec<Message> {
         let mut run = Vec::with_capacity(most);
         while run.len() < most
             && let Some(message) = self.next_message(now_ms)
         {
+            if self.is_dead_for(member, &message) {
+                let slot = self.slot_of(message.id.partition).unwrap_or(0);
+                self.bury(member, position(slot, &message), &message, out);
+                continue;
+            }
             self.hand_over(now_ms, member, &message);
             run.push(message);
         }
@@ -96,7 +107,11 @@ impl Hub {
         }
         let slot = self.slot_of(message.id.partition).unwrap_or(0);
         let position = position(slot, message);
-        let kept = self.passes_on().then(|| message.unpinned());
+        let may_die = self.may_die_with(member, message);
+        if may_die {
+            self.charge_kept(&position, message);
+        }
+        let kept = (self.passes_on() || may_die).then(|| message.unpinned());
         if let Some(entry) = self.slots[slot].entries.get_mut(&position.key()) {
             entry.set(position.index, Index::Held(member));
         }

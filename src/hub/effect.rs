@@ -1,5 +1,7 @@
 //! What a hub is told and what it asks for.
 
+use std::sync::Arc;
+
 use crate::pulsar::client::{AckPosition, ConsumerSpec, StartPosition, Tag};
 use crate::pulsar::{BrokerError, InitialPosition, Message, MessageId, SubscriptionType};
 
@@ -33,6 +35,16 @@ pub struct MemberSpec {
     /// 0: none.
     pub ack_timeout_ms: u64,
     pub negative_ack_delay_ms: u64,
+    /// Shared and Key_Shared; elsewhere the broker keeps no redelivery counts.
+    pub dead_letter: Option<DeadLetterPolicy>,
+}
+
+/// After so many redeliveries a message goes to the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterPolicy {
+    /// At least 1.
+    pub max_redeliver_count: u32,
+    pub topic: Arc<str>,
 }
 
 /// A member's wish.
@@ -128,6 +140,14 @@ pub enum Effect {
     },
     CloseConsumer {
         slot: usize,
+    },
+    /// Publish the message to a dead-letter topic; answered by `Hub::dead_letter_done`.
+    PublishDeadLetter {
+        letter: u64,
+        topic: Arc<str>,
+        /// The topic or partition that the message is from.
+        source: String,
+        message: Message,
     },
 
     /// The last member has gone and the upstream was told to close: drop the hub.

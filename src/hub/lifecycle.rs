@@ -73,7 +73,19 @@ impl Hub {
         taken.then(|| EXCLUSIVE_TAKEN.to_owned())
     }
 
+    /// The topic or partition that the slot's upstream consumer is on.
+    pub(super) fn slot_topic(&self, slot: usize) -> String {
+        let topic = &self.spec.topic;
+        match self.slots.get(slot).map_or(-1, |slot| slot.partition) {
+            partition if partition >= 0 && partition_index(topic) < 0 => {
+                format!("{topic}-partition-{partition}")
+            }
+            _ => topic.clone(),
+        }
+    }
+
     fn welcome(&mut self, member: MemberId, spec: MemberSpec, out: &mut Vec<Effect>) {
+        self.dead_letters.stop_lingering();
         self.members.add(member, Member::new(spec));
         out.push(Effect::Joined { member });
     }
@@ -161,13 +173,13 @@ impl Hub {
         self.finish(out);
     }
 
-    pub(super) fn dismiss(&mut self, member: MemberId, out: &mut Vec<Effect>) {
+    pub(super) fn dismiss(&mut self, now_ms: u64, member: MemberId, out: &mut Vec<Effect>) {
         let known = self.member_count();
         self.waiting.retain(|(waiting, _)| *waiting != member);
         if let Some(left) = self.members.remove(member) {
             self.pass_on(left);
         }
-        if self.member_count() == 0 && known > 0 {
+        if self.member_count() == 0 && known > 0 && !self.lingers(now_ms) {
             self.shut(out);
         }
     }
@@ -268,6 +280,7 @@ impl Hub {
             phase: Phase::Counting,
             stats: self.stats,
             next_tag: self.next_tag,
+            dead_letters: std::mem::take(&mut self.dead_letters).emptied(),
             waiting: std::mem::take(&mut self.waiting),
             ..Hub::new(self.spec.clone(), self.limits)
         };

@@ -60,6 +60,19 @@ pub(super) const REDELIVER_CHUNK: usize = 1000;
 /// spinning with the broker.
 pub(super) const MIN_NACK_DELAY_MS: u64 = 100;
 
+/// Messages of one hub that may be on their way to dead-letter topics; with so many the broker is asked for no more. It
+/// bounds what a subscription full of dead messages pours into a producer that is slow or not there yet.
+pub(super) const MAX_DEAD_LETTERS: usize = 1000;
+
+/// After a failed publish to a dead-letter topic its message is redelivered after this time, doubled with each failure in a
+/// row up to the second: Java's back-off for a dead-letter producer that cannot be made.
+pub(super) const DEAD_LETTER_RETRY_MS: u64 = 100;
+pub(super) const DEAD_LETTER_RETRY_MAX_MS: u64 = 60_000;
+
+/// How long a hub without members waits for the answers to its dead letters. A publish takes milliseconds; a script that
+/// deletes the subscription waits no longer than this for a dead-letter topic that does not answer.
+pub(super) const DEAD_LETTER_LINGER_MS: u64 = 2_000;
+
 /// Nacks that come due within the same such span are redelivered together, at its end.
 pub(super) const NACK_GROUP_MS: u64 = 16;
 
@@ -80,6 +93,10 @@ pub struct Stats {
     pub ack_timeouts: u64,
     /// Messages asked for again at the broker.
     pub redelivered: u64,
+    /// Messages published to a dead-letter topic.
+    pub dead_letters: u64,
+    /// Those that it did not take.
+    pub dead_letters_failed: u64,
     /// Messages that went from a member that left to the others.
     pub passed_on: u64,
     /// Entries that came again although held or acked here, and were dropped.

@@ -10,7 +10,7 @@ use crate::pulsar::Message;
 #[derive(Debug)]
 pub(super) struct Held {
     since_ms: u64,
-    /// Kept where it may go to another member: on Shared.
+    /// Kept where it may go to another member (on Shared) or to a dead-letter topic.
     pub message: Option<Message>,
 }
 

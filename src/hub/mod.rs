@@ -13,6 +13,7 @@
 //! | `settle` | acks and negative acks |
 //! | `acks` | acks on their way to the broker |
 //! | `redelivery` | negative-ack delays, ack timeouts |
+//! | `dead_letters` | what goes to a dead-letter topic instead |
 //! | `reconnect` | a lost upstream and its return |
 //! | `members`, `member` | turns, windows, what each member holds |
 //! | `slot`, `unsettled`, `memory`, `partials` | state: an upstream consumer, an entry, acked positions, half-acked batches |
@@ -29,6 +30,7 @@
 
 mod acks;
 mod arrival;
+mod dead_letters;
 mod delivery;
 mod effect;
 mod lifecycle;
@@ -53,6 +55,7 @@ pub use limits::{Limits, Stats};
 
 use crate::pulsar::client::Tag;
 use crate::pulsar::{BrokerError, Message, MessageId, SubscriptionType};
+use dead_letters::DeadLetters;
 use lifecycle::{Phase, Unsubscribing};
 use members::Members;
 use partials::Partials;
@@ -78,6 +81,7 @@ pub struct Hub {
     partials: Partials,
     /// Negatively acked messages by the time at which the broker is asked for them.
     delayed: BTreeSet<(u64, Position)>,
+    dead_letters: DeadLetters,
     ack_due_ms: Option<u64>,
     next_tag: Tag,
     unsubscribing: Option<Unsubscribing>,
@@ -103,6 +107,7 @@ impl Hub {
             passed_on: BTreeMap::new(),
             partials: Partials::default(),
             delayed: BTreeSet::new(),
+            dead_letters: DeadLetters::default(),
             ack_due_ms: None,
             next_tag: 0,
             unsubscribing: None,
@@ -120,7 +125,7 @@ impl Hub {
 
     /// The member's socket is gone; harmless for one that is not here.
     pub fn leave(&mut self, now_ms: u64, member: MemberId, out: &mut Vec<Effect>) {
-        self.dismiss(member, out);
+        self.dismiss(now_ms, member, out);
         self.pump(now_ms, out);
     }
 
@@ -201,15 +206,21 @@ impl Hub {
             self.send_all_acks(out);
         }
         self.redeliver_due(now_ms, out);
+        self.linger_on(now_ms, out);
         self.pump(now_ms, out);
     }
 
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let delayed = self.delayed.first().map(|(due_ms, _)| *due_ms);
-        [self.ack_due_ms, delayed, self.members.next_timeout_ms()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.ack_due_ms,
+            delayed,
+            self.members.next_timeout_ms(),
+            self.dead_letters.lingers_until_ms(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub fn spec(&self) -> &HubSpec {

@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::effect::Effect;
-use super::limits::{MAX_PERMITS, MAX_UNSETTLED_MESSAGES};
+use super::limits::{MAX_DEAD_LETTERS, MAX_PERMITS, MAX_UNSETTLED_MESSAGES};
 use super::slot::Slot;
 
 impl Hub {
@@ -11,7 +11,8 @@ impl Hub {
     pub(super) fn flow(&mut self, out: &mut Vec<Effect>) {
         let open = self.members.open_total();
         let full = self.retained_bytes >= self.limits.hub_retained_bytes
-            || self.held >= MAX_UNSETTLED_MESSAGES;
+            || self.held >= MAX_UNSETTLED_MESSAGES
+            || self.dead_letters.on_their_way() >= MAX_DEAD_LETTERS;
         if open == 0 || full || self.unsubscribing.is_some() {
             return;
         }

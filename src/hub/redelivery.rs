@@ -18,10 +18,10 @@ impl Hub {
             && due_ms <= now_ms
         {
             self.delayed.pop_first();
-            self.ask_again(position, &mut due);
+            self.ask_again(position, &mut due, out);
         }
         while let Some(member) = self.members.take_timeout(now_ms) {
-            self.time_out(now_ms, member, &mut due);
+            self.time_out(now_ms, member, &mut due, out);
             self.members.watch_timeout(member);
         }
         for (slot, keys) in due {
@@ -33,18 +33,21 @@ impl Hub {
         }
     }
 
-    fn time_out(&mut self, now_ms: u64, member: MemberId, due: &mut Due) {
+    fn time_out(&mut self, now_ms: u64, member: MemberId, due: &mut Due, out: &mut Vec<Effect>) {
         while let Some(position) = self
             .members
             .change(member, |m| m.take_timed_out(now_ms))
             .flatten()
         {
             self.stats.ack_timeouts += 1;
-            self.ask_again(position, due);
+            self.ask_again(position, due, out);
         }
     }
 
-    fn ask_again(&mut self, position: Position, due: &mut Due) {
+    fn ask_again(&mut self, position: Position, due: &mut Due, out: &mut Vec<Effect>) {
+        if self.bury_instead(position, out) {
+            return;
+        }
         let (slot, key) = (position.slot as usize, position.key());
         self.take_back(slot, key, position.index, Index::Absent);
         due.entry(slot).or_default().insert(key);

@@ -68,14 +68,19 @@ impl Hub {
             any |= was != Index::Settled;
         }
         if any {
-            match self.outcome(slot, key) {
-                Some(Outcome::Settled) => self.settled_whole(now_ms, slot, key),
-                Some(_) => self.gather_partial(now_ms, slot, key),
-                None => {}
-            }
-            self.make_dormant(slot, key);
+            self.settled_some(now_ms, slot, key);
         }
         own
+    }
+
+    /// Some index of the entry is settled that was not.
+    pub(super) fn settled_some(&mut self, now_ms: u64, slot: usize, key: EntryKey) {
+        match self.outcome(slot, key) {
+            Some(Outcome::Settled) => self.settled_whole(now_ms, slot, key),
+            Some(_) => self.gather_partial(now_ms, slot, key),
+            None => {}
+        }
+        self.make_dormant(slot, key);
     }
 
     /// Puts a message into a new state, out of the hands of its member or of the delay. Returns the old state.
@@ -108,13 +113,19 @@ impl Hub {
             }
             Index::Delayed { due_ms } => {
                 self.delayed.remove(&(due_ms, position));
+                self.dead_letters.pardon(&position);
             }
             Index::Queued => {
                 self.passed_on.remove(&position);
             }
-            Index::Arrived | Index::Absent | Index::Settled => {}
+            Index::Arrived | Index::Dying | Index::Absent | Index::Settled => {}
         }
         Some(was)
+    }
+
+    pub(super) fn index(&self, position: &Position) -> Option<Index> {
+        let slot = self.slots.get(position.slot as usize)?;
+        slot.entries.get(&position.key())?.get(position.index)
     }
 
     pub(super) fn outcome(&self, slot: usize, key: EntryKey) -> Option<Outcome> {
@@ -196,13 +207,14 @@ impl Hub {
         let Some(Index::Held(owner)) = entry.get(index) else {
             return None;
         };
-        self.take_back(slot, key, index, Index::Delayed { due_ms });
         let position = Position {
             slot: slot as u32,
             ledger: key.0,
             entry: key.1,
             index,
         };
+        self.condemn(owner, position);
+        self.take_back(slot, key, index, Index::Delayed { due_ms });
         self.delayed.insert((due_ms, position));
         Some(owner)
     }

@@ -15,6 +15,8 @@ pub(super) enum Index {
     Delayed {
         due_ms: u64,
     },
+    /// On its way to a dead-letter topic.
+    Dying,
     /// The broker will send it again.
     Absent,
     Settled,

@@ -5,12 +5,15 @@
 #![forbid(unsafe_code)]
 
 mod consumer;
+mod dead_letter;
 mod frames;
 mod producer;
 mod routing;
 
 pub use consumer::{ConsumerSession, Wish};
+pub use dead_letter::DeadLetter;
 pub use producer::{Now, ProducerSession, Progress};
+pub use routing::Router;
 
 use crate::api::CommandError;
 

@@ -192,6 +192,7 @@ impl ProducerSession {
             replicate_to: &message.replicate_to,
             sequence_id: message.sequence_id,
             publish_time_ms: now.wall_ms,
+            ..SendFields::default()
         };
         let before_bytes = client.pending_bytes();
         let sent = client.send(

@@ -3,6 +3,7 @@
 mod backpressure;
 mod bad_broker;
 mod bad_input;
+mod dead_letters;
 mod end_of_topic;
 mod exclusive;
 mod first_messages;

@@ -9,6 +9,7 @@ use crate::pulsar::{InitialPosition, SubscriptionType};
 pub struct DeadLetterPolicy {
     /// At least 1: after that many redeliveries the message goes to the dead-letter topic.
     pub max_redeliver_count: u32,
+    /// In full.
     pub topic: String,
 }
 
@@ -100,6 +101,16 @@ fn ack_timeout_ms(query: &Query) -> Result<u32, Refusal> {
     }
 }
 
+/// A topic may be named as in Java's `TopicName.get`: in full, as `tenant/namespace/topic`, or by its local name. What is
+/// none of them is left for the broker to refuse.
+fn full_name(name: &str) -> String {
+    match name.split('/').count() {
+        _ if name.contains("://") => name.to_owned(),
+        1 => format!("persistent://public/default/{name}"),
+        _ => format!("persistent://{name}"),
+    }
+}
+
 fn dead_letter(
     query: &Query,
     topic: &TopicName,
@@ -115,7 +126,7 @@ fn dead_letter(
         Ok(max_redeliver_count @ 1..) => Ok(Some(DeadLetterPolicy {
             max_redeliver_count,
             topic: match named {
-                Some(named) if !crate::api::topic::is_blank(named) => named.to_owned(),
+                Some(named) if !crate::api::topic::is_blank(named) => full_name(named),
                 _ => format!("{topic}-{subscription}-DLQ"),
             },
         })),

@@ -211,7 +211,10 @@ fn a_consumers_parameters_are_read() {
     assert_eq!(consumer("receiverQueueSize=5000").unwrap().window, 1000);
     assert_eq!(consumer("cryptoFailureAction=Foo&pullMode=1"), consumer(""));
     let named = consumer("deadLetterTopic=dlq&maxRedeliverCount=1").unwrap();
-    assert_eq!(named.dead_letter.unwrap().topic, "dlq");
+    assert_eq!(
+        named.dead_letter.unwrap().topic,
+        "persistent://public/default/dlq"
+    );
     let unnamed = consumer("deadLetterTopic=&maxRedeliverCount=1").unwrap();
     assert_eq!(
         unnamed.dead_letter.unwrap().topic,

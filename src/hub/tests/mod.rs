@@ -1,5 +1,6 @@
 //! The rules of the hub, one by one, and a model of the broker that tries them all together.
 
+mod dead_letters;
 mod delivery;
 mod lifecycle;
 mod model;
@@ -39,6 +40,7 @@ pub(super) fn member_spec(subscription_type: SubscriptionType, window: u32) -> M
         pull_mode: false,
         ack_timeout_ms: 0,
         negative_ack_delay_ms: 1000,
+        dead_letter: None,
     }
 }
 

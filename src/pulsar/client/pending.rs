@@ -16,6 +16,9 @@ const OVERHEAD_BYTES: usize = size_of::<Pending>() + 256;
 pub(super) struct Unencoded {
     properties: Vec<(String, String)>,
     partition_key: Option<String>,
+    partition_key_b64_encoded: bool,
+    ordering_key: Option<Vec<u8>>,
+    null_value: bool,
     event_time_ms: Option<u64>,
     deliver_at_ms: Option<i64>,
     replicate_to: Vec<String>,
@@ -33,6 +36,9 @@ impl Unencoded {
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
             partition_key: fields.partition_key.map(str::to_owned),
+            partition_key_b64_encoded: fields.partition_key_b64_encoded,
+            ordering_key: fields.ordering_key.map(<[u8]>::to_vec),
+            null_value: fields.null_value,
             event_time_ms: fields.event_time_ms,
             deliver_at_ms: fields.deliver_at_ms,
             replicate_to: fields
@@ -57,6 +63,9 @@ impl Unencoded {
         encode(&SendFields {
             properties: &properties,
             partition_key: self.partition_key.as_deref(),
+            partition_key_b64_encoded: self.partition_key_b64_encoded,
+            ordering_key: self.ordering_key.as_deref(),
+            null_value: self.null_value,
             event_time_ms: self.event_time_ms,
             deliver_at_ms: self.deliver_at_ms,
             replicate_to: &replicate_to,
@@ -81,6 +90,7 @@ impl Unencoded {
             + properties
             + clusters
             + self.partition_key.as_ref().map_or(0, String::len)
+            + self.ordering_key.as_ref().map_or(0, Vec::len)
     }
 }
 

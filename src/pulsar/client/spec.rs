@@ -83,6 +83,11 @@ pub struct ConsumerSpec {
 pub struct SendFields<'a> {
     pub properties: &'a [(&'a str, &'a str)],
     pub partition_key: Option<&'a str>,
+    /// The partition key is bytes in base64.
+    pub partition_key_b64_encoded: bool,
+    pub ordering_key: Option<&'a [u8]>,
+    /// A tombstone; the payload is empty.
+    pub null_value: bool,
     pub event_time_ms: Option<u64>,
     pub deliver_at_ms: Option<i64>,
     pub replicate_to: &'a [&'a str],

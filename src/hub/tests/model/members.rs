@@ -14,6 +14,7 @@ impl Model {
             pull_mode,
             ack_timeout_ms: if self.rng.u8(0..3) == 0 { 1000 } else { 0 },
             negative_ack_delay_ms: self.rng.u64(0..400),
+            dead_letter: None,
         };
         self.next_member += 1;
         let member = MemberId(self.next_member);

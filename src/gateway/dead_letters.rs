@@ -1,0 +1,280 @@
+//! Producers of dead-letter topics, on the home shard of the hub that they publish for.
+//!
+//! One outlet for each hub and topic, opened when it is first needed and closed with its hub; of a partitioned topic a
+//! producer for each partition that something went to. What it has taken is bounded by the hub
+//! (`hub::limits::MAX_DEAD_LETTERS`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use super::post::SocketId;
+use super::shard::Shard;
+use crate::api::{HashingScheme, RoutingMode};
+use crate::pulsar::client::{Event, ProducerId, ProducerSpec, Tag};
+use crate::pulsar::{BrokerError, ErrorKind, Message};
+use crate::session::{DeadLetter, Router};
+
+/// The Java client's default.
+const SEND_TIMEOUT_MS: u64 = 30_000;
+
+/// Random characters at the end of a producer name, as in Java: names are unique on a topic.
+const NAME_CHARS: usize = 5;
+
+/// The shard number in tags of outlets; sockets' tags begin with a shard that exists.
+const OUTLET_SHARD: usize = 0xfff;
+
+/// One hub's way into one dead-letter topic.
+struct Outlet {
+    generation: u32,
+    /// The hub's place.
+    hub: usize,
+    topic: Arc<str>,
+    /// The producer's.
+    name: String,
+    /// Some: the partitions are counted.
+    router: Option<Router>,
+    partitions: u32,
+    producers: FxHashMap<usize, ProducerId>,
+    /// Until the partitions are counted.
+    waiting: Vec<Letter>,
+}
+
+struct Letter {
+    number: u64,
+    source: String,
+    message: Message,
+}
+
+#[derive(Default)]
+pub struct DeadLetters {
+    outlets: Slab<Outlet>,
+    generation: u32,
+    by_topic: BTreeMap<(usize, Arc<str>), usize>,
+    /// Which outlet, and which partition of it.
+    by_producer: FxHashMap<ProducerId, (usize, usize)>,
+}
+
+impl DeadLetters {
+    fn tag(&self, outlet: usize) -> Tag {
+        SocketId::new(OUTLET_SHARD, outlet, self.outlets[outlet].generation).tag()
+    }
+
+    fn by_tag(&self, tag: Tag) -> Option<usize> {
+        let id = SocketId::from_tag(tag);
+        let outlet = (id.shard() == OUTLET_SHARD).then(|| id.slot())?;
+        (self.outlets.contains(outlet) && self.tag(outlet) == tag).then_some(outlet)
+    }
+
+    fn remove(&mut self, outlet: usize) -> Option<Outlet> {
+        let removed = self.outlets.try_remove(outlet)?;
+        self.by_topic.remove(&(removed.hub, removed.topic.clone()));
+        for producer in removed.producers.values() {
+            self.by_producer.remove(producer);
+        }
+        Some(removed)
+    }
+}
+
+impl Shard {
+    /// For the hub in this place. Answered by [`Shard::hub_dead_letter`], in a later step.
+    pub fn publish_dead_letter(
+        &mut self,
+        now_ms: u64,
+        hub: usize,
+        number: u64,
+        topic: Arc<str>,
+        source: &str,
+        message: &Message,
+    ) {
+        let outlet = self.outlet(now_ms, hub, topic);
+        let letter = Letter {
+            number,
+            source: source.to_owned(),
+            message: message.clone(),
+        };
+        self.deliver_letter(now_ms, outlet, letter);
+    }
+
+    fn outlet(&mut self, now_ms: u64, hub: usize, topic: Arc<str>) -> usize {
+        let key = (hub, topic);
+        if let Some(outlet) = self.dead_letters.by_topic.get(&key) {
+            return *outlet;
+        }
+        let end: String = std::iter::repeat_with(fastrand::alphanumeric)
+            .take(NAME_CHARS)
+            .collect();
+        let name = self.dead_letter_producer_name(hub).unwrap_or_default();
+        let letters = &mut self.dead_letters;
+        letters.generation = letters.generation.wrapping_add(1);
+        let outlet = letters.outlets.insert(Outlet {
+            generation: letters.generation,
+            hub,
+            topic: key.1.clone(),
+            name: format!("{name}-{end}-DLQ"),
+            router: None,
+            partitions: 0,
+            producers: FxHashMap::default(),
+            waiting: Vec::new(),
+        });
+        let tag = letters.tag(outlet);
+        let client = &mut self.publishing.client;
+        client.count_partitions(now_ms, &key.1, tag);
+        letters.by_topic.insert(key, outlet);
+        outlet
+    }
+
+    fn deliver_letter(&mut self, now_ms: u64, outlet: usize, letter: Letter) {
+        let now = self.now(now_ms);
+        let Some(at) = self.dead_letters.outlets.get(outlet) else {
+            return;
+        };
+        let hub = at.hub;
+        let subscription = self.hub_subscription(hub).unwrap_or_default().to_owned();
+        let dead = DeadLetter::new(&letter.message, &letter.source, &subscription);
+        let letters = &mut self.dead_letters;
+        let Some(at) = letters.outlets.get_mut(outlet) else {
+            return;
+        };
+        let Some(router) = &mut at.router else {
+            at.waiting.push(letter);
+            return;
+        };
+        let partition = router.choose(dead.key());
+        let client = &mut self.publishing.client;
+        let producer = *at.producers.entry(partition).or_insert_with(|| {
+            let spec = producer_spec(&at.topic, at.partitions, partition, &at.name);
+            client.open_producer(now_ms, spec)
+        });
+        letters.by_producer.insert(producer, (outlet, partition));
+        if dead.send(now, client, producer, letter.number).is_err() {
+            let error = BrokerError {
+                kind: ErrorKind::Other,
+                message: "the dead letter could not be sent".to_owned(),
+            };
+            self.hub_dead_letter(now_ms, hub, letter.number, Err(error));
+        }
+    }
+
+    /// The publishing lane's events that are about dead letters; gives back those that are not.
+    pub fn on_dead_letter_event(&mut self, now_ms: u64, event: Event) -> Option<Event> {
+        match event {
+            Event::Partitions { tag, result } => {
+                let Some(outlet) = self.dead_letters.by_tag(tag) else {
+                    return Some(Event::Partitions { tag, result });
+                };
+                self.letters_counted(now_ms, outlet, result);
+            }
+            Event::Receipt { producer, tag, .. } if self.is_outlets(producer) => {
+                self.letter_answered(now_ms, producer, tag, Ok(()));
+            }
+            Event::SendFailed {
+                producer,
+                tag,
+                error,
+            } if self.is_outlets(producer) => {
+                self.letter_answered(now_ms, producer, tag, Err(error));
+            }
+            Event::ProducerReady { producer, .. } if self.is_outlets(producer) => {}
+            Event::ProducerFailed { producer, .. } if self.is_outlets(producer) => {
+                // The next letter makes a new one.
+                let letters = &mut self.dead_letters;
+                if let Some((outlet, partition)) = letters.by_producer.remove(&producer)
+                    && let Some(outlet) = letters.outlets.get_mut(outlet)
+                {
+                    outlet.producers.remove(&partition);
+                }
+            }
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn is_outlets(&self, producer: ProducerId) -> bool {
+        self.dead_letters.by_producer.contains_key(&producer)
+    }
+
+    fn letters_counted(&mut self, now_ms: u64, outlet: usize, count: Result<u32, BrokerError>) {
+        match count {
+            Ok(count) => {
+                let Some(at) = self.dead_letters.outlets.get_mut(outlet) else {
+                    return;
+                };
+                let (mode, hashing) = (
+                    RoutingMode::RoundRobinPartition,
+                    HashingScheme::JavaStringHash,
+                );
+                at.partitions = count;
+                at.router = Some(Router::new(mode, hashing, count, fastrand::u32(..)));
+                for letter in std::mem::take(&mut at.waiting) {
+                    self.deliver_letter(now_ms, outlet, letter);
+                }
+            }
+            Err(error) => {
+                // It is counted anew for the next letter.
+                let Some(removed) = self.dead_letters.remove(outlet) else {
+                    return;
+                };
+                warn(&removed.topic, &error);
+                for letter in removed.waiting {
+                    let error = error.clone();
+                    self.hub_dead_letter(now_ms, removed.hub, letter.number, Err(error));
+                }
+            }
+        }
+    }
+
+    fn letter_answered(
+        &mut self,
+        now_ms: u64,
+        producer: ProducerId,
+        number: Tag,
+        result: Result<(), BrokerError>,
+    ) {
+        let letters = &self.dead_letters;
+        let outlet = letters.by_producer.get(&producer);
+        let Some(outlet) = outlet.and_then(|(outlet, _)| letters.outlets.get(*outlet)) else {
+            return;
+        };
+        if let Err(error) = &result {
+            warn(&outlet.topic, error);
+        }
+        self.hub_dead_letter(now_ms, outlet.hub, number, result);
+    }
+
+    /// The hub in this place has ended.
+    pub fn close_dead_letters(&mut self, now_ms: u64, hub: usize) {
+        let from_hub_on = self.dead_letters.by_topic.range((hub, Arc::from(""))..);
+        let of_hub: Vec<usize> = from_hub_on
+            .take_while(|((of, _), _)| *of == hub)
+            .map(|(_, outlet)| *outlet)
+            .collect();
+        for outlet in of_hub {
+            let Some(removed) = self.dead_letters.remove(outlet) else {
+                continue;
+            };
+            for producer in removed.producers.into_values() {
+                self.publishing.client.close_producer(now_ms, producer);
+            }
+        }
+    }
+}
+
+fn producer_spec(topic: &str, partitions: u32, partition: usize, name: &str) -> ProducerSpec {
+    ProducerSpec {
+        topic: match partitions {
+            0 => topic.to_owned(),
+            _ => format!("{topic}-partition-{partition}"),
+        },
+        name: Some(name.to_owned()),
+        initial_sequence_id: None,
+        send_timeout_ms: SEND_TIMEOUT_MS,
+        encrypted: false,
+    }
+}
+
+fn warn(topic: &str, error: &BrokerError) {
+    tracing::warn!(topic, error = %error.message, "a message could not be published to its dead-letter topic; it will be tried again");
+}

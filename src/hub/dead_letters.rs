@@ -1,0 +1,241 @@
+//! Messages that go to a dead-letter topic: which do, their way there, and what becomes of them then.
+//!
+//! As Java's ConsumerImpl: a message that was redelivered `maxRedeliverCount` times already is published when it is asked
+//! for again, and one that comes with a higher count is not given to the member at all. Once published it is acked. When
+//! that fails it is redelivered, and tried again when it comes. The policy is the member's own, and of a batch only the
+//! messages meant are published (Java publishes all of them).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::Hub;
+use super::arrival::message_bytes;
+use super::effect::{Effect, MemberId};
+use super::lifecycle::Phase;
+use super::limits::{DEAD_LETTER_LINGER_MS, DEAD_LETTER_RETRY_MAX_MS, DEAD_LETTER_RETRY_MS};
+use super::slot::Position;
+use super::unsettled::Index;
+use crate::pulsar::{BrokerError, Message};
+
+/// A message and the topic that it is to be published to.
+#[derive(Debug)]
+pub(super) struct Letter {
+    topic: Arc<str>,
+    message: Message,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct DeadLetters {
+    /// Negatively acked, their delay not over: what to do instead of asking the broker for them.
+    condemned: BTreeMap<Position, Letter>,
+    /// Being published, by the number that the answer will carry.
+    published: FxHashMap<u64, Position>,
+    next: u64,
+    /// Since one was published last.
+    failures: u32,
+    /// The last member has gone; the hub waits until then for the answers.
+    lingers_until_ms: Option<u64>,
+}
+
+impl DeadLetters {
+    /// How many are being published.
+    pub fn on_their_way(&self) -> usize {
+        self.published.len()
+    }
+
+    /// It is settled, or someone else's now.
+    pub fn pardon(&mut self, position: &Position) {
+        self.condemned.remove(position);
+    }
+
+    /// For the same hub with nothing in it: numbers are not used again, for answers may still come.
+    pub fn emptied(self) -> DeadLetters {
+        DeadLetters {
+            next: self.next,
+            ..DeadLetters::default()
+        }
+    }
+
+    pub fn lingers_until_ms(&self) -> Option<u64> {
+        self.lingers_until_ms
+    }
+
+    pub fn stop_lingering(&mut self) {
+        self.lingers_until_ms = None;
+    }
+
+    fn retry_delay_ms(&self) -> u64 {
+        let doubled = DEAD_LETTER_RETRY_MS << self.failures.min(16);
+        doubled.min(DEAD_LETTER_RETRY_MAX_MS)
+    }
+}
+
+impl Hub {
+    /// Whether the message has come too often to be given to this member.
+    pub(super) fn is_dead_for(&self, member: MemberId, message: &Message) -> bool {
+        self.redeliveries_left(member, message)
+            .is_some_and(|left| left < 0)
+    }
+
+    /// Whether the message would be published, were it asked for again: then it must be kept.
+    pub(super) fn may_die_with(&self, member: MemberId, message: &Message) -> bool {
+        self.redeliveries_left(member, message)
+            .is_some_and(|left| left <= 0)
+    }
+
+    /// `None`: without end.
+    fn redeliveries_left(&self, member: MemberId, message: &Message) -> Option<i64> {
+        if !self.redelivers_single() || !self.is_acked_upstream() {
+            return None;
+        }
+        let policy = self.members.get(member)?.spec.dead_letter.as_ref()?;
+        Some(i64::from(policy.max_redeliver_count) - i64::from(message.redelivery_count))
+    }
+
+    /// The letter that a held message becomes when it is asked for again.
+    fn letter(&self, member: MemberId, position: &Position) -> Option<Letter> {
+        let holder = self.members.get(member)?;
+        let message = holder.held.get(position)?.message.as_ref()?;
+        if !self.may_die_with(member, message) {
+            return None;
+        }
+        let policy = holder.spec.dead_letter.as_ref()?;
+        Some(Letter {
+            topic: policy.topic.clone(),
+            message: message.clone(),
+        })
+    }
+
+    /// Before a held message is put aside for its negative-ack delay.
+    pub(super) fn condemn(&mut self, member: MemberId, position: Position) {
+        if let Some(letter) = self.letter(member, &position) {
+            self.dead_letters.condemned.insert(position, letter);
+        }
+    }
+
+    /// A message is due to be asked for again. True: it goes to its dead-letter topic instead.
+    pub(super) fn bury_instead(&mut self, position: Position, out: &mut Vec<Effect>) -> bool {
+        let letter = match self.index(&position) {
+            Some(Index::Held(member)) => self.letter(member, &position),
+            _ => self.dead_letters.condemned.remove(&position),
+        };
+        match letter {
+            Some(letter) => {
+                self.publish_dead(position, letter, out);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A message whose turn it is, and that is dead for the member it would go to.
+    pub(super) fn bury(
+        &mut self,
+        member: MemberId,
+        position: Position,
+        message: &Message,
+        out: &mut Vec<Effect>,
+    ) {
+        let policy = self.members.get(member);
+        let Some(policy) = policy.and_then(|member| member.spec.dead_letter.as_ref()) else {
+            return;
+        };
+        let letter = Letter {
+            topic: policy.topic.clone(),
+            message: message.unpinned(),
+        };
+        self.charge_kept(&position, message);
+        self.publish_dead(position, letter, out);
+    }
+
+    /// The bytes of a kept message count until its entry goes. Where members share messages they count anyway.
+    pub(super) fn charge_kept(&mut self, position: &Position, message: &Message) {
+        if self.passes_on() {
+            return;
+        }
+        let slot = &mut self.slots[position.slot as usize];
+        if let Some(entry) = slot.entries.get_mut(&position.key()) {
+            let bytes = message_bytes(message);
+            entry.bytes += bytes;
+            self.retained_bytes += bytes;
+        }
+    }
+
+    fn publish_dead(&mut self, position: Position, letter: Letter, out: &mut Vec<Effect>) {
+        let slot = position.slot as usize;
+        self.take_back(slot, position.key(), position.index, Index::Dying);
+        self.dead_letters.next += 1;
+        let number = self.dead_letters.next;
+        self.dead_letters.published.insert(number, position);
+        out.push(Effect::PublishDeadLetter {
+            letter: number,
+            topic: letter.topic,
+            source: self.slot_topic(slot),
+            message: letter.message,
+        });
+    }
+
+    /// The answer to [`Effect::PublishDeadLetter`].
+    pub fn dead_letter_done(
+        &mut self,
+        now_ms: u64,
+        letter: u64,
+        result: Result<(), BrokerError>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(position) = self.dead_letters.published.remove(&letter) else {
+            return;
+        };
+        let (slot, key) = (position.slot as usize, position.key());
+        let dying = self.index(&position) == Some(Index::Dying);
+        match result {
+            Ok(()) => {
+                self.dead_letters.failures = 0;
+                self.stats.dead_letters += 1;
+                if dying {
+                    self.take_back(slot, key, position.index, Index::Settled);
+                    self.settled_some(now_ms, slot, key);
+                    self.send_full_acks(slot, out);
+                }
+            }
+            Err(_) => {
+                let due_ms = now_ms.saturating_add(self.dead_letters.retry_delay_ms());
+                self.dead_letters.failures = self.dead_letters.failures.saturating_add(1);
+                self.stats.dead_letters_failed += 1;
+                if dying {
+                    self.take_back(slot, key, position.index, Index::Delayed { due_ms });
+                    self.delayed.insert((due_ms, position));
+                }
+            }
+        }
+        self.linger_on(now_ms, out);
+        self.pump(now_ms, out);
+    }
+
+    /// What the names of its dead-letter producers begin with, as in Java: topic, subscription and consumer name.
+    pub fn dead_letter_producer_name(&self) -> String {
+        let consumer = self.spec.consumer_name.as_deref().unwrap_or_default();
+        format!("{}-{}-{consumer}", self.spec.topic, self.spec.subscription)
+    }
+
+    /// The last member has gone. True: letters are on their way, and their acks are waited for; else they would
+    /// be published again by whoever gets these messages next.
+    pub(super) fn lingers(&mut self, now_ms: u64) -> bool {
+        let lingers = self.phase == Phase::Open && self.dead_letters.on_their_way() > 0;
+        if lingers {
+            self.dead_letters.lingers_until_ms = Some(now_ms.saturating_add(DEAD_LETTER_LINGER_MS));
+        }
+        lingers
+    }
+
+    /// Ends a hub that only waited for its letters.
+    pub(super) fn linger_on(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        if let Some(until_ms) = self.dead_letters.lingers_until_ms
+            && (until_ms <= now_ms || self.dead_letters.on_their_way() == 0)
+        {
+            self.shut(out);
+        }
+    }
+}
