@@ -142,7 +142,7 @@ impl Shard {
             at.waiting.push(letter);
             return;
         };
-        let partition = router.choose(dead.key());
+        let partition = router.choose(dead.key(), now.wall_ms);
         let client = &mut self.publishing.client;
         let producer = *at.producers.entry(partition).or_insert_with(|| {
             let spec = producer_spec(&at.topic, at.partitions, partition, &at.name);
@@ -207,7 +207,7 @@ impl Shard {
                     HashingScheme::JavaStringHash,
                 );
                 at.partitions = count;
-                at.router = Some(Router::new(mode, hashing, count, fastrand::u32(..)));
+                at.router = Some(Router::new(mode, hashing, None, count, fastrand::u32(..)));
                 for letter in std::mem::take(&mut at.waiting) {
                     self.deliver_letter(now_ms, outlet, letter);
                 }
@@ -272,6 +272,8 @@ fn producer_spec(topic: &str, partitions: u32, partition: usize, name: &str) -> 
         initial_sequence_id: None,
         send_timeout_ms: SEND_TIMEOUT_MS,
         encrypted: false,
+        compression: None,
+        batching: None,
     }
 }
 

@@ -36,6 +36,7 @@ impl Shard {
         }
         self.wheel
             .insert(now_ms + self.config.drain_timeout_ms, Timer::DrainDeadline);
+        self.publishing.client.flush_batches(now_ms);
         let sockets = self.sockets.ids();
         tracing::info!(
             shard = self.index,

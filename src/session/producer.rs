@@ -7,10 +7,13 @@ use std::collections::VecDeque;
 use super::frames::append_frame;
 use super::routing::Router;
 use crate::api::{
-    ProducerParams, PublishError, WebSocketError, append_ack, append_error, parse_publish,
+    self, Batching, ProducerParams, PublishError, WebSocketError, append_ack, append_error,
+    parse_publish,
 };
-use crate::pulsar::client::{Client, ProducerId, ProducerSpec, SendFields, SendRefused};
-use crate::pulsar::{BrokerError, MessageId};
+use crate::pulsar::client::{
+    BatchingSpec, Client, ProducerId, ProducerSpec, SendFields, SendRefused,
+};
+use crate::pulsar::{BrokerError, MessageId, wire};
 
 /// How far the opening of the upstream producers is.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,12 +61,11 @@ struct Pending {
 
 impl ProducerSession {
     pub fn new(topic: String, params: ProducerParams, seed: u32) -> ProducerSession {
-        let router = Router::new(params.routing_mode, params.hashing_scheme, 1, 0);
         ProducerSession {
             topic,
+            router: router(&params, 1, 0),
             params,
             seed,
-            router,
             count: 0,
             partitions: Vec::new(),
             pending_bytes: 0,
@@ -97,12 +99,7 @@ impl ProducerSession {
         match count {
             Ok(count) => {
                 self.count = count;
-                self.router = Router::new(
-                    self.params.routing_mode,
-                    self.params.hashing_scheme,
-                    count,
-                    self.seed,
-                );
+                self.router = router(&self.params, count, self.seed);
                 self.open_next(now, client, self.params.producer_name.clone());
                 Progress::Waiting
             }
@@ -121,6 +118,8 @@ impl ProducerSession {
             initial_sequence_id: self.params.initial_sequence_id,
             send_timeout_ms: self.params.send_timeout_ms.into(),
             encrypted: false,
+            compression: compression(self.params.compression),
+            batching: self.params.batching.map(batching),
         };
         let producer = client.open_producer(now.mono_ms, spec);
         self.partitions.push(Partition {
@@ -170,7 +169,7 @@ impl ProducerSession {
             Ok(message) => message,
             Err(refused) => return refuse(&refused, out),
         };
-        let place = self.router.choose(message.key);
+        let place = self.router.choose(message.key, now.wall_ms);
         let Some(partition) = self.partitions.get_mut(place) else {
             return;
         };
@@ -182,6 +181,12 @@ impl ProducerSession {
                     message.context,
                     out,
                 );
+            });
+        }
+        if self.params.is_full(partition.pending.len()) {
+            return append_frame(out, |out| {
+                let text = "Producer send queue is full";
+                append_error(WebSocketError::UnknownError, text, message.context, out);
             });
         }
         let fields = SendFields {
@@ -264,4 +269,34 @@ fn refuse(refused: &PublishError<'_>, out: &mut Vec<u8>) {
     append_frame(out, |out| {
         append_error(refused.error, &refused.message, refused.context, out);
     });
+}
+
+fn compression(asked: api::Compression) -> Option<wire::Compression> {
+    match asked {
+        api::Compression::None => None,
+        api::Compression::Lz4 => Some(wire::Compression::Lz4),
+        api::Compression::Zlib => Some(wire::Compression::Zlib),
+        api::Compression::Zstd => Some(wire::Compression::Zstd),
+        api::Compression::Snappy => Some(wire::Compression::Snappy),
+    }
+}
+
+fn batching(asked: Batching) -> BatchingSpec {
+    BatchingSpec {
+        max_messages: u32::try_from(asked.max_messages).unwrap_or(0),
+        max_delay_ms: asked.max_publish_delay_ms.into(),
+    }
+}
+
+fn router(params: &ProducerParams, partitions: u32, first: u32) -> Router {
+    let batch_delay_ms = params
+        .batching
+        .map(|batching| batching.max_publish_delay_ms);
+    Router::new(
+        params.routing_mode,
+        params.hashing_scheme,
+        batch_delay_ms,
+        partitions,
+        first,
+    )
 }

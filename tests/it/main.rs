@@ -3,6 +3,7 @@
 mod backpressure;
 mod bad_broker;
 mod bad_input;
+mod batching;
 mod dead_letters;
 mod end_of_topic;
 mod exclusive;

@@ -46,6 +46,16 @@ pub struct ProducerParams {
     pub client_keys: Vec<ClientKey>,
 }
 
+impl ProducerParams {
+    /// Whether a partition's producer with so many unanswered messages takes no more (`maxPendingMessages`).
+    pub fn is_full(&self, pending_messages: usize) -> bool {
+        let max = self
+            .batching
+            .map_or(0, |batching| batching.max_pending_messages);
+        max > 0 && pending_messages >= max as usize
+    }
+}
+
 /// The Java client's defaults (`ProducerConfigurationData`).
 const SEND_TIMEOUT_MS: u32 = 30_000;
 const BATCHING_MAX_MESSAGES: i32 = 1000;

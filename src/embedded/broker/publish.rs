@@ -174,7 +174,8 @@ impl Broker {
                         entry_id,
                         ..MessageIdData::default()
                     }),
-                    highest_sequence_id: Some(send.highest_sequence_id.unwrap_or(0)),
+                    // −1 outside a batch.
+                    highest_sequence_id: Some(send.highest_sequence_id.unwrap_or(u64::MAX)),
                 };
                 self.answer(id, Type::SendReceipt, &receipt);
             }

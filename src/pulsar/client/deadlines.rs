@@ -28,6 +28,8 @@ pub(super) enum Timer {
     Open(User),
     /// The oldest unconfirmed message may be over its time.
     Send(ProducerId),
+    /// A batch has waited long enough for further messages.
+    Batch(ProducerId),
     CountRetry(CountId),
     CountExpired(CountId),
 }

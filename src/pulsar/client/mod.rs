@@ -12,7 +12,7 @@
 //! | `incoming`, `answers`, `requests` | what a broker says, and what it was asked |
 //! | `lookup`, `counts`, `address` | who owns a topic, how many partitions it has, how to reach a broker |
 //! | `link` | how a producer or consumer finds and loses its broker |
-//! | `producer`, `pending`, `receipts` | publishing: messages out, messages kept, what becomes of them |
+//! | `producer`, `batch`, `pending`, `receipts` | publishing: messages out, together, kept, and what becomes of them |
 //! | `consumer`, `delivery`, `resume` | subscribing: what the owner does, what comes, where it goes on |
 //! | `commands` | the commands that go out |
 //! | `backoff`, `deadlines` | time |
@@ -27,6 +27,7 @@
 mod address;
 mod answers;
 mod backoff;
+mod batch;
 mod commands;
 mod connection;
 mod consumer;
@@ -61,6 +62,7 @@ use self::pool::Pool;
 use self::producer::Producer;
 use self::requests::Requests;
 pub use self::spec::*;
+use super::message::Compressor;
 
 /// All producers and consumers of one shard and lane, and the broker connections that they share.
 pub struct Client {
@@ -77,6 +79,7 @@ pub struct Client {
     next_consumer_id: u64,
     /// The sum over all producers.
     pending_bytes: usize,
+    compressor: Compressor,
     events: VecDeque<Event>,
 }
 
@@ -94,6 +97,7 @@ impl Client {
             next_producer_id: 0,
             next_consumer_id: 0,
             pending_bytes: 0,
+            compressor: Compressor::default(),
             events: VecDeque::new(),
             config,
         }
@@ -138,6 +142,7 @@ impl Client {
                 Timer::Retry(user) => self.link_start(now_ms, user),
                 Timer::Open(user) => self.link_open_expired(now_ms, user),
                 Timer::Send(id) => self.send_expired(now_ms, id),
+                Timer::Batch(id) => self.flush_batch(now_ms, id),
                 Timer::CountRetry(id) => self.count_retry(now_ms, id),
                 Timer::CountExpired(id) => self.count_expired(id),
             }

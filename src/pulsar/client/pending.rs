@@ -74,7 +74,11 @@ impl Unencoded {
         })
     }
 
-    fn bytes(&self) -> usize {
+    pub fn goes_to(&self, clusters: &[&str]) -> bool {
+        self.replicate_to.iter().eq(clusters)
+    }
+
+    pub fn bytes(&self) -> usize {
         let properties: usize = self
             .properties
             .iter()
@@ -99,6 +103,8 @@ pub(super) enum Content {
     /// The whole SEND frame, as it goes out and will go out again.
     Frame {
         sequence_id: u64,
+        /// Of a batch the last one's, else the same.
+        highest_sequence_id: u64,
         frame: Bytes,
     },
     Unencoded(Box<Unencoded>),
@@ -106,16 +112,43 @@ pub(super) enum Content {
     Refused(Box<BrokerError>),
 }
 
+/// Who is answered.
+#[derive(Debug)]
+pub(super) enum Tags {
+    One(Tag),
+    /// In the order of the batch.
+    Batch(Vec<Tag>),
+}
+
+impl Tags {
+    /// Each with its index in the batch, −1 outside one.
+    pub fn for_each(&self, mut answer: impl FnMut(i32, Tag)) {
+        match self {
+            Tags::One(tag) => answer(-1, *tag),
+            Tags::Batch(tags) => {
+                for (index, tag) in (0..).zip(tags) {
+                    answer(index, *tag);
+                }
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub tag: Tag,
+    pub tags: Tags,
     pub created_ms: u64,
     pub content: Content,
 }
 
 impl Pending {
     pub fn bytes(&self) -> usize {
+        let tags = match &self.tags {
+            Tags::One(_) => 0,
+            Tags::Batch(tags) => tags.len() * size_of::<Tag>(),
+        };
         OVERHEAD_BYTES
+            + tags
             + match &self.content {
                 Content::Frame { frame, .. } => frame.len(),
                 Content::Unencoded(message) => message.bytes(),
@@ -147,21 +180,26 @@ impl PendingQueue {
     }
 
     /// Takes the front out if it is one that this machine has refused.
-    pub fn pop_refused(&mut self, total_bytes: &mut usize) -> Option<(Tag, BrokerError)> {
+    pub fn pop_refused(&mut self, total_bytes: &mut usize) -> Option<(Tags, BrokerError)> {
         if !matches!(self.front()?.content, Content::Refused(_)) {
             return None;
         }
         let pending = self.pop(total_bytes)?;
         match pending.content {
-            Content::Refused(error) => Some((pending.tag, *error)),
+            Content::Refused(error) => Some((pending.tags, *error)),
             _ => None,
         }
     }
 
-    /// The sequence id that the next receipt must carry.
-    pub fn expected_sequence_id(&self) -> Option<u64> {
+    /// The sequence id that the next receipt must carry, and that the next error must: of a batch, the first and
+    /// the last one.
+    pub fn expected_sequence_ids(&self) -> Option<(u64, u64)> {
         match self.front()?.content {
-            Content::Frame { sequence_id, .. } => Some(sequence_id),
+            Content::Frame {
+                sequence_id,
+                highest_sequence_id,
+                ..
+            } => Some((sequence_id, highest_sequence_id)),
             _ => None,
         }
     }

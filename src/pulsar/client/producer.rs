@@ -1,15 +1,19 @@
 //! Producers: created on the topic's owner; their messages are encoded once, go out without waiting and are kept.
 //! What becomes of the messages is `receipts.rs`' subject.
 
+use std::convert::Infallible;
+
 use ::pulsar::proto::BaseCommand;
 use bytes::BytesMut;
 
 use super::Client;
+use super::batch::{Batch, fill_exactly};
 use super::commands;
 use super::deadlines::{Timer, User};
 use super::link::Link;
-use super::pending::{Content, Pending, PendingQueue, Unencoded};
+use super::pending::{Content, Pending, PendingQueue, Tags, Unencoded};
 use super::spec::{ConnectionId, ProducerId, ProducerSpec, SendFields, SendRefused, Tag};
+use crate::pulsar::message::Compressor;
 use crate::pulsar::types::{BrokerError, ErrorKind};
 use crate::pulsar::wire::{self, EncodeSendError, MetadataFields, SendHeader};
 
@@ -24,15 +28,16 @@ pub(super) struct Producer {
     /// Known from the first ProducerSuccess on.
     pub next_sequence_id: Option<u64>,
     pub pending: PendingQueue,
+    /// Messages that wait for others to share an entry with.
+    pub batch: Option<Batch>,
+    /// All sequence ids from here on are new to the broker.
+    next_new_sequence_id: u64,
+    /// The last message that was to be batched was not.
+    pub last_was_repeat: bool,
     pub checksum_resends: u32,
 }
 
 impl Producer {
-    /// What the frames need and only a created producer has.
-    fn identity(&self) -> Option<(&str, u64)> {
-        Some((self.name.as_deref()?, self.next_sequence_id?))
-    }
-
     /// The name in error texts.
     pub fn display_name(&self) -> &str {
         self.name.as_deref().unwrap_or("(unnamed)")
@@ -49,26 +54,45 @@ impl Producer {
         }
     }
 
+    /// The sequence id of the next message.
+    pub fn sequence_id_of(&self, fields: &SendFields<'_>) -> u64 {
+        fields.sequence_id.or(self.next_sequence_id).unwrap_or(0)
+    }
+
+    /// A message with this sequence id is taken. Its owner's own ids do not move the producer's.
+    pub fn used(&mut self, fields: &SendFields<'_>, sequence_id: u64) {
+        if fields.sequence_id.is_none() {
+            self.next_sequence_id = Some(sequence_id.wrapping_add(1));
+        }
+        self.next_new_sequence_id = self.next_new_sequence_id.max(sequence_id.saturating_add(1));
+    }
+
+    /// Whether the broker may have seen this sequence id before.
+    pub fn is_repeat(&self, sequence_id: u64) -> bool {
+        sequence_id < self.next_new_sequence_id
+    }
+
+    /// Its first ProducerSuccess says which sequence id was the last.
+    pub fn starts_after(&mut self, last_sequence_id: i64) {
+        if self.next_sequence_id.is_none() {
+            let last = self.spec.initial_sequence_id.unwrap_or(last_sequence_id);
+            let next = u64::try_from(last.saturating_add(1)).unwrap_or(0);
+            self.next_sequence_id = Some(next);
+            self.next_new_sequence_id = next;
+        }
+    }
+
     /// Encodes one message with the given or the next sequence id, which is used up only when this succeeds.
     pub fn encode<E>(
         &mut self,
         id: ProducerId,
         fields: &SendFields<'_>,
         payload_len: usize,
-        max_message_bytes: usize,
+        encoding: &mut Encoding<'_>,
         fill: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<Content, EncodeSendError<E>> {
-        let (name, next) = self.identity().unwrap_or(("", 0));
-        let sequence_id = fields.sequence_id.unwrap_or(next);
-        let header = SendHeader {
-            producer_id: id.0,
-            sequence_id,
-            num_messages: 1,
-            highest_sequence_id: None,
-            is_chunk: false,
-        };
+        let sequence_id = self.sequence_id_of(fields);
         let metadata = MetadataFields {
-            producer_name: name,
             sequence_id,
             publish_time_ms: fields.publish_time_ms,
             properties: fields.properties,
@@ -81,21 +105,83 @@ impl Producer {
             deliver_at_time_ms: fields.deliver_at_ms,
             ..Default::default()
         };
+        let content = self.frame(id, metadata, payload_len, encoding, fill)?;
+        if matches!(content, Content::Frame { .. }) {
+            self.used(fields, sequence_id);
+        }
+        Ok(content)
+    }
+
+    /// Encodes one entry: `metadata` without the producer's name and the compression, and the payload.
+    pub fn frame<E>(
+        &self,
+        id: ProducerId,
+        metadata: MetadataFields<'_>,
+        payload_len: usize,
+        encoding: &mut Encoding<'_>,
+        fill: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<Content, EncodeSendError<E>> {
+        let header = SendHeader {
+            producer_id: id.0,
+            sequence_id: metadata.sequence_id,
+            num_messages: metadata.num_messages_in_batch.unwrap_or(1).unsigned_abs(),
+            highest_sequence_id: metadata.highest_sequence_id,
+            is_chunk: false,
+        };
+        let mut metadata = MetadataFields {
+            producer_name: self.name.as_deref().unwrap_or_default(),
+            ..metadata
+        };
         let mut frame = BytesMut::new();
-        wire::encode_send(&header, &metadata, payload_len, &mut frame, fill)?;
+        if let Some(compression) = self.spec.compression {
+            let mut plain = BytesMut::with_capacity(payload_len);
+            fill(&mut plain).map_err(EncodeSendError::Fill)?;
+            if plain.len() != payload_len {
+                return Err(EncodeSendError::PayloadLength {
+                    announced: payload_len,
+                    written: plain.len(),
+                });
+            }
+            let Some(packed) = encoding.compressor.compress(compression, &plain) else {
+                return Err(EncodeSendError::TooLarge);
+            };
+            metadata.compression = Some((compression, payload_len as u32));
+            wire::encode_send(&header, &metadata, packed.len(), &mut frame, |out| {
+                out.extend_from_slice(&packed);
+                Ok(())
+            })?;
+        } else {
+            wire::encode_send(&header, &metadata, payload_len, &mut frame, fill)?;
+        }
         let message_bytes = headers_and_payload_bytes(&frame);
-        if message_bytes > max_message_bytes {
-            let error = self.too_large(message_bytes, max_message_bytes);
+        if message_bytes > encoding.max_message_bytes {
+            let error = self.too_large(message_bytes, encoding.max_message_bytes);
             return Ok(Content::Refused(Box::new(error)));
         }
-        if fields.sequence_id.is_none() {
-            self.next_sequence_id = Some(next.wrapping_add(1));
-        }
         Ok(Content::Frame {
-            sequence_id,
+            sequence_id: header.sequence_id,
+            highest_sequence_id: header.highest_sequence_id.unwrap_or(header.sequence_id),
             frame: frame.freeze(),
         })
     }
+
+    /// For payloads that are here already: they can only be too large.
+    pub fn or_too_large(
+        &self,
+        content: Result<Content, EncodeSendError<Infallible>>,
+        bytes: usize,
+        encoding: &Encoding<'_>,
+    ) -> Content {
+        content.unwrap_or_else(|_| {
+            Content::Refused(Box::new(self.too_large(bytes, encoding.max_message_bytes)))
+        })
+    }
+}
+
+/// What frames are encoded with.
+pub(super) struct Encoding<'a> {
+    pub max_message_bytes: usize,
+    pub compressor: &'a mut Compressor,
 }
 
 /// What the broker measures against `maxMessageSize`: the frame without its sizes and command.
@@ -119,6 +205,9 @@ impl Client {
             epoch: 0,
             next_sequence_id: None,
             pending: PendingQueue::default(),
+            batch: None,
+            next_new_sequence_id: 0,
+            last_was_repeat: false,
             checksum_resends: 0,
         };
         self.producers.insert(id, producer);
@@ -140,18 +229,26 @@ impl Client {
         payload_len: usize,
         fill: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<(), SendRefused<E>> {
+        let Some(sender) = self.producers.get(&producer) else {
+            return Err(SendRefused::NoProducer);
+        };
+        if sender.batches(fields, payload_len) {
+            return self.send_in_batch(now_ms, producer, tag, fields, payload_len, fill);
+        }
+        self.flush_batch(now_ms, producer);
+        let mut encoding = Encoding {
+            max_message_bytes: self.max_message_bytes(producer),
+            compressor: &mut self.compressor,
+        };
+        let max_bytes = encoding.max_message_bytes;
         let Some(sender) = self.producers.get_mut(&producer) else {
             return Err(SendRefused::NoProducer);
         };
-        let attached = sender.link.attached_to();
-        let max_bytes = attached
-            .and_then(|connection| self.pool.get(connection))
-            .map_or(self.pool.max_message_bytes, |c| c.max_message_bytes);
-        let content = if payload_len > max_bytes {
+        let content = if payload_len > max_bytes && sender.spec.compression.is_none() {
             Content::Refused(Box::new(sender.too_large(payload_len, max_bytes)))
-        } else if sender.identity().is_some() {
+        } else if sender.next_sequence_id.is_some() {
             sender
-                .encode(producer, fields, payload_len, max_bytes, fill)
+                .encode(producer, fields, payload_len, &mut encoding, fill)
                 .map_err(|error| match error {
                     EncodeSendError::Fill(error) => SendRefused::Fill(error),
                     EncodeSendError::PayloadLength { .. } | EncodeSendError::TooLarge => {
@@ -160,35 +257,50 @@ impl Client {
                 })?
         } else {
             let mut payload = BytesMut::with_capacity(payload_len);
-            fill(&mut payload).map_err(SendRefused::Fill)?;
-            if payload.len() != payload_len {
-                return Err(SendRefused::PayloadLength);
-            }
+            fill_exactly(&mut payload, payload_len, fill)?;
             Content::Unencoded(Box::new(Unencoded::new(fields, payload.freeze())))
         };
-        if let (Content::Frame { frame, .. }, Some(connection)) = (&content, attached)
+        let pending = Pending {
+            tags: Tags::One(tag),
+            created_ms: now_ms,
+            content,
+        };
+        self.send_pending(now_ms, producer, pending);
+        Ok(())
+    }
+
+    /// Writes it where the producer has a connection, and keeps it until it is answered.
+    pub(super) fn send_pending(&mut self, now_ms: u64, id: ProducerId, pending: Pending) {
+        let Some(sender) = self.producers.get_mut(&id) else {
+            return;
+        };
+        if let (Content::Frame { frame, .. }, Some(connection)) =
+            (&pending.content, sender.link.attached_to())
             && let Some(connection) = self.pool.writing(connection)
         {
             connection.output.push(frame);
         }
-        let pending = Pending {
-            tag,
-            created_ms: now_ms,
-            content,
-        };
         sender.pending.push(pending, &mut self.pending_bytes);
-        let timer = Timer::Send(producer);
+        let timer = Timer::Send(id);
         if sender.spec.send_timeout_ms > 0 && !self.deadlines.is_set(timer) {
             let at_ms = now_ms.saturating_add(sender.spec.send_timeout_ms);
             self.deadlines.set(timer, at_ms);
         }
-        self.report_refused(producer);
-        Ok(())
+        self.report_refused(id);
     }
 
-    /// Nothing more is said about the producer or its messages; those that are out may still be persisted.
+    /// The largest message that the producer's broker takes.
+    pub(super) fn max_message_bytes(&self, id: ProducerId) -> usize {
+        self.producer_connection(id)
+            .and_then(|connection| self.pool.get(connection))
+            .map_or(self.pool.max_message_bytes, |c| c.max_message_bytes)
+    }
+
+    /// Nothing more is said about the producer or its messages; those that are out, or go out now from its batch, may
+    /// still be persisted.
     pub fn close_producer(&mut self, now_ms: u64, producer: ProducerId) {
         let user = User::Producer(producer);
+        self.flush_batch(now_ms, producer);
         self.tell_broker_closed(now_ms, user);
         self.link_detach(now_ms, user);
         self.deadlines.cancel(Timer::Open(user));

@@ -8,7 +8,8 @@ use bytes::BytesMut;
 
 use super::Client;
 use super::deadlines::{Timer, User};
-use super::pending::Content;
+use super::pending::{Content, Tags};
+use super::producer::Encoding;
 use super::spec::{ConnectionId, Event, ProducerId};
 use crate::pulsar::types::{BrokerError, ErrorKind, MessageId};
 use crate::pulsar::wire::{self, SendReceipt};
@@ -31,13 +32,7 @@ impl Client {
         };
         let last_sequence_id = success.last_sequence_id.unwrap_or(-1);
         let name = producer.name.get_or_insert(success.producer_name).clone();
-        producer.next_sequence_id.get_or_insert_with(|| {
-            let last = producer
-                .spec
-                .initial_sequence_id
-                .unwrap_or(last_sequence_id);
-            u64::try_from(last.saturating_add(1)).unwrap_or(0)
-        });
+        producer.starts_after(last_sequence_id);
         if producer.pending.is_empty() {
             // With messages waiting the first receipt is the proof that it works.
             producer.link.backoff.reset();
@@ -58,10 +53,13 @@ impl Client {
         let Some(producer) = self.producers.get_mut(&id) else {
             return;
         };
-        let max_bytes = self
-            .pool
-            .get(connection)
-            .map_or(self.pool.max_message_bytes, |c| c.max_message_bytes);
+        let mut encoding = Encoding {
+            max_message_bytes: self
+                .pool
+                .get(connection)
+                .map_or(self.pool.max_message_bytes, |c| c.max_message_bytes),
+            compressor: &mut self.compressor,
+        };
         let mut pending = std::mem::take(&mut producer.pending);
         pending.encode_all(&mut self.pending_bytes, |message| {
             let fill = |out: &mut BytesMut| {
@@ -69,12 +67,9 @@ impl Client {
                 Ok::<(), Infallible>(())
             };
             let encoded = message.with_fields(|fields| {
-                producer.encode(id, fields, message.payload.len(), max_bytes, fill)
+                producer.encode(id, fields, message.payload.len(), &mut encoding, fill)
             });
-            encoded.unwrap_or_else(|_| {
-                let error = producer.too_large(message.payload.len(), max_bytes);
-                Content::Refused(Box::new(error))
-            })
+            producer.or_too_large(encoded, message.payload.len(), &encoding)
         });
         producer.pending = pending;
         self.report_refused(id);
@@ -105,25 +100,30 @@ impl Client {
         if !producer.link.is_attached_to(connection) {
             return Ok(());
         }
-        let Some(expected) = producer.pending.expected_sequence_id() else {
+        let Some((expected, highest)) = producer.pending.expected_sequence_ids() else {
             return Ok(());
         };
         if receipt.sequence_id < expected {
             return Ok(());
         }
-        if receipt.sequence_id > expected {
+        // Of a message that is no batch the broker says −1, or 0.
+        let is_other_batch = receipt.highest_sequence_id as i64 > expected as i64
+            && receipt.highest_sequence_id != highest;
+        if receipt.sequence_id > expected || is_other_batch {
             return Err(format!(
-                "a receipt for sequence id {} where {expected} was due",
-                receipt.sequence_id
+                "a receipt for sequence ids {} to {} where {expected} to {highest} were due",
+                receipt.sequence_id, receipt.highest_sequence_id
             ));
         }
         producer.link.backoff.reset();
         producer.checksum_resends = 0;
         if let Some(pending) = producer.pending.pop(&mut self.pending_bytes) {
-            self.events.push_back(Event::Receipt {
-                producer: id,
-                tag: pending.tag,
-                id: receipt_id(receipt),
+            pending.tags.for_each(|batch_index, tag| {
+                self.events.push_back(Event::Receipt {
+                    producer: id,
+                    tag,
+                    id: receipt_id(receipt, batch_index),
+                });
             });
         }
         self.report_refused(id);
@@ -145,7 +145,8 @@ impl Client {
             return;
         }
         let user = User::Producer(id);
-        let awaited = producer.pending.expected_sequence_id() == Some(command.sequence_id);
+        let expected = producer.pending.expected_sequence_ids();
+        let awaited = expected.is_some_and(|(_, highest)| highest == command.sequence_id);
         let error = BrokerError {
             kind: wire::error_kind(command.error, &command.message),
             message: command.message,
@@ -194,26 +195,28 @@ impl Client {
         if let Some(producer) = self.producers.get_mut(&id)
             && let Some(pending) = producer.pending.pop(&mut self.pending_bytes)
         {
-            self.events.push_back(Event::SendFailed {
-                producer: id,
-                tag: pending.tag,
-                error,
-            });
+            self.refuse_all(id, &pending.tags, &error);
         }
         self.report_refused(id);
     }
 
     /// What this machine has refused is reported when all that was sent before it has been.
     pub(super) fn report_refused(&mut self, id: ProducerId) {
-        if let Some(producer) = self.producers.get_mut(&id) {
-            while let Some((tag, error)) = producer.pending.pop_refused(&mut self.pending_bytes) {
-                self.events.push_back(Event::SendFailed {
-                    producer: id,
-                    tag,
-                    error,
-                });
-            }
+        while let Some(producer) = self.producers.get_mut(&id)
+            && let Some((tags, error)) = producer.pending.pop_refused(&mut self.pending_bytes)
+        {
+            self.refuse_all(id, &tags, &error);
         }
+    }
+
+    fn refuse_all(&mut self, id: ProducerId, tags: &Tags, error: &BrokerError) {
+        tags.for_each(|_, tag| {
+            self.events.push_back(Event::SendFailed {
+                producer: id,
+                tag,
+                error: error.clone(),
+            });
+        });
     }
 
     fn fail_all(&mut self, id: ProducerId, error: &BrokerError) {
@@ -224,12 +227,10 @@ impl Client {
                 Content::Refused(own) => *own,
                 _ => error.clone(),
             };
-            self.events.push_back(Event::SendFailed {
-                producer: id,
-                tag: pending.tag,
-                error,
-            });
+            self.refuse_all(id, &pending.tags, &error);
         }
+        let waiting = Tags::Batch(self.drop_batch(id));
+        self.refuse_all(id, &waiting, error);
     }
 
     /// The timer runs from the oldest message that was pending when it was set. When that one is over its time, all
@@ -273,13 +274,13 @@ impl Client {
 }
 
 /// Ledger and entry are −1 where the broker names none: a message that it dropped as a duplicate.
-fn receipt_id(receipt: &SendReceipt) -> MessageId {
+fn receipt_id(receipt: &SendReceipt, batch_index: i32) -> MessageId {
     let id = receipt.message_id;
     MessageId {
         ledger: id.map_or(u64::MAX, |id| id.ledger),
         entry: id.map_or(u64::MAX, |id| id.entry),
         partition: -1,
-        batch_index: -1,
+        batch_index,
         batch_size: 0,
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::pulsar::types::{BrokerError, Entry, InitialPosition, MessageId, SubscriptionType};
+use crate::pulsar::wire::Compression;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProducerId(pub u64);
@@ -50,6 +51,17 @@ pub struct ProducerSpec {
     pub send_timeout_ms: u64,
     /// Names of the encryption keys that the metadata will carry (CommandProducer.encrypted).
     pub encrypted: bool,
+    pub compression: Option<Compression>,
+    /// None: each message is an entry of its own.
+    pub batching: Option<BatchingSpec>,
+}
+
+/// When messages that wait to share an entry go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchingSpec {
+    /// 0: as many as fit.
+    pub max_messages: u32,
+    pub max_delay_ms: u64,
 }
 
 /// Where a non-durable consumer starts.
@@ -154,6 +166,7 @@ pub enum Event {
         error: BrokerError,
     },
     /// In the order of the sends of this producer. `id` has the producer's topic's partition −1: the owner knows it.
+    /// In a batch it has an index and, as in Java, the size 0.
     Receipt {
         producer: ProducerId,
         tag: Tag,

@@ -1,5 +1,7 @@
-//! One message out of an entry: [`split`] opens the entry, [`Message::parts`] reads what clients are told of it.
+//! One message out of an entry: [`split`] opens the entry, [`Message::parts`] reads what clients are told of it;
+//! and [`Compressor`] for what goes in.
 
+mod compress;
 mod decompress;
 mod metadata;
 mod parts;
@@ -9,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::types::MessageId;
 
+pub use compress::Compressor;
 pub use parts::{Parts, Properties};
 pub use split::{SplitError, split};
 

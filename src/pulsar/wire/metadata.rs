@@ -1,8 +1,11 @@
-//! `MessageMetadata` on its way out: field by field in tag order, as every protobuf encoder writes it.
+//! `MessageMetadata` and `SingleMessageMetadata` on their way out: field by field in tag order, as every protobuf
+//! encoder writes it.
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
-use super::varint::{bytes_field_len, int32, put_bytes_field, put_bytes_key, put_varint_field};
+use super::varint::{
+    bytes_field_len, int32, put_bytes_field, put_bytes_key, put_varint_field, varint_field_len,
+};
 
 /// `CompressionType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +40,8 @@ pub struct MetadataFields<'a> {
     pub encryption_param: Option<&'a [u8]>,
     pub ordering_key: Option<&'a [u8]>,
     pub deliver_at_time_ms: Option<i64>,
+    /// Of a batch: its last message's sequence id.
+    pub highest_sequence_id: Option<u64>,
     pub null_value: bool,
 }
 
@@ -77,12 +82,7 @@ impl MetadataFields<'_> {
         put_bytes_field(out, 1, self.producer_name.as_bytes());
         put_varint_field(out, 2, self.sequence_id);
         put_varint_field(out, 3, self.publish_time_ms);
-        for (key, value) in self.properties {
-            let len = bytes_field_len(1, key.len()) + bytes_field_len(2, value.len());
-            put_bytes_key(out, 4, len);
-            put_bytes_field(out, 1, key.as_bytes());
-            put_bytes_field(out, 2, value.as_bytes());
-        }
+        put_properties(out, 4, self.properties);
         put_optional(out, 6, self.partition_key.map(str::as_bytes));
         for cluster in self.replicate_to {
             put_bytes_field(out, 7, cluster.as_bytes());
@@ -109,6 +109,9 @@ impl MetadataFields<'_> {
         if let Some(time_ms) = self.deliver_at_time_ms {
             put_varint_field(out, 19, time_ms as u64);
         }
+        if let Some(id) = self.highest_sequence_id {
+            put_varint_field(out, 24, id);
+        }
         if self.null_value {
             put_varint_field(out, 25, 1);
         }
@@ -118,5 +121,75 @@ impl MetadataFields<'_> {
 fn put_optional(out: &mut BytesMut, number: u64, value: Option<&[u8]>) {
     if let Some(value) = value {
         put_bytes_field(out, number, value);
+    }
+}
+
+/// `KeyValue`s.
+fn put_properties(out: &mut BytesMut, number: u64, properties: &[(&str, &str)]) {
+    for (key, value) in properties {
+        put_bytes_key(out, number, property_bytes(key, value));
+        put_bytes_field(out, 1, key.as_bytes());
+        put_bytes_field(out, 2, value.as_bytes());
+    }
+}
+
+fn property_bytes(key: &str, value: &str) -> usize {
+    bytes_field_len(1, key.len()) + bytes_field_len(2, value.len())
+}
+
+/// The fields of `SingleMessageMetadata`, a message's own in a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SingleMetadataFields<'a> {
+    pub properties: &'a [(&'a str, &'a str)],
+    pub partition_key: Option<&'a str>,
+    /// The partition key is bytes in base64.
+    pub partition_key_b64_encoded: bool,
+    pub ordering_key: Option<&'a [u8]>,
+    pub event_time_ms: Option<u64>,
+    pub sequence_id: u64,
+    pub null_value: bool,
+}
+
+impl SingleMetadataFields<'_> {
+    /// Appends its size and itself: what stands before the message's payload in a batch.
+    pub fn put(&self, payload_len: usize, out: &mut BytesMut) {
+        out.put_u32(self.encoded_len(payload_len) as u32);
+        put_properties(out, 1, self.properties);
+        put_optional(out, 2, self.partition_key.map(str::as_bytes));
+        put_varint_field(out, 3, payload_len as u64);
+        if let Some(time_ms) = self.event_time_ms {
+            put_varint_field(out, 5, time_ms);
+        }
+        if self.partition_key_b64_encoded {
+            put_varint_field(out, 6, 1);
+        }
+        put_optional(out, 7, self.ordering_key);
+        put_varint_field(out, 8, self.sequence_id);
+        if self.null_value {
+            put_varint_field(out, 9, 1);
+        }
+    }
+
+    /// Without the size in front.
+    pub fn encoded_len(&self, payload_len: usize) -> usize {
+        let properties: usize = self
+            .properties
+            .iter()
+            .map(|(key, value)| bytes_field_len(1, property_bytes(key, value)))
+            .sum();
+        properties
+            + self
+                .partition_key
+                .map_or(0, |key| bytes_field_len(2, key.len()))
+            + varint_field_len(3, payload_len as u64)
+            + self
+                .event_time_ms
+                .map_or(0, |time_ms| varint_field_len(5, time_ms))
+            + usize::from(self.partition_key_b64_encoded) * 2
+            + self
+                .ordering_key
+                .map_or(0, |key| bytes_field_len(7, key.len()))
+            + varint_field_len(8, self.sequence_id)
+            + usize::from(self.null_value) * 2
     }
 }

@@ -33,7 +33,7 @@ pub use frame::{
 };
 pub use hot::{MessageCommand, SendReceipt};
 pub use message_id::EncodedMessageId;
-pub use metadata::{Compression, MetadataFields};
+pub use metadata::{Compression, MetadataFields, SingleMetadataFields};
 pub use send::{EncodeSendError, SendHeader, encode_send};
 pub use varint::DecodeError;
 

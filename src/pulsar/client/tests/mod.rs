@@ -1,5 +1,6 @@
 //! The machine against a broker that says what the test wants: its commands are decoded by prost, time is a number.
 
+mod batching;
 mod connecting;
 mod consuming;
 mod hostile;
@@ -69,6 +70,8 @@ fn producer_spec() -> ProducerSpec {
         initial_sequence_id: None,
         send_timeout_ms: 30_000,
         encrypted: false,
+        compression: None,
+        batching: None,
     }
 }
 

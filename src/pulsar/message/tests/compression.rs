@@ -112,3 +112,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+#[cfg_attr(miri, ignore = "zstd is C")]
+fn what_is_compressed_here_is_read_whatever_its_size() {
+    use crate::pulsar::wire::Compression;
+    let mut compressor = Compressor::default();
+    let all = [
+        Compression::Lz4,
+        Compression::Zlib,
+        Compression::Zstd,
+        Compression::Snappy,
+    ];
+    for compression in all {
+        for size in [0, 1, 100, 70_000] {
+            let plain: Vec<u8> = (0..size).map(|n: u32| (n / 7) as u8).collect();
+            let compressed = compressor.compress(compression, &plain);
+            let compressed = compressed.expect("there is memory");
+            assert_eq!(
+                payload_of(compression as i32, plain.len(), &compressed),
+                Ok(plain.into()),
+                "{compression:?} of {size}"
+            );
+        }
+    }
+}

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Message, SplitError, split};
+use super::{Compressor, Message, SplitError, split};
 use crate::pulsar::types::{Entry, MessageId};
 use crate::pulsar::wire::tests::config;
 

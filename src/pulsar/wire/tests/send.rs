@@ -2,11 +2,14 @@
 
 use super::*;
 use crate::pulsar::wire::{
-    Body, Compression, EncodeSendError, MetadataFields, SendHeader, encode_send,
+    Body, Compression, EncodeSendError, MetadataFields, SendHeader, SingleMetadataFields,
+    encode_send,
 };
 use ::pulsar::message::Codec;
 use ::pulsar::proto::base_command::Type;
-use ::pulsar::proto::{CommandSend, EncryptionKeys, KeyValue, MessageMetadata};
+use ::pulsar::proto::{
+    CommandSend, EncryptionKeys, KeyValue, MessageMetadata, SingleMessageMetadata,
+};
 use bytes::BufMut;
 use tokio_util::codec::Decoder as _;
 
@@ -139,6 +142,7 @@ fn expected_metadata(owned: &Owned) -> MessageMetadata {
         partition_key_b64_encoded: b64.then_some(true),
         ordering_key: owned.ordering_key.clone(),
         deliver_at_time: deliver_at.map(|at| at as i64),
+        highest_sequence_id: batch,
         null_value: null.then_some(true),
         ..Default::default()
     }
@@ -184,6 +188,7 @@ fn encode(owned: &Owned, header: &SendHeader, payload: &[u8]) -> BytesMut {
         encryption_param: owned.encryption_param.as_deref(),
         ordering_key: owned.ordering_key.as_deref(),
         deliver_at_time_ms: deliver_at.map(|at| at as i64),
+        highest_sequence_id: batch,
         null_value: null,
     };
     let mut out = BytesMut::new();
@@ -231,5 +236,42 @@ proptest! {
         let body = Body::parse(&frame.body).unwrap();
         prop_assert_eq!(&frame.command[..], expected_command.encode_to_vec());
         prop_assert_eq!(&body.metadata[..], expected.encode_to_vec());
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_metadata_of_a_batched_message_is_what_prost_would_write(owned in owned(), payload_len in 0..i32::MAX) {
+        let [event_time, _, _, _, sequence_id] = owned.numbers;
+        let [b64, _, null, _] = owned.flags;
+        let properties: Vec<_> = owned.properties.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let fields = SingleMetadataFields {
+            properties: &properties,
+            partition_key: owned.partition_key.as_deref(),
+            partition_key_b64_encoded: b64,
+            ordering_key: owned.ordering_key.as_deref(),
+            event_time_ms: event_time,
+            sequence_id: sequence_id.unwrap_or(0),
+            null_value: null,
+        };
+        let whole = expected_metadata(&owned);
+        let expected = SingleMessageMetadata {
+            properties: whole.properties,
+            partition_key: whole.partition_key,
+            payload_size: payload_len,
+            event_time,
+            partition_key_b64_encoded: b64.then_some(true),
+            ordering_key: whole.ordering_key,
+            sequence_id: Some(sequence_id.unwrap_or(0)),
+            null_value: null.then_some(true),
+            ..Default::default()
+        }.encode_to_vec();
+        let mut out = BytesMut::new();
+        fields.put(payload_len as usize, &mut out);
+        prop_assert_eq!(&out[..4], &(expected.len() as u32).to_be_bytes());
+        prop_assert_eq!(&out[4..], &expected[..]);
+        prop_assert_eq!(fields.encoded_len(payload_len as usize), expected.len());
     }
 }
