@@ -85,7 +85,7 @@ struct SettingFlags {
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
 
-    /// The cluster's admin service, http://host:8080 (serviceUrl)
+    /// The brokers' web services, http://host:8080[,host:8080…], for lookups without --broker (serviceUrl)
     #[arg(long, value_name = "URL")]
     admin_url: Option<String>,
 

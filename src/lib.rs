@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `main.rs`, [`cli`] | the life of the process: flags → config → runtime → wait → drain | all |
 //! | [`config`] | `websocket.conf` names and flags → one checked runtime struct | – |
+//! | [`cluster`] | at the start: a cluster's URLs out of the metadata store | config |
 //! | [`runtime`] | cores, shards, mailboxes, the acceptor, timers, sockets on io_uring | config |
 //! | [`http`] | upgrade request, refusals, small responses (sans-IO) | – |
 //! | [`ws`] | frames, masking, close codes (sans-IO) | – |
@@ -36,6 +37,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod embedded;
 pub mod gateway;

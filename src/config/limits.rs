@@ -7,6 +7,9 @@ pub const PORT: u16 = 8080;
 pub const BROKER_PORT: u16 = 6650;
 pub const BROKER_TLS_PORT: u16 = 6651;
 
+/// Java's `metadataStoreSessionTimeoutMillis`: also how long the start waits for a metadata store that does not answer.
+pub const STORE_SESSION_TIMEOUT_MS: u64 = 30_000;
+
 /// Java's `webSocketMaxTextFrameSize`: 1 MiB of text is about 768 KiB of payload in base64.
 pub const TEXT_FRAME_BYTES: usize = 1024 * 1024;
 

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod keys;
 pub mod limits;
 mod properties;
@@ -17,6 +18,7 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+pub use cluster::{Brokers, ClusterInStore, WebAddress};
 pub use keys::own_keys_help;
 pub use values::BrokerAddress;
 
@@ -29,8 +31,6 @@ pub struct Config {
     /// 0: any free one.
     pub port: u16,
     pub brokers: Brokers,
-    /// `http://host:port` of the cluster's admin service, without a slash at the end.
-    pub admin_url: Option<String>,
     pub upstream: UpstreamMode,
     /// The longest WebSocket message a client may send; above it the socket is closed with 1009.
     pub max_text_frame_bytes: usize,
@@ -62,29 +62,6 @@ pub struct Config {
     pub backoff_last_ms: u64,
     /// What an operator should know of the settings: ignored ones, unknown ones. One line each, to be logged once.
     pub notes: Vec<String>,
-}
-
-/// Where Pulsar is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Brokers {
-    /// No broker is configured: one is started in this process.
-    Embedded,
-    /// Tried in turn. Never empty.
-    ServiceUrls(Vec<BrokerAddress>),
-}
-
-/// For the log: the service URL, or what stands in for it.
-impl fmt::Display for Brokers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Brokers::ServiceUrls(addresses) = self else {
-            return f.write_str("an embedded broker");
-        };
-        for (index, address) in addresses.iter().enumerate() {
-            let separator = if index > 0 { "," } else { "" };
-            write!(f, "{separator}{address}")?;
-        }
-        Ok(())
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,7 +50,7 @@ fn the_shipped_file_is_known_to_the_last_key() {
     // What does nothing is named once, with the reason.
     for key in [
         "httpServerThreadPoolQueueSize",
-        "metadataStoreSessionTimeoutMillis",
+        "metadataStoreCacheExpirySeconds",
         "tlsProvider",
     ] {
         assert_eq!(notes.matches(key).count(), 1, "{key} in {notes}");
@@ -126,24 +126,62 @@ fn the_later_setting_wins_and_an_empty_one_unsets() {
 }
 
 #[test]
-fn a_cluster_that_cannot_be_found_is_not_replaced_by_memory() {
-    for line in [
-        "serviceUrl=http://localhost:8080",
-        "serviceUrlTls=https://localhost:8443",
-        "brokerServiceUrlTls=pulsar+ssl://localhost:6651",
-        "configurationMetadataStoreUrl=zk:localhost:2181",
-        "configurationStoreServers=localhost:2181",
-        "clusterName=standalone",
+fn half_a_way_to_the_cluster_is_not_replaced_by_memory() {
+    for (line, missing) in [
+        ("serviceUrl=https://localhost:8443", "TLS"),
+        ("serviceUrlTls=https://localhost:8443", "TLS"),
+        ("brokerServiceUrlTls=pulsar+ssl://localhost:6651", "TLS"),
+        (
+            "configurationMetadataStoreUrl=zk:localhost:2181",
+            "wants clusterName",
+        ),
+        (
+            "configurationStoreServers=localhost:2181",
+            "wants clusterName",
+        ),
+        (
+            "clusterName=standalone",
+            "set configurationMetadataStoreUrl",
+        ),
     ] {
         let mistakes = check(line).unwrap_err();
-        assert!(
-            mistakes[0].contains("set brokerServiceUrl"),
-            "{line}: {mistakes:?}"
-        );
+        assert!(mistakes[0].contains(missing), "{line}: {mistakes:?}");
         let both = format!("{line}\nbrokerServiceUrl=pulsar://localhost:6650");
         let config = check(&both).unwrap();
         assert!(matches!(config.brokers, Brokers::ServiceUrls(_)), "{line}");
     }
+}
+
+#[test]
+fn the_ways_to_the_cluster_are_taken_in_javas_order() {
+    let brokers = |text: &str| check(text).unwrap().brokers.to_string();
+    let old = "globalZookeeperServers=old:1\nclusterName=c\n";
+    assert_eq!(brokers(old), "cluster c of zk:old:1");
+    let newer = format!("{old}configurationStoreServers=newer:1,more:2/root\n");
+    assert_eq!(brokers(&newer), "cluster c of zk:newer:1,more:2/root");
+    let newest = format!("{newer}configurationMetadataStoreUrl=zk:newest:1\n");
+    assert_eq!(brokers(&newest), "cluster c of zk:newest:1");
+    let web = format!("{newest}serviceUrl=http://a:8080,b:8080\n");
+    assert_eq!(brokers(&web), "http://a:8080,http://b:8080");
+    let direct = format!("{web}brokerServiceUrl=pulsar://a:6650,b:6650\n");
+    assert_eq!(brokers(&direct), "pulsar://a:6650,pulsar://b:6650");
+}
+
+#[test]
+fn the_stores_session_timeout_is_javas_and_its_old_name_wins() {
+    let timeout_ms = |text: &str| {
+        let found = format!("configurationMetadataStoreUrl=h\nclusterName=c\n{text}");
+        match check(&found).unwrap().brokers {
+            Brokers::InStore(store) => store.session_timeout_ms,
+            other => panic!("{other}"),
+        }
+    };
+    assert_eq!(timeout_ms(""), 30_000);
+    assert_eq!(timeout_ms("metadataStoreSessionTimeoutMillis=5000"), 5_000);
+    let both = "zooKeeperSessionTimeoutMillis=-1\nmetadataStoreSessionTimeoutMillis=5000";
+    assert_eq!(timeout_ms(both), 5_000);
+    let old = "zooKeeperSessionTimeoutMillis=7000\nmetadataStoreSessionTimeoutMillis=5000";
+    assert_eq!(timeout_ms(old), 7_000);
 }
 
 #[test]

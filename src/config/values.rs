@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 
-use super::limits::{BROKER_PORT, BROKER_TLS_PORT, BROKERS_MAX, PORT};
+use super::limits::{BROKER_PORT, BROKER_TLS_PORT, BROKERS_MAX};
 use crate::runtime::cores;
 
 /// A broker's `pulsar://host:port`.
@@ -102,10 +102,7 @@ pub(super) fn brokers(text: &str) -> Result<Vec<BrokerAddress>, String> {
             ("pulsar+ssl", _) => true,
             ("", Some(first_tls)) => first_tls,
             ("http" | "https", _) => {
-                return Err(
-                    "is an HTTP URL; lookups over HTTP are not served yet: give the pulsar:// URL"
-                        .into(),
-                );
+                return Err("is an HTTP URL: set it as serviceUrl".into());
             }
             _ => return Err("is not a broker URL such as pulsar://host:6650".into()),
         };
@@ -121,25 +118,8 @@ pub(super) fn brokers(text: &str) -> Result<Vec<BrokerAddress>, String> {
     Ok(addresses)
 }
 
-/// `http://host:port[,host:port…]`: the first of them, without a slash at the end. None for `https`, which is
-/// understood but not served yet.
-pub(super) fn http_url(text: &str) -> Result<Option<String>, String> {
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => {}
-        "https" => return Ok(None),
-        "pulsar" => return Err("is a broker URL: set it as brokerServiceUrl".into()),
-        _ => return Err("is not a URL such as http://host:8080".into()),
-    }
-    let hosts: Vec<&str> = rest.split([',', ';']).map(str::trim).collect();
-    for host in &hosts {
-        authority(host, PORT)?;
-    }
-    Ok(Some(format!("http://{}", hosts[0].trim_end_matches('/'))))
-}
-
 /// `host`, `host:port` or `[v6]:port`, with a `/` behind it or not.
-fn authority(text: &str, default_port: u16) -> Result<(String, u16), String> {
+pub(super) fn authority(text: &str, default_port: u16) -> Result<(String, u16), String> {
     let text = text.strip_suffix('/').unwrap_or(text);
     if text.contains('@') {
         return Err("holds a user name; credentials do not belong into a URL".into());
@@ -250,29 +230,12 @@ mod tests {
         assert!(bind_address("localhost").unwrap().is_loopback());
     }
 
-    #[test]
-    fn urls_over_http_lose_the_slash_at_the_end() {
-        assert_eq!(http_url("http://h:8080/"), Ok(Some("http://h:8080".into())));
-        assert_eq!(http_url("http://h:1,i:2"), Ok(Some("http://h:1".into())));
-        assert_eq!(http_url("https://h"), Ok(None));
-        for bad in [
-            "h:8080",
-            "pulsar://h",
-            "ftp://h",
-            "http://",
-            "http://u@h",
-            "http://h,",
-        ] {
-            assert!(http_url(bad).is_err(), "{bad}");
-        }
-    }
-
     proptest::proptest! {
         #![proptest_config(proptest::test_runner::Config::with_cases(if cfg!(miri) { 8 } else { 512 }))]
         #[test]
         fn any_text_gives_a_value_or_a_reason(text in "\\PC{0,40}", url in "(pulsar|http)://[a-z0-9:,;@/\\[\\]é.-]{0,30}") {
             let _ = (boolean(&text), whole(&text), within(&text, 1..=9), port(&text), cpu_list(&text));
-            let _ = (brokers(&text), brokers(&url), http_url(&url));
+            let _ = (brokers(&text), brokers(&url));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::pulsar::proto::ServerError;
 
-use super::broker::{Nonsense, RefusedCreate};
+use super::broker::{Nonsense, Refused};
 use super::server::Shared;
 
 /// Cheap to clone. What is switched on stays on until it is switched off.
@@ -46,7 +46,19 @@ impl Faults {
     pub fn refuse_creates(&self, times: u32, error: ServerError, message: &str) {
         let message = message.to_owned();
         self.shared.turn(|broker, _| {
-            broker.set_refused_creates(RefusedCreate {
+            broker.set_refused_creates(Refused {
+                times,
+                error,
+                message,
+            });
+        });
+    }
+
+    /// The next `times` questions for a topic's owner or its number of partitions fail so.
+    pub fn refuse_lookups(&self, times: u32, error: ServerError, message: &str) {
+        let message = message.to_owned();
+        self.shared.turn(|broker, _| {
+            broker.set_refused_lookups(Refused {
                 times,
                 error,
                 message,

@@ -14,6 +14,7 @@ mod broker;
 mod faults;
 mod options;
 mod server;
+mod web;
 
 // Real sockets: not for Miri.
 #[cfg(all(test, not(miri)))]

@@ -16,6 +16,7 @@ use super::admin::Admin;
 use super::broker::{Broker, ConnectionId};
 use super::faults::Faults;
 use super::options::Options;
+use super::web;
 
 /// One read: large enough for a burst of small frames, small enough to have one per connection.
 const READ_BYTES: usize = 64 * 1024;
@@ -42,6 +43,8 @@ struct State {
     broker: Broker,
     peers: HashMap<ConnectionId, Arc<Peer>>,
     stopped: bool,
+    /// What waits in accept(): a last connection lets it see the end.
+    listening: Vec<SocketAddr>,
 }
 
 struct Peer {
@@ -58,6 +61,7 @@ pub fn start(options: Options) -> io::Result<Embedded> {
         broker: Broker::new(options, format!("pulsar://{address}"), now_ms()),
         peers: HashMap::new(),
         stopped: false,
+        listening: vec![address],
     };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
@@ -80,6 +84,14 @@ impl Embedded {
         format!("pulsar://{}", self.address)
     }
 
+    /// Starts its web service, which answers look-ups over HTTP: `http://127.0.0.1:port`.
+    ///
+    /// # Errors
+    /// No port, or no thread, can be had.
+    pub fn serve_web(&self) -> io::Result<String> {
+        web::start(self.shared.clone()).map(|address| format!("http://{address}"))
+    }
+
     pub fn admin(&self) -> Admin {
         Admin::new(self.shared.clone())
     }
@@ -94,7 +106,7 @@ impl Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        {
+        let listening = {
             let mut state = self.shared.lock();
             state.stopped = true;
             for peer in state.peers.values() {
@@ -103,9 +115,11 @@ impl Drop for Embedded {
                 peer.wake.notify_all();
             }
             self.shared.deadline.notify_all();
+            std::mem::take(&mut state.listening)
+        };
+        for address in listening {
+            let _ = TcpStream::connect(address);
         }
-        // The accepting thread waits in accept(): a last connection lets it see the end.
-        let _ = TcpStream::connect(self.address);
     }
 }
 
@@ -113,6 +127,15 @@ impl Shared {
     /// A panic elsewhere must not take the demo down with a second one.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// At the end a connection is made there, for a thread that waits in accept().
+    pub(super) fn on_stop(&self, listening: SocketAddr) {
+        self.lock().listening.push(listening);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.lock().stopped
     }
 
     /// One turn of the broker, from any thread.
@@ -150,7 +173,7 @@ fn now_ms() -> u64 {
     since_1970.map_or(0, |time| time.as_millis() as u64)
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let builder = thread::Builder::new().name(name.into());
     builder.stack_size(STACK_BYTES).spawn(run)?;
     Ok(())

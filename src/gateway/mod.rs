@@ -39,9 +39,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::cluster;
 use crate::config::{Brokers, Config};
 use crate::embedded::{self, Embedded};
-use crate::pulsar::client::{BrokerAddress, Client, ClientConfig};
+use crate::pulsar::client::{BrokerAddress, Client, ClientConfig, LookupBy};
 use crate::runtime::acceptor::{AcceptPlan, Accepting};
 use crate::runtime::driver::Choice;
 use crate::runtime::{self, Acceptor, Seats, ShardContext, ShardPlan, Shards};
@@ -60,13 +61,13 @@ pub struct Running {
     driver: Choice,
 }
 
-/// Starts everything: the embedded broker where none is configured, one shard for each core, the acceptor.
+/// Starts everything: finds the cluster, or starts the embedded broker where none is configured, one shard for each core, the acceptor.
 ///
 /// # Errors
-/// What the kernel refuses, with the remedy in the text.
+/// What the kernel refuses, with the remedy in the text, or why the cluster cannot be found.
 pub fn start(config: Config) -> io::Result<Running> {
     let acceptor = Acceptor::bind(SocketAddr::new(config.bind, config.port), ACCEPT_BACKLOG)?;
-    let (embedded, service_urls) = brokers(&config.brokers)?;
+    let (embedded, finder) = find_brokers(&config.brokers)?;
     let driver = runtime::driver::choose();
     let config = Arc::new(config);
     let plan = ShardPlan {
@@ -75,7 +76,7 @@ pub fn start(config: Config) -> io::Result<Running> {
     };
     let shards = runtime::shard::start(plan, {
         let config = config.clone();
-        move |context| run_shard(context, config.clone(), service_urls.clone())
+        move |context| run_shard(context, config.clone(), finder.clone())
     })?;
     let accept_plan = AcceptPlan {
         core: config.cores.first().copied(),
@@ -91,27 +92,46 @@ pub fn start(config: Config) -> io::Result<Running> {
     })
 }
 
-fn brokers(brokers: &Brokers) -> io::Result<(Option<Embedded>, Vec<BrokerAddress>)> {
+/// Whom to ask where topics are.
+#[derive(Clone)]
+struct Finder {
+    lookup_by: LookupBy,
+    service_urls: Vec<BrokerAddress>,
+}
+
+fn find_brokers(brokers: &Brokers) -> io::Result<(Option<Embedded>, Finder)> {
     match brokers {
         Brokers::ServiceUrls(urls) => {
-            let urls = urls.iter();
-            let urls = urls.map(|url| BrokerAddress {
-                host: url.host.clone(),
-                port: url.port,
-                tls: false,
-            });
-            Ok((None, urls.collect()))
+            let urls = urls.iter().map(|url| (url.host.clone(), url.port));
+            Ok((None, finder(LookupBy::Broker, urls)))
+        }
+        Brokers::WebServices(urls) => {
+            let urls = urls.iter().map(|url| (url.host.clone(), url.port));
+            Ok((None, finder(LookupBy::Http, urls)))
+        }
+        Brokers::InStore(store) => {
+            let found = cluster::find(store)?;
+            tracing::info!(cluster = store.cluster, "the cluster is at {found}");
+            find_brokers(&found)
         }
         Brokers::Embedded => {
             let embedded = embedded::start(embedded::Options::default())?;
             let address = embedded.address();
-            let url = BrokerAddress {
-                host: address.ip().to_string(),
-                port: address.port(),
-                tls: false,
-            };
-            Ok((Some(embedded), vec![url]))
+            let urls = [(address.ip().to_string(), address.port())];
+            Ok((Some(embedded), finder(LookupBy::Broker, urls.into_iter())))
         }
+    }
+}
+
+fn finder(lookup_by: LookupBy, urls: impl Iterator<Item = (String, u16)>) -> Finder {
+    let service_urls = urls.map(|(host, port)| BrokerAddress {
+        host,
+        port,
+        tls: false,
+    });
+    Finder {
+        lookup_by,
+        service_urls: service_urls.collect(),
     }
 }
 
@@ -159,11 +179,7 @@ impl Running {
 }
 
 /// One shard's life.
-async fn run_shard(
-    context: ShardContext<Post>,
-    config: Arc<Config>,
-    service_urls: Vec<BrokerAddress>,
-) {
+async fn run_shard(context: ShardContext<Post>, config: Arc<Config>, finder: Finder) {
     let ShardContext {
         index,
         mut inbox,
@@ -174,11 +190,7 @@ async fn run_shard(
         Lane::new(
             kind,
             config.upstream_pending_bytes,
-            Client::new(client_config(
-                &config,
-                service_urls.clone(),
-                fastrand::u64(..),
-            )),
+            Client::new(client_config(&config, finder.clone(), fastrand::u64(..))),
         )
     };
     let lanes = [lane(LaneKind::Publishing), lane(LaneKind::Consuming)];
@@ -204,11 +216,16 @@ async fn run_shard(
 }
 
 /// Each client begins with a service URL of its own choice, as in Java: the lookups of many spread over the brokers.
-fn client_config(config: &Config, mut service_urls: Vec<BrokerAddress>, seed: u64) -> ClientConfig {
+fn client_config(config: &Config, finder: Finder, seed: u64) -> ClientConfig {
+    let Finder {
+        lookup_by,
+        mut service_urls,
+    } = finder;
     let urls = service_urls.len().max(1) as u64;
     service_urls.rotate_left((seed % urls) as usize);
     ClientConfig {
         service_urls,
+        lookup_by,
         connections_per_broker: config.connections_per_broker,
         operation_timeout_ms: config.operation_timeout_ms,
         keep_alive_ms: config.keep_alive_ms,

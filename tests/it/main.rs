@@ -9,6 +9,7 @@ mod end_of_topic;
 mod exclusive;
 mod first_messages;
 mod head_of_line;
+mod http_lookup;
 mod non_persistent;
 mod own_upstream;
 mod partitioned;

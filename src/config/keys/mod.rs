@@ -11,17 +11,13 @@ use std::net::IpAddr;
 
 use crate::runtime::cores;
 
-use super::{
-    BrokerAddress, Brokers, Config, Mistake, Place, Setting, UpstreamMode, limits, typo, values,
-};
+use super::cluster::Ways;
+use super::{Brokers, Config, Mistake, Place, Setting, UpstreamMode, limits, typo, values};
 
 pub use served::own_keys_help;
 
 /// Client options of Java's gateway: `brokerClient_` before the name of a `ClientConfigurationData` field.
 const CLIENT_PREFIX: &str = "brokerClient_";
-
-/// The key that leads to the brokers.
-const BROKER_KEY: &str = "brokerServiceUrl";
 
 /// Values longer than this are cut in messages: enough for a URL to be recognised.
 const SHOWN_CHARS: usize = 48;
@@ -34,8 +30,6 @@ struct Key {
 enum Rule {
     /// Takes effect.
     Sets(fn(&mut Draft, &str) -> Result<(), String>),
-    /// Names a way to the cluster that is not served yet: fine beside a broker URL, a mistake without one.
-    Finds(fn(&mut Draft, &str) -> Result<(), String>),
     /// No effect. A value that is not the one that Pulsar's own file ships is somebody's wish, and gets a note of its
     /// own; the shipped ones share a note for each reason.
     Ignored {
@@ -72,7 +66,7 @@ impl Shape {
 /// A configuration in the making, with what only makes sense when all settings are known.
 struct Draft {
     config: Config,
-    brokers: Vec<BrokerAddress>,
+    ways: Ways,
     /// `webSocketConnectionsPerBroker` counts the whole process, [`Config::connections_per_broker`] one shard.
     connections_per_broker_total: usize,
     /// Keys without effect that have the value of Pulsar's own file, by the reason.
@@ -87,7 +81,6 @@ impl Draft {
                 bind,
                 port: limits::PORT,
                 brokers: Brokers::Embedded,
-                admin_url: None,
                 upstream: UpstreamMode::Shared,
                 max_text_frame_bytes: limits::TEXT_FRAME_BYTES,
                 ping_interval_ms: None,
@@ -106,7 +99,10 @@ impl Draft {
                 backoff_last_ms: limits::BACKOFF_LAST_MS,
                 notes: Vec::new(),
             },
-            brokers: Vec::new(),
+            ways: Ways {
+                session_timeout_ms: limits::STORE_SESSION_TIMEOUT_MS,
+                ..Ways::default()
+            },
             connections_per_broker_total: 1,
             idle: BTreeMap::new(),
         }
@@ -127,17 +123,11 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
             mistakes.push(Mistake::at(&setting.place, format!("{}: {why}", key.name)));
         }
     }
-    if !settings.iter().any(|setting| setting.key == BROKER_KEY) {
-        let finders = settings.iter().filter(|setting| {
-            matches!(
-                known(&setting.key),
-                Some(Key {
-                    rule: Rule::Finds(_),
-                    ..
-                })
-            )
-        });
-        mistakes.extend(finders.map(unreachable));
+    match std::mem::take(&mut draft.ways).choose() {
+        Ok(brokers) => draft.config.brokers = brokers,
+        // What is wrong with a way was told above.
+        Err(_) if !mistakes.is_empty() => {}
+        Err((name, why)) => mistakes.push(no_way(&settings, name, why)),
     }
     finish(draft, mistakes)
 }
@@ -147,7 +137,7 @@ fn apply(draft: &mut Draft, rule: &Rule, setting: &Setting) -> Result<(), String
     let Setting { key, value, place } = setting;
     let named = |why| format!("{} {why}", shown(value));
     match *rule {
-        Rule::Sets(set) | Rule::Finds(set) => set(draft, value).map_err(named),
+        Rule::Sets(set) => set(draft, value).map_err(named),
         Rule::Ignored {
             shape,
             shipped,
@@ -225,9 +215,6 @@ fn finish(mut draft: Draft, mut mistakes: Vec<Mistake>) -> Result<Config, Vec<Mi
     }
     let shards = config.cores.len().max(1);
     config.connections_per_broker = draft.connections_per_broker_total.div_ceil(shards);
-    if !draft.brokers.is_empty() {
-        config.brokers = Brokers::ServiceUrls(draft.brokers);
-    }
     if mistakes.is_empty() {
         Ok(draft.config)
     } else {
@@ -264,11 +251,13 @@ fn unknown(setting: &Setting) -> String {
     }
 }
 
-/// A way to the cluster that cannot be gone yet, when no broker URL is there instead.
-fn unreachable(setting: &Setting) -> Mistake {
-    let why =
-        "does not lead to the brokers yet: set brokerServiceUrl (--broker) to pulsar://host:6650";
-    Mistake::at(&setting.place, format!("{} {why}", setting.key))
+/// Half a way to the cluster: nothing that a broker in this process could stand in for.
+fn no_way(settings: &[Setting], name: &str, why: &str) -> Mistake {
+    let setting = settings.iter().find(|setting| setting.key == name);
+    match setting {
+        Some(setting) => Mistake::at(&setting.place, format!("{name} {why}")),
+        None => Mistake(format!("{name} {why}")),
+    }
 }
 
 /// A value for a message: short, without control characters, and not at all when it may hold credentials.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Draft, Key, Rule};
-use crate::config::{UpstreamMode, limits, values};
+use crate::config::{UpstreamMode, cluster, limits, values};
 
 /// A key that Java's gateway does not have, with what `--help` says of it.
 pub(super) struct OwnKey {
@@ -19,13 +19,6 @@ const fn sets(name: &'static str, set: fn(&mut Draft, &str) -> Result<(), String
     }
 }
 
-const fn finds(name: &'static str, set: fn(&mut Draft, &str) -> Result<(), String>) -> Key {
-    Key {
-        name,
-        rule: Rule::Finds(set),
-    }
-}
-
 pub(super) const JAVA: &[Key] = &[
     sets("webServicePort", |d, v| {
         d.config.port = values::port(v)?;
@@ -36,22 +29,55 @@ pub(super) const JAVA: &[Key] = &[
         Ok(())
     }),
     sets("brokerServiceUrl", |d, v| {
-        d.brokers = values::brokers(v)?;
-        match d.brokers.iter().any(|broker| broker.tls) {
-            true => Err("asks for TLS to the broker, which is not served yet".into()),
-            false => Ok(()),
+        let brokers = values::brokers(v)?;
+        if brokers.iter().any(|broker| broker.tls) {
+            return Err("asks for TLS to the broker, which is not served yet".into());
         }
-    }),
-    finds("serviceUrl", |d, v| {
-        d.config.admin_url = values::http_url(v)?;
+        d.ways.brokers = brokers;
         Ok(())
     }),
-    finds("serviceUrlTls", |_, _| Ok(())),
-    finds("brokerServiceUrlTls", |_, _| Ok(())),
-    finds("clusterName", |_, _| Ok(())),
-    finds("configurationMetadataStoreUrl", |_, _| Ok(())),
-    finds("configurationStoreServers", |_, _| Ok(())),
-    finds("globalZookeeperServers", |_, _| Ok(())),
+    sets("serviceUrl", |d, v| {
+        match cluster::web_services(v)? {
+            Some(addresses) => d.ways.web_services = addresses,
+            None => d.ways.tls = Some("serviceUrl"),
+        }
+        Ok(())
+    }),
+    sets("serviceUrlTls", |d, _| {
+        d.ways.tls = Some("serviceUrlTls");
+        Ok(())
+    }),
+    sets("brokerServiceUrlTls", |d, _| {
+        d.ways.tls = Some("brokerServiceUrlTls");
+        Ok(())
+    }),
+    sets("clusterName", |d, v| {
+        if v.contains('/') || v.chars().any(char::is_control) {
+            return Err("is not the name of a cluster".into());
+        }
+        d.ways.cluster = Some(v.to_owned());
+        Ok(())
+    }),
+    sets("configurationMetadataStoreUrl", |d, v| {
+        d.ways.store[0] = Some(cluster::store(v)?);
+        Ok(())
+    }),
+    sets("configurationStoreServers", |d, v| {
+        d.ways.store[1] = Some(cluster::store(v)?);
+        Ok(())
+    }),
+    sets("globalZookeeperServers", |d, v| {
+        d.ways.store[2] = Some(cluster::store(v)?);
+        Ok(())
+    }),
+    sets("metadataStoreSessionTimeoutMillis", |d, v| {
+        d.ways.session_timeout_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
+        Ok(())
+    }),
+    sets("zooKeeperSessionTimeoutMillis", |d, v| {
+        d.ways.old_session_timeout_ms = positive(values::whole(v)?);
+        Ok(())
+    }),
     sets("webSocketMaxTextFrameSize", |d, v| {
         d.config.max_text_frame_bytes =
             values::within(v, 1..=limits::TEXT_FRAME_BYTES_MAX)? as usize;

@@ -8,7 +8,7 @@ use super::{Key, Rule, Shape};
 const THREADS: &str = "one pinned thread per CPU (cores) does all the work";
 const HTTP: &str =
     "maxHttpServerConnections and handshakeTimeoutMillis bound what clients can take";
-const STORE: &str = "no metadata store is read";
+const STORE: &str = "the metadata store is read once, at the start";
 const TLS: &str = "it only matters with TLS, which is not served yet";
 const AUTH: &str =
     "it only matters with authenticationEnabled or authorizationEnabled, which are not served yet";
@@ -122,18 +122,11 @@ pub(super) const KEYS: &[Key] = &[
     ),
     // The metadata store.
     ignored(
-        "metadataStoreSessionTimeoutMillis",
-        Shape::Whole,
-        "30000",
-        STORE,
-    ),
-    ignored(
         "metadataStoreCacheExpirySeconds",
         Shape::Whole,
         "300",
         STORE,
     ),
-    ignored("zooKeeperSessionTimeoutMillis", Shape::Whole, "-1", STORE),
     ignored("zooKeeperCacheExpirySeconds", Shape::Whole, "-1", STORE),
     // HTTP beside the sockets.
     text("statusFilePath", "/status.html is not served yet"),

@@ -17,13 +17,14 @@ pub(super) struct Faults {
     pub swallow_receipts: bool,
     pub refuse_connections_until_ms: u64,
     redirects: u32,
-    refused_creates: Option<RefusedCreate>,
+    refused_creates: Option<Refused>,
+    refused_lookups: Option<Refused>,
     publish_bytes_per_s: Option<u64>,
 }
 
-/// The next creations of producers and consumers fail with this.
+/// The next questions of a kind are answered with this.
 #[derive(Clone, Debug)]
-pub(in crate::embedded) struct RefusedCreate {
+pub(in crate::embedded) struct Refused {
     pub times: u32,
     pub error: ServerError,
     pub message: String,
@@ -36,14 +37,14 @@ impl Faults {
         redirect
     }
 
+    /// A producer or consumer is to be made.
     pub fn refuse_create(&mut self) -> Result<(), Refusal> {
-        match &mut self.refused_creates {
-            Some(refused) if refused.times > 0 => {
-                refused.times -= 1;
-                Err(Refusal::new(refused.error, refused.message.clone()))
-            }
-            _ => Ok(()),
-        }
+        refuse(&mut self.refused_creates)
+    }
+
+    /// An owner or a number of partitions is asked for.
+    pub fn refuse_lookup(&mut self) -> Result<(), Refusal> {
+        refuse(&mut self.refused_lookups)
     }
 
     /// A throttled connection is not read until what it has published is paid for, as the broker throttles.
@@ -64,6 +65,16 @@ impl Faults {
             let wait_ms = connection.publish_budget_bytes.unsigned_abs() * 1_000 / rate as u64 + 1;
             connection.paused_until_ms = now_ms + wait_ms;
         }
+    }
+}
+
+fn refuse(refused: &mut Option<Refused>) -> Result<(), Refusal> {
+    match refused {
+        Some(refused) if refused.times > 0 => {
+            refused.times -= 1;
+            Err(Refusal::new(refused.error, refused.message.clone()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -98,8 +109,12 @@ impl Broker {
         self.faults.redirects = times;
     }
 
-    pub fn set_refused_creates(&mut self, refused: RefusedCreate) {
+    pub fn set_refused_creates(&mut self, refused: Refused) {
         self.faults.refused_creates = Some(refused);
+    }
+
+    pub fn set_refused_lookups(&mut self, refused: Refused) {
+        self.faults.refused_lookups = Some(refused);
     }
 
     pub fn set_publish_rate(&mut self, now_ms: u64, bytes_per_s: Option<u64>) {

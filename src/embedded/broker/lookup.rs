@@ -27,10 +27,8 @@ impl Broker {
             response: Some(partitioned::LookupType::Success as i32),
             ..CommandPartitionedTopicMetadataResponse::default()
         };
-        match self.checked_name(&request.topic) {
-            Ok(name) => {
-                response.partitions = Some(self.partitioned.get(&name.full).copied().unwrap_or(0));
-            }
+        match self.partitions_of(&request.topic) {
+            Ok(partitions) => response.partitions = Some(partitions),
             Err(refusal) => {
                 response.response = Some(partitioned::LookupType::Failed as i32);
                 response.error = Some(refusal.error as i32);
@@ -45,10 +43,10 @@ impl Broker {
             request_id: request.request_id,
             ..CommandLookupTopicResponse::default()
         };
-        match self.checked_name(&request.topic) {
-            Ok(_) => {
+        match self.owner_of(&request.topic) {
+            Ok(url) => {
                 let redirect = self.faults.take_redirect();
-                response.broker_service_url = Some(self.service_url.clone());
+                response.broker_service_url = Some(url);
                 response.authoritative = Some(true);
                 response.response = Some(match redirect {
                     true => LookupType::Redirect as i32,
@@ -62,6 +60,20 @@ impl Broker {
             }
         }
         self.answer(id, Type::LookupResponse, &response);
+    }
+
+    /// 0: it is not partitioned.
+    pub(super) fn partitions_of(&mut self, topic: &str) -> Result<u32, Refusal> {
+        self.faults.refuse_lookup()?;
+        let name = self.checked_name(topic)?;
+        Ok(self.partitioned.get(&name.full).copied().unwrap_or(0))
+    }
+
+    /// The service URL of the broker that has the topic.
+    pub(super) fn owner_of(&mut self, topic: &str) -> Result<String, Refusal> {
+        self.faults.refuse_lookup()?;
+        self.checked_name(topic)?;
+        Ok(self.service_url.clone())
     }
 
     /// The client filters by its pattern: `filtered` stays false.

@@ -34,6 +34,7 @@ mod timers;
 mod topic;
 mod turn;
 mod turns;
+mod web;
 
 #[cfg(test)]
 mod tests;
@@ -46,10 +47,11 @@ use super::options::Options;
 pub(super) use connection::ConnectionId;
 use connections::Connections;
 use faults::Faults;
-pub(super) use faults::{Nonsense, RefusedCreate};
+pub(super) use faults::{Nonsense, Refused};
 pub use stats::{ConsumerStats, SubscriptionStats, TopicStats};
 use timers::{Alarm, Timers};
 use topic::Topic;
+pub(super) use web::WebAnswer;
 
 /// More connections are closed at once. A gateway has a few per shard; each costs the driver two threads.
 const MAX_CONNECTIONS: usize = 1_024;

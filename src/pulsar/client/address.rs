@@ -6,6 +6,7 @@ use super::spec::BrokerAddress;
 const MAX_HOST_BYTES: usize = 253;
 const DEFAULT_PORT: u16 = 6650;
 const DEFAULT_PORT_TLS: u16 = 6651;
+const DEFAULT_PORT_HTTP: u16 = 80;
 
 impl BrokerAddress {
     /// Reads `pulsar://host[:port]` and `pulsar+ssl://host[:port]`; an IPv6 host stands in brackets, which `host`
@@ -16,41 +17,22 @@ impl BrokerAddress {
         } else {
             (true, url.strip_prefix("pulsar+ssl://")?)
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(rest) => {
-                let (host, after) = rest.split_once(']')?;
-                (
-                    host,
-                    if after.is_empty() {
-                        None
-                    } else {
-                        Some(after.strip_prefix(':')?)
-                    },
-                )
-            }
-            None => match rest.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (rest, None),
-            },
-        };
-        let port = match port {
-            Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-            None if tls => DEFAULT_PORT_TLS,
-            None => DEFAULT_PORT,
-        };
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte);
-        if host.is_empty() || host.len() > MAX_HOST_BYTES || !host.bytes().all(legal) {
-            return None;
-        }
+        let default_port = if tls { DEFAULT_PORT_TLS } else { DEFAULT_PORT };
+        let (host, port) = host_and_port(rest, default_port)?;
+        Some(BrokerAddress { host, port, tls })
+    }
+
+    /// The `host[:port]` of a redirect to another web service.
+    pub(super) fn parse_http(authority: &str) -> Option<BrokerAddress> {
+        let (host, port) = host_and_port(authority, DEFAULT_PORT_HTTP)?;
         Some(BrokerAddress {
-            host: host.to_owned(),
+            host,
             port,
-            tls,
+            tls: false,
         })
     }
 
-    /// `host:port`, as CommandConnect.proxy_to_broker_url wants it.
+    /// `host:port`, as CommandConnect.proxy_to_broker_url and HTTP's `Host` want it.
     pub(super) fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -58,6 +40,34 @@ impl BrokerAddress {
             format!("{}:{}", self.host, self.port)
         }
     }
+}
+
+fn host_and_port(text: &str, default_port: u16) -> Option<(String, u16)> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']')?;
+            (
+                host,
+                if after.is_empty() {
+                    None
+                } else {
+                    Some(after.strip_prefix(':')?)
+                },
+            )
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = match port {
+        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
+        None => default_port,
+    };
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte);
+    let fits = !host.is_empty() && host.len() <= MAX_HOST_BYTES && host.bytes().all(legal);
+    fits.then(|| (host.to_owned(), port))
 }
 
 /// How to reach a broker. Connections are shared by those with the same route only.

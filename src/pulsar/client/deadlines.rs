@@ -20,6 +20,8 @@ pub(super) enum Timer {
     /// Dialling and CONNECT take too long.
     Handshake(ConnectionId),
     KeepAlive(ConnectionId),
+    /// An HTTP lookup takes too long.
+    Http(ConnectionId),
     /// Nobody has used the connection for a while.
     Unused(ConnectionId),
     /// The next try of something that backs off.

@@ -5,6 +5,8 @@
 //! Whoever asked tries again with its own back-off; the next try goes to the next service URL. Those who ask the
 //! same at the same time share one.
 
+mod over_http;
+
 use std::collections::VecDeque;
 
 use ::pulsar::proto::command_lookup_topic_response::LookupType;
@@ -20,7 +22,7 @@ use super::counts::CountId;
 use super::deadlines::User;
 use super::pool::{Placed, retryable};
 use super::requests::Purpose;
-use super::spec::{BrokerAddress, ConnectionId};
+use super::spec::{BrokerAddress, ConnectionId, LookupBy};
 use crate::pulsar::types::{BrokerError, ErrorKind};
 use crate::pulsar::wire::error_kind;
 
@@ -29,6 +31,8 @@ const MAX_REDIRECTS: u32 = 20;
 /// Lookups at the brokers at one time. After a broker's restart every topic is looked up: a thousand at a time keep
 /// it busy without filling its queue (`maxConcurrentLookupRequest` is 50,000 for all its clients).
 const MAX_LOOKUPS_ASKED: usize = 1_000;
+/// The same over HTTP, where each has a connection of its own.
+const MAX_HTTP_LOOKUPS_ASKED: usize = 32;
 /// Lookups that wait for their turn: Java's `maxLookupRequest`. Beyond it they fail at once, and are tried again.
 const MAX_LOOKUPS_WAITING: usize = 50_000;
 /// More partitions than any topic has. The owner opens something for each: a broker's lie must not make it open
@@ -62,6 +66,8 @@ struct Lookup {
     askers: Vec<Asker>,
     /// Where it is asked now.
     route: Route,
+    /// Over HTTP: what is asked for there. `None`: in the binary protocol.
+    http_target: Option<String>,
     authoritative: bool,
     redirects: u32,
     /// The service URL it asks now, as counted by [`Lookups::service_url`].
@@ -119,6 +125,10 @@ impl Client {
         self.lookups.next_id += 1;
         self.lookups.by_question.insert(question.clone(), id);
         let lookup = Lookup {
+            http_target: match self.config.lookup_by {
+                LookupBy::Broker => None,
+                LookupBy::Http => Some(over_http::target(&question)),
+            },
             question,
             askers: vec![asker],
             route,
@@ -151,7 +161,11 @@ impl Client {
             return;
         }
         self.lookups.starting = true;
-        while self.lookups.open.len() - self.lookups.waiting.len() < MAX_LOOKUPS_ASKED
+        let most = match self.config.lookup_by {
+            LookupBy::Broker => MAX_LOOKUPS_ASKED,
+            LookupBy::Http => MAX_HTTP_LOOKUPS_ASKED,
+        };
+        while self.lookups.open.len() - self.lookups.waiting.len() < most
             && let Some(id) = self.lookups.waiting.pop_front()
         {
             self.place_lookup(now_ms, id);
@@ -168,6 +182,9 @@ impl Client {
             return;
         }
         let route = lookup.route.clone();
+        if let Some(target) = lookup.http_target.clone() {
+            return self.http_ask(now_ms, id, route.address, &target);
+        }
         match self.place(now_ms, &route, Waiter::Lookup(id)) {
             Ok(Placed::Ready(connection)) => self.lookup_placed(now_ms, id, connection),
             Ok(Placed::Waiting(_)) => {}
@@ -226,15 +243,9 @@ impl Client {
             return Ok(());
         };
         if kind == Some(LookupType::Redirect) {
-            lookup.redirects += 1;
             lookup.route = Route::direct(broker);
             lookup.authoritative = response.authoritative.unwrap_or(false);
-            if lookup.redirects > MAX_REDIRECTS {
-                let text = format!("Too many redirects: {MAX_REDIRECTS}");
-                self.lookup_failed(now_ms, id, retryable(&text));
-            } else {
-                self.place_lookup(now_ms, id);
-            }
+            self.redirected(now_ms, id);
             return Ok(());
         }
         let route = if response.proxy_through_service_url.unwrap_or(false) {
@@ -262,23 +273,39 @@ impl Client {
             return Err("a partition response to another question".to_owned());
         }
         let succeeded = response.response == Some(PartitionsLookupType::Success as i32);
-        match response.partitions {
-            Some(partitions) if succeeded && partitions <= MAX_PARTITIONS => {
-                self.lookup_done(now_ms, id, Ok(Answer::Partitions(partitions)));
-            }
-            Some(_) if succeeded => {
-                let error = BrokerError {
-                    kind: ErrorKind::Invalid,
-                    message: "the broker names more partitions than a topic can have".to_owned(),
-                };
-                self.lookup_done(now_ms, id, Err(error));
-            }
-            _ => {
+        match response.partitions.filter(|_| succeeded) {
+            Some(partitions) => self.partitions_known(now_ms, id, partitions.into()),
+            None => {
                 let error = refusal(response.error, response.message);
                 self.lookup_failed(now_ms, id, error);
             }
         }
         Ok(())
+    }
+
+    fn partitions_known(&mut self, now_ms: u64, id: LookupId, partitions: u64) {
+        let result = match u32::try_from(partitions) {
+            Ok(partitions) if partitions <= MAX_PARTITIONS => Ok(Answer::Partitions(partitions)),
+            _ => Err(BrokerError {
+                kind: ErrorKind::Invalid,
+                message: "the broker names more partitions than a topic can have".to_owned(),
+            }),
+        };
+        self.lookup_done(now_ms, id, result);
+    }
+
+    /// It has another place to ask at.
+    fn redirected(&mut self, now_ms: u64, id: LookupId) {
+        let Some(lookup) = self.lookups.open.get_mut(&id) else {
+            return;
+        };
+        lookup.redirects += 1;
+        if lookup.redirects > MAX_REDIRECTS {
+            let text = format!("Too many redirects: {MAX_REDIRECTS}");
+            self.lookup_failed(now_ms, id, retryable(&text));
+        } else {
+            self.place_lookup(now_ms, id);
+        }
     }
 
     /// The broker asked cannot be reached, or has gone before it answered: another service URL may lead to one that
@@ -291,12 +318,17 @@ impl Client {
         {
             lookup.unreachable += 1;
             self.leave_service_url(id);
+            let service_url = self.lookups.service_url;
             if let (Some(route), Some(lookup)) =
                 (self.service_route(), self.lookups.open.get_mut(&id))
             {
-                lookup.service_url = self.lookups.service_url;
+                lookup.service_url = service_url;
                 lookup.route = route;
                 lookup.authoritative = false;
+                lookup.http_target = match self.config.lookup_by {
+                    LookupBy::Broker => None,
+                    LookupBy::Http => Some(over_http::target(&lookup.question)),
+                };
             }
             self.place_lookup(now_ms, id);
             return;

@@ -10,7 +10,7 @@
 //! | `spec` | what is asked of the machine, and what it says |
 //! | `pool`, `connection`, `output` | connections: which there are, one of them, what it has to write |
 //! | `incoming`, `answers`, `requests` | what a broker says, and what it was asked |
-//! | `lookup`, `counts`, `address` | who owns a topic, how many partitions it has, how to reach a broker |
+//! | `lookup`, `http`, `counts`, `address` | who owns a topic (also over HTTP), how many partitions it has, how to reach a broker |
 //! | `link` | how a producer or consumer finds and loses its broker |
 //! | `producer`, `batch`, `pending`, `receipts` | publishing: messages out, together, kept, and what becomes of them |
 //! | `consumer`, `delivery`, `resume` | subscribing: what the owner does, what comes, where it goes on |
@@ -34,6 +34,7 @@ mod consumer;
 mod counts;
 mod deadlines;
 mod delivery;
+mod http;
 mod incoming;
 mod link;
 mod lookup;
@@ -57,6 +58,7 @@ use self::backoff::Backoff;
 use self::consumer::Consumer;
 use self::counts::Counts;
 use self::deadlines::{Deadlines, Timer};
+use self::http::Exchanges;
 use self::lookup::Lookups;
 use self::pool::Pool;
 use self::producer::Producer;
@@ -72,6 +74,7 @@ pub struct Client {
     requests: Requests,
     pool: Pool,
     lookups: Lookups,
+    exchanges: Exchanges,
     counts: Counts,
     producers: FxHashMap<ProducerId, Producer>,
     consumers: FxHashMap<ConsumerId, Consumer>,
@@ -91,6 +94,7 @@ impl Client {
             requests: Requests::new(config.operation_timeout_ms),
             pool: Pool::new(),
             lookups: Lookups::default(),
+            exchanges: Exchanges::default(),
             counts: Counts::default(),
             producers: FxHashMap::default(),
             consumers: FxHashMap::default(),
@@ -138,6 +142,7 @@ impl Client {
             match timer {
                 Timer::Handshake(id) => self.handshake_expired(now_ms, id),
                 Timer::KeepAlive(id) => self.keep_alive_due(now_ms, id),
+                Timer::Http(id) => self.http_expired(now_ms, id),
                 Timer::Unused(id) => self.unused_expired(now_ms, id),
                 Timer::Retry(user) => self.link_start(now_ms, user),
                 Timer::Open(user) => self.link_open_expired(now_ms, user),

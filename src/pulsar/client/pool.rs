@@ -15,7 +15,7 @@ use super::spec::{ConnectionId, Io};
 use crate::pulsar::types::{BrokerError, ErrorKind};
 
 /// Dialling, TLS and CONNECT together: Java's `connectionTimeoutMs`.
-const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+pub(super) const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// A connection that nobody has used for so long is closed. Long enough that a topic's sockets may come and go
 /// without a new one each time; Java's `connectionMaxIdleSeconds`.
 const UNUSED_TIMEOUT_MS: u64 = 60_000;
@@ -27,7 +27,7 @@ pub(super) struct Pool {
     connections: FxHashMap<ConnectionId, Connection>,
     by_route: FxHashMap<Route, Vec<ConnectionId>>,
     next_id: u64,
-    /// `Io::Connect` and `Io::Close`, in order.
+    /// `Io::Connect` and `Io::Close`, and what HTTP lookups write, in order.
     control: VecDeque<Io>,
     /// Connections with output, each once.
     unwritten: VecDeque<ConnectionId>,
@@ -45,6 +45,18 @@ impl Pool {
             unwritten: VecDeque::new(),
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
         }
+    }
+
+    /// For a connection; ids are never used again.
+    pub fn new_id(&mut self) -> ConnectionId {
+        let id = ConnectionId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+
+    /// Before anything else that is to be written.
+    pub fn control(&mut self, io: Io) {
+        self.control.push_back(io);
     }
 
     pub fn get(&self, id: ConnectionId) -> Option<&Connection> {
@@ -99,8 +111,7 @@ impl Pool {
         if self.connections.len() >= MAX_CONNECTIONS {
             return None;
         }
-        let id = ConnectionId(self.next_id);
-        self.next_id += 1;
+        let id = self.new_id();
         self.connections
             .insert(id, Connection::new(route.clone(), now_ms));
         self.by_route.entry(route.clone()).or_default().push(id);
@@ -172,8 +183,11 @@ impl Client {
         Ok(Placed::Waiting(id))
     }
 
-    /// The owner's I/O has connected: CONNECT goes out.
+    /// The owner's I/O has connected: CONNECT goes out, or the request of an HTTP lookup.
     pub fn connected(&mut self, now_ms: u64, connection: ConnectionId) {
+        if self.exchanges.has(connection) {
+            return self.http_connected(now_ms, connection);
+        }
         let Some(dialled) = self.pool.writing(connection) else {
             return;
         };
@@ -188,17 +202,26 @@ impl Client {
 
     /// The owner's I/O could not connect; `reason` goes into error texts.
     pub fn connect_failed(&mut self, now_ms: u64, connection: ConnectionId, reason: &str) {
+        if self.exchanges.has(connection) {
+            return self.http_failed(now_ms, connection, reason, false);
+        }
         self.end_connection(now_ms, connection, Ending::Gone, retryable(reason));
     }
 
     /// The connection has broken, or the broker has closed it.
     pub fn lost(&mut self, now_ms: u64, connection: ConnectionId) {
+        if self.exchanges.has(connection) {
+            return self.http_lost(now_ms, connection);
+        }
         let error = retryable("the connection to the broker was lost");
         self.end_connection(now_ms, connection, Ending::Gone, error);
     }
 
-    /// What has come in. Whole frames are taken out of `bytes`, a partial one stays in it.
+    /// What has come in. Whole frames (of HTTP: all) are taken out of `bytes`, a partial one stays in it.
     pub fn received(&mut self, now_ms: u64, connection: ConnectionId, bytes: &mut BytesMut) {
+        if self.exchanges.has(connection) {
+            return self.http_received(now_ms, connection, bytes);
+        }
         loop {
             let Some(open) = self.pool.get_mut(connection) else {
                 bytes.clear();

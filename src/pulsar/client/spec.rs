@@ -17,7 +17,7 @@ pub struct ConnectionId(pub u64);
 /// Chosen by the owner, given back with the answer.
 pub type Tag = u64;
 
-/// A broker address out of a service URL (`pulsar://host:port`, `pulsar+ssl://host:port`).
+/// A broker address out of a service URL (`pulsar://host:port`, `pulsar+ssl://host:port`), or of its web service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BrokerAddress {
     pub host: String,
@@ -25,10 +25,20 @@ pub struct BrokerAddress {
     pub tls: bool,
 }
 
+/// How lookups are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupBy {
+    /// Any broker, in the binary protocol (`brokerServiceUrl`).
+    Broker,
+    /// Any broker's web service, over HTTP (`serviceUrl`).
+    Http,
+}
+
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// Tried in turn for lookups. Never empty.
     pub service_urls: Vec<BrokerAddress>,
+    pub lookup_by: LookupBy,
     pub connections_per_broker: usize,
     /// A lookup, a create or a subscribe that has no answer by then fails with `Timeout`.
     pub operation_timeout_ms: u64,

@@ -98,6 +98,14 @@ impl World {
         }
     }
 
+    /// `http://host:port` of its broker's web service.
+    pub fn web_url(&self) -> String {
+        match &self.embedded {
+            Some(embedded) => embedded.serve_web().expect("a port"),
+            None => self.admin_url.clone().expect("a real broker has one"),
+        }
+    }
+
     /// `host:port` of its broker.
     pub fn broker_host(&self) -> String {
         let url = self.broker_url();

@@ -1,13 +1,13 @@
 //! Faults on request.
 
-use super::super::{Nonsense, RefusedCreate};
+use super::super::{Nonsense, Refused};
 use super::*;
 
 #[test]
 fn creations_are_refused_as_often_as_asked() {
     let mut world = World::new(Options::default());
     world.connect(2);
-    world.broker.set_refused_creates(RefusedCreate {
+    world.broker.set_refused_creates(Refused {
         times: 1,
         error: ServerError::ServiceNotReady,
         message: "not yet".into(),

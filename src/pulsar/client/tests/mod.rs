@@ -5,6 +5,7 @@ mod connecting;
 mod consuming;
 mod hostile;
 mod looking_up;
+mod over_http;
 mod producing;
 mod simulation;
 
@@ -54,6 +55,7 @@ fn address(host: &str) -> BrokerAddress {
 fn config() -> ClientConfig {
     ClientConfig {
         service_urls: vec![address(SERVICE)],
+        lookup_by: LookupBy::Broker,
         connections_per_broker: 1,
         operation_timeout_ms: 30_000,
         keep_alive_ms: 30_000,

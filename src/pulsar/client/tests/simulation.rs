@@ -78,6 +78,7 @@ impl Simulation {
         let timeouts = rng.bool();
         let mut world = World::new(ClientConfig {
             service_urls: HOSTS.map(address).to_vec(),
+            lookup_by: LookupBy::Broker,
             connections_per_broker: rng.usize(1..3),
             backoff_last_ms: 5_000,
             keep_alive_ms: 10_000,

@@ -1,0 +1,135 @@
+//! Lookups over HTTP: one connection for each request, beside the pool of broker connections.
+//!
+//! The owner's I/O sees no difference: `Io::Connect`, `Io::Write`, `Io::Close`, and the same methods for what comes.
+
+use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHashMap;
+
+use super::Client;
+use super::deadlines::Timer;
+use super::lookup::LookupId;
+use super::pool::{HANDSHAKE_TIMEOUT_MS, retryable};
+use super::spec::{BrokerAddress, ConnectionId, Io};
+use crate::pulsar::rest::{self, ResponseReader};
+
+#[derive(Debug)]
+struct Exchange {
+    lookup: LookupId,
+    /// Empty once it is on its way.
+    request: Bytes,
+    response: ResponseReader,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Exchanges {
+    open: FxHashMap<ConnectionId, Exchange>,
+}
+
+impl Exchanges {
+    pub fn has(&self, connection: ConnectionId) -> bool {
+        self.open.contains_key(&connection)
+    }
+}
+
+impl Client {
+    /// Asks a server for `target` on behalf of a lookup, which hears of it by `http_answered` or `lookup_unreachable`.
+    pub(super) fn http_ask(
+        &mut self,
+        now_ms: u64,
+        lookup: LookupId,
+        server: BrokerAddress,
+        target: &str,
+    ) {
+        let connection = self.pool.new_id();
+        let exchange = Exchange {
+            lookup,
+            request: rest::request(&server.authority(), target).into(),
+            response: ResponseReader::default(),
+        };
+        self.exchanges.open.insert(connection, exchange);
+        self.pool.control(Io::Connect {
+            connection,
+            address: server,
+        });
+        self.deadlines
+            .set(Timer::Http(connection), now_ms + HANDSHAKE_TIMEOUT_MS);
+    }
+
+    pub(super) fn http_connected(&mut self, now_ms: u64, connection: ConnectionId) {
+        let Some(exchange) = self.exchanges.open.get_mut(&connection) else {
+            return;
+        };
+        let bytes = std::mem::take(&mut exchange.request);
+        self.pool.control(Io::Write { connection, bytes });
+        let answer_ms = now_ms.saturating_add(self.config.operation_timeout_ms);
+        self.deadlines.set(Timer::Http(connection), answer_ms);
+    }
+
+    pub(super) fn http_received(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        bytes: &mut BytesMut,
+    ) {
+        let Some(exchange) = self.exchanges.open.get_mut(&connection) else {
+            return;
+        };
+        match exchange.response.feed(bytes) {
+            Ok(None) => {}
+            Ok(Some(response)) => {
+                if let Some(lookup) = self.http_over(connection) {
+                    self.pool.control(Io::Close { connection });
+                    self.http_answered(now_ms, lookup, &response);
+                }
+            }
+            Err(why) => {
+                let why = format!("the answer to an HTTP lookup cannot be read: {why}");
+                self.http_failed(now_ms, connection, &why, true);
+            }
+        }
+    }
+
+    /// The server has closed the connection, or it broke: both look alike.
+    pub(super) fn http_lost(&mut self, now_ms: u64, connection: ConnectionId) {
+        let exchange = self.exchanges.open.get_mut(&connection);
+        let response = exchange.and_then(|exchange| std::mem::take(&mut exchange.response).end());
+        match response {
+            Some(response) => {
+                if let Some(lookup) = self.http_over(connection) {
+                    self.http_answered(now_ms, lookup, &response);
+                }
+            }
+            None => {
+                let why = "the server closed the connection without an answer to the HTTP lookup";
+                self.http_failed(now_ms, connection, why, false);
+            }
+        }
+    }
+
+    pub(super) fn http_expired(&mut self, now_ms: u64, connection: ConnectionId) {
+        let why = "no answer to an HTTP lookup in time";
+        self.http_failed(now_ms, connection, why, true);
+    }
+
+    /// `close`: the owner's I/O does not know yet.
+    pub(super) fn http_failed(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        why: &str,
+        close: bool,
+    ) {
+        if let Some(lookup) = self.http_over(connection) {
+            if close {
+                self.pool.control(Io::Close { connection });
+            }
+            self.lookup_unreachable(now_ms, lookup, retryable(why));
+        }
+    }
+
+    fn http_over(&mut self, connection: ConnectionId) -> Option<LookupId> {
+        self.deadlines.cancel(Timer::Http(connection));
+        let exchange = self.exchanges.open.remove(&connection)?;
+        Some(exchange.lookup)
+    }
+}

@@ -1,0 +1,76 @@
+//! What is asked over HTTP, and what the answers mean.
+
+use super::super::Client;
+use super::super::address::Route;
+use super::super::pool::retryable;
+use super::super::spec::BrokerAddress;
+use super::{Answer, LookupId, Question};
+use crate::pulsar::rest::{self, Response};
+
+/// Of the request.
+pub(super) fn target(question: &Question) -> String {
+    match question {
+        Question::Owner(topic) => rest::lookup_path(topic),
+        Question::Partitions(topic) => rest::partitions_path(topic),
+    }
+}
+
+impl Client {
+    pub(in crate::pulsar::client) fn http_answered(
+        &mut self,
+        now_ms: u64,
+        id: LookupId,
+        response: &Response,
+    ) {
+        let Some(lookup) = self.lookups.open.get(&id) else {
+            return;
+        };
+        match (response.status, &lookup.question) {
+            (200, Question::Owner(_)) => {
+                let url = rest::owner(&response.body).and_then(|owner| owner.service_url);
+                match url.as_deref().and_then(BrokerAddress::parse) {
+                    Some(broker) if !broker.tls => {
+                        let route = Route::direct(broker);
+                        self.lookup_done(now_ms, id, Ok(Answer::Owner(route)));
+                    }
+                    _ => {
+                        let error = retryable("the answer to an HTTP lookup names no broker");
+                        self.lookup_failed(now_ms, id, error);
+                    }
+                }
+            }
+            (200, Question::Partitions(_)) => match rest::partitions(&response.body) {
+                Some(partitions) => self.partitions_known(now_ms, id, partitions),
+                None => {
+                    let error = retryable("the answer to an HTTP lookup is no partition count");
+                    self.lookup_failed(now_ms, id, error);
+                }
+            },
+            (301 | 302 | 307 | 308, _) => self.http_redirected(now_ms, id, response),
+            _ => self.lookup_failed(now_ms, id, rest::refusal(response)),
+        }
+    }
+
+    /// The bundle belongs to another broker, whose web service is asked then.
+    fn http_redirected(&mut self, now_ms: u64, id: LookupId, response: &Response) {
+        let to = rest::redirect(response).and_then(|(authority, target)| {
+            let server = match authority {
+                Some(authority) => Some(BrokerAddress::parse_http(&authority)?),
+                None => None,
+            };
+            Some((server, target))
+        });
+        let Some(lookup) = self.lookups.open.get_mut(&id) else {
+            return;
+        };
+        let Some((server, target)) = to else {
+            let error = retryable("an HTTP lookup is redirected to what is no http:// URL");
+            return self.lookup_failed(now_ms, id, error);
+        };
+        if let Some(server) = server {
+            lookup.route = Route::direct(server);
+        }
+        lookup.http_target = Some(target);
+        self.redirected(now_ms, id);
+    }
+}

@@ -1,0 +1,12 @@
+//! Pulsar's REST API as far as finding topics needs it: requests out, responses in (sans-IO).
+//!
+//! `paths`: what is asked where (Java's `HttpLookupService`). `response`: HTTP/1.1 off the wire, every size bounded.
+//! `answers`: what a response says.
+
+mod answers;
+mod paths;
+mod response;
+
+pub use answers::{Owner, owner, partitions, redirect, refusal};
+pub use paths::{lookup_path, partitions_path, request};
+pub use response::{Response, ResponseReader};

@@ -1,0 +1,78 @@
+//! What is asked where, as in Java's `HttpLookupService`; V1 names have resources of their own.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What Java's `URLEncoder` leaves as it is; brokers decode with its counterpart.
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*');
+
+/// A topic name for a path: `persistent/tenant/namespace/local` or `persistent/tenant/cluster/namespace/local`
+/// (`TopicName.getLookupName`), and whether it is the former.
+fn lookup_name(topic: &str) -> (String, bool) {
+    let (domain, rest) = topic.split_once("://").unwrap_or(("persistent", topic));
+    let parts: Vec<&str> = rest.splitn(4, '/').collect();
+    let encoded = parts.iter().map(|part| utf8_percent_encode(part, KEPT));
+    let name = encoded.fold(domain.to_owned(), |name, part| format!("{name}/{part}"));
+    (name, parts.len() < 4)
+}
+
+/// Who owns a topic.
+pub fn lookup_path(topic: &str) -> String {
+    match lookup_name(topic) {
+        (name, true) => format!("/lookup/v2/topic/{name}"),
+        (name, false) => format!("/lookup/v2/destination/{name}"),
+    }
+}
+
+/// How many partitions it has. A topic that is not there is made, where the namespace allows it.
+pub fn partitions_path(topic: &str) -> String {
+    match lookup_name(topic) {
+        (name, true) => format!("/admin/v2/{name}/partitions?checkAllowAutoCreation=true"),
+        (name, false) => format!("/admin/{name}/partitions?checkAllowAutoCreation=true"),
+    }
+}
+
+/// A GET for a target that is made here or was checked by [`super::redirect`]. One request per connection: a connection
+/// that is kept can be closed by the server at the moment it is used again.
+pub fn request(authority: &str, target: &str) -> Vec<u8> {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v2_and_v1_names_have_their_own_resources() {
+        assert_eq!(
+            lookup_path("persistent://public/default/t"),
+            "/lookup/v2/topic/persistent/public/default/t"
+        );
+        assert_eq!(
+            lookup_path("non-persistent://sample/standalone/ns1/t"),
+            "/lookup/v2/destination/non-persistent/sample/standalone/ns1/t"
+        );
+        assert_eq!(
+            partitions_path("persistent://public/default/t"),
+            "/admin/v2/persistent/public/default/t/partitions?checkAllowAutoCreation=true"
+        );
+        assert_eq!(
+            partitions_path("persistent://sample/standalone/ns1/t"),
+            "/admin/persistent/sample/standalone/ns1/t/partitions?checkAllowAutoCreation=true"
+        );
+    }
+
+    #[test]
+    fn local_names_are_encoded_once() {
+        assert_eq!(
+            lookup_path("persistent://public/default/ns/a b/c+d%?é\r\n"),
+            "/lookup/v2/destination/persistent/public/default/ns/a%20b%2Fc%2Bd%25%3F%C3%A9%0D%0A"
+        );
+    }
+}
