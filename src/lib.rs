@@ -12,7 +12,7 @@
 //! | [`ws`] | frames, masking, close codes (sans-IO) | – |
 //! | [`pulsar`] | the Pulsar wire and the client machine on it: connections, lookup, producers, consumers (sans-IO) | – |
 //! | [`api`] | the gateway's protocol: paths, parameters, JSON in and out, error texts (sans-IO) | pulsar's plain types |
-//! | [`hub`] | subscription hubs: members, windows, what is unsettled, redelivery (sans-IO) | pulsar |
+//! | [`hub`] | subscription hubs: members, windows, what is unsettled, redelivery; tails and their logs of frames (sans-IO) | pulsar |
 //! | [`session`] | what one socket does: producer, consumer, reader (sans-IO) | api, hub, pulsar, ws |
 //! | [`gateway`] | one shard's state: carries the effects of the sans-IO rooms to each other and to the runtime | all of the above |
 //! | [`observe`] | counters, logs | – |

@@ -36,6 +36,12 @@ pub const DRAIN_TIMEOUT_MS: u64 = 8_000;
 /// What one hub retains of unsettled messages: a full window of 40,000 messages of about 1.6 KiB.
 pub const HUB_RETAINED_BYTES: usize = 64 * 1024 * 1024;
 
+/// What a topic's log of frames for its readers holds: 60 s of 3,000 messages of 300 bytes a second.
+pub const TAIL_LOG_BYTES: usize = 64 * 1024 * 1024;
+
+/// What all those logs hold in the process: 16 busy topics.
+pub const TAIL_LOGS_BYTES: usize = 1024 * 1024 * 1024;
+
 /// What one producer socket may have unconfirmed before it is no longer read: 10 ms of broker latency at 100 MB/s.
 /// One message may exceed it, so that a large one can pass.
 pub const PRODUCER_PENDING_BYTES: usize = 1024 * 1024;

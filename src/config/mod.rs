@@ -48,6 +48,10 @@ pub struct Config {
     pub drain_timeout_ms: u64,
     /// Of unsettled messages, per hub.
     pub hub_retained_bytes: usize,
+    /// Of frames that one topic's readers may still want, per shard that has some.
+    pub tail_log_bytes: usize,
+    /// The same for all topics, in the whole process.
+    pub tail_logs_bytes: usize,
     /// Of unconfirmed publishes, per producer socket.
     pub producer_pending_bytes: usize,
     /// Of unconfirmed publishes, per shard.

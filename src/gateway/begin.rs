@@ -3,7 +3,8 @@
 use std::hash::{Hash, Hasher};
 
 use super::drain;
-use super::post::{HubKey, Join, Post, SocketId};
+use super::post::{HubKey, Join, Post, SocketId, TailKey};
+use super::readers::{by_permits, upstream_reader};
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::api::{
@@ -12,15 +13,16 @@ use crate::api::{
 use crate::config::UpstreamMode;
 use crate::http::{Request, upgrade};
 use crate::hub::{DeadLetterPolicy, HubSpec, MemberSpec};
-use crate::pulsar::{InitialPosition, SubscriptionType};
+use crate::pulsar::SubscriptionType;
 use crate::runtime::{OneShotReceiver, oneshot};
+use crate::session::reader::Flow;
 use crate::session::{ConsumerSession, ProducerSession};
 
 /// The accept key for the 101, and the upstream's answer to come.
 pub type Begun = (String, OneShotReceiver<Result<(), Refusal>>);
 
 /// Hex digits of a reader's subscription name (`reader-0123456789`), as in Java.
-const READER_NAME_DIGITS: usize = 10;
+pub const READER_NAME_DIGITS: usize = 10;
 /// Characters of a consumer name that the client did not choose, as in Java.
 const CONSUMER_NAME_DIGITS: usize = 5;
 
@@ -40,6 +42,11 @@ impl Shard {
             .map_err(|refusal| Refusal::new(refusal.status, refusal.message))?;
         let query = Query::parse(request.query().unwrap_or_default())?;
         let topic = endpoint.topic.as_str().to_owned();
+        // A tail that is open already answers at once.
+        let (answer, opened) = oneshot();
+        if let Some(entry) = self.sockets.get(id) {
+            entry.opening = Some(answer);
+        }
         match endpoint.kind {
             EndpointKind::Producer => {
                 self.begin_producer(now_ms, id, topic, ProducerParams::parse(&query)?)?
@@ -49,10 +56,6 @@ impl Shard {
                 self.begin_consumer(id, topic, subscription, params);
             }
             EndpointKind::Reader => self.begin_reader(id, topic, ReaderParams::parse(&query)?),
-        }
-        let (answer, opened) = oneshot();
-        if let Some(entry) = self.sockets.get(id) {
-            entry.opening = Some(answer);
         }
         Ok((upgrade.accept_key, opened))
     }
@@ -116,6 +119,7 @@ impl Shard {
             durable: params.durable,
             initial_position: params.initial_position,
             start: None,
+            starts: Vec::new(),
             consumer_name: Some(
                 params
                     .consumer_name
@@ -127,24 +131,17 @@ impl Shard {
     }
 
     fn begin_reader(&mut self, id: SocketId, topic: String, params: ReaderParams) {
+        if self.config.upstream == UpstreamMode::Shared {
+            let flow = Flow::Window(params.window);
+            let (name, start) = (params.reader_name, params.start);
+            return self.begin_reading(id, TailKey { topic }, name, flow, start);
+        }
         let member = MemberSpec {
-            subscription_type: SubscriptionType::Exclusive,
             window: params.window,
             pull_mode: false,
-            ack_timeout_ms: 0,
-            negative_ack_delay_ms: 0,
-            dead_letter: None,
+            ..by_permits()
         };
-        let hub = HubSpec {
-            topic,
-            subscription: format!("reader-{}", random_name(READER_NAME_DIGITS)),
-            subscription_type: SubscriptionType::Exclusive,
-            durable: false,
-            initial_position: InitialPosition::Latest,
-            start: Some(params.start),
-            consumer_name: params.reader_name,
-            priority_level: 0,
-        };
+        let hub = upstream_reader(topic, params.reader_name, vec![params.start]);
         self.join(id, ConsumerSession::Reader, true, hub, member);
     }
 
@@ -182,12 +179,12 @@ impl Shard {
 }
 
 /// The shard that a topic's hubs live on.
-fn home_shard(topic: &str, shards: usize) -> usize {
+pub fn home_shard(topic: &str, shards: usize) -> usize {
     let mut hasher = rustc_hash::FxHasher::default();
     topic.hash(&mut hasher);
     (hasher.finish() % shards as u64) as usize
 }
 
-fn random_name(digits: usize) -> String {
+pub fn random_name(digits: usize) -> String {
     (0..digits).map(|_| fastrand::digit(16)).collect()
 }

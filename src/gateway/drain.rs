@@ -73,7 +73,9 @@ impl Shard {
                 self.post(home, nothing_more);
                 self.say_close(now_ms, id, &going_away());
             }
-            Role::Producer(_) | Role::None => self.close(now_ms, id, going_away()),
+            Role::Producer(_) | Role::Reader(_) | Role::None => {
+                self.close(now_ms, id, going_away())
+            }
         }
     }
 

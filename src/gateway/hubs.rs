@@ -7,7 +7,7 @@ use super::post::{HubKey, Join, MemberEvent, SocketId};
 use super::shard::{Shard, Timer};
 use super::siblings::counted_window;
 use crate::hub::{Command, Effect, Hub, Limits, MemberId, Upstream};
-use crate::pulsar::client::{ConsumerId, Tag};
+use crate::pulsar::client::{ConsumerId, StartPosition, Tag};
 use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime::TimerKey;
 
@@ -223,6 +223,14 @@ impl Shard {
         Some(&self.hubs.places.get(slot)?.key.subscription)
     }
 
+    /// Where the upstream consumers of this member's hub would begin, slot by slot.
+    pub fn hub_starts(&self, member: MemberId) -> impl Iterator<Item = Option<StartPosition>> {
+        let slot = self.hubs.by_member.get(&member);
+        let place = slot.and_then(|seat| self.hubs.places.get(seat.slot));
+        let consumers = place.into_iter().flat_map(|place| &place.consumers);
+        consumers.map(|consumer| self.consuming.client.start_of((*consumer)?))
+    }
+
     pub fn hub_timer(&mut self, now_ms: u64, slot: usize, generation: u32) {
         if let Some(place) = self
             .hubs
@@ -390,7 +398,7 @@ impl Shard {
     }
 
     /// To a member's socket, on whichever shard it is.
-    fn tell(&mut self, member: MemberId, event: MemberEvent) {
+    pub fn tell(&mut self, member: MemberId, event: MemberEvent) {
         self.post(
             SocketId::of(member).shard(),
             super::post::Post::ToMember { member, event },

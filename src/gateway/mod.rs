@@ -9,6 +9,7 @@
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
+//! | `readers`, `tails`, `tail_homes` | reader sockets, the logs that they read, what feeds those |
 //! | `hubs` | this shard's hubs and the way of their effects |
 //! | `siblings` | which of the hubs of one subscription a socket joins, and which of them holds a message |
 //! | `dead_letters` | producers of dead-letter topics, for the hubs |
@@ -29,11 +30,14 @@ mod links;
 mod post;
 mod pressure;
 mod publish;
+mod readers;
 mod sessions;
 pub mod shard;
 mod siblings;
 mod socket_timers;
 mod sockets;
+mod tail_homes;
+mod tails;
 
 use std::io;
 use std::net::SocketAddr;

@@ -4,6 +4,9 @@
 //! (`links.rs`), so that a post never waits and never fails. What can pile up there is bounded by the members' windows
 //! (deliveries) and by a few control messages a socket.
 
+use std::sync::Arc;
+
+use crate::hub::tail::{Batch, Points};
 use crate::hub::{Command, HubSpec, MemberId, MemberSpec, Refusal};
 use crate::pulsar::client::Tag;
 use crate::pulsar::{BrokerError, Message};
@@ -19,6 +22,12 @@ pub struct HubKey {
     pub private: Option<MemberId>,
 }
 
+/// What makes two reader sockets share a tail.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TailKey {
+    pub topic: String,
+}
+
 pub enum Post {
     /// From the acceptor.
     Accepted(Accepted),
@@ -30,6 +39,44 @@ pub enum Post {
     Command {
         member: MemberId,
         command: Command,
+    },
+    /// To the tail's home shard: this one has readers of it.
+    TailJoin {
+        key: TailKey,
+        shard: usize,
+        joining: u64,
+    },
+    /// It has none any more.
+    TailLeave {
+        key: TailKey,
+        shard: usize,
+        joining: u64,
+    },
+    /// It has put so many messages into its log.
+    TailTaken {
+        feeder: MemberId,
+        shard: usize,
+        joining: u64,
+        messages: u32,
+    },
+    /// A reader asks whether the topic has ended.
+    TailEndOfTopic {
+        feeder: MemberId,
+        asker: MemberId,
+    },
+    /// To a shard that has joined a tail: what follows lies behind `base`.
+    TailOpen {
+        joining: u64,
+        feeder: MemberId,
+        base: Points,
+    },
+    TailFrames {
+        joining: u64,
+        batch: Arc<Batch>,
+    },
+    TailEnded {
+        joining: u64,
+        refusal: Refusal,
     },
     /// To the member's shard.
     ToMember {
@@ -47,6 +94,24 @@ pub struct Join {
     pub hub: HubSpec,
     pub member: MemberId,
     pub spec: MemberSpec,
+}
+
+impl Join {
+    /// Of a member that has its hub for itself.
+    pub fn private(member: MemberId, hub: HubSpec, spec: MemberSpec) -> Join {
+        let key = HubKey {
+            topic: hub.topic.clone(),
+            subscription: hub.subscription.clone(),
+            durable: hub.durable,
+            private: Some(member),
+        };
+        Join {
+            key,
+            hub,
+            member,
+            spec,
+        }
+    }
 }
 
 /// What a hub tells one member.

@@ -37,8 +37,9 @@ impl Shard {
         entry.last_ping_ms = now_ms;
         entry.socket.send(response);
         self.counters.sockets_opened += 1;
-        // Deliveries that came before the 101 are waiting in `out`.
+        // Deliveries that came before the 101 are waiting in `out`, or in the log.
         self.sockets.mark(id);
+        self.reader_is_due(id);
         self.arm_socket(now_ms, id);
         if self.draining {
             self.end_for_shutdown(now_ms, id);
@@ -123,6 +124,11 @@ impl Shard {
                 Ok(Wish::Nothing) => {}
                 Err(close) => self.close(now_ms, id, close),
             },
+            Role::Reader(_) => {
+                if let Err(close) = self.reader_frame(id, frame) {
+                    self.close(now_ms, id, close);
+                }
+            }
             Role::None => {}
         }
     }
@@ -132,8 +138,10 @@ impl Shard {
         let Some(entry) = self.sockets.get(id).filter(|entry| entry.closing.is_open()) else {
             return;
         };
-        let Role::Consumer { session, .. } = &mut entry.role else {
-            return;
+        let session = match &mut entry.role {
+            Role::Consumer { session, .. } => session,
+            Role::Reader(_) => return self.reader_event(now_ms, id, event),
+            _ => return,
         };
         match event {
             MemberEvent::Joined => self.opened(id, Ok(())),
@@ -203,6 +211,7 @@ impl Shard {
         }
         match std::mem::replace(&mut entry.role, Role::None) {
             Role::None => {}
+            Role::Reader(reader) => self.end_reading(id, &reader),
             Role::Consumer { home, .. } => self.post(
                 home,
                 Post::Leave {
@@ -268,7 +277,12 @@ impl Shard {
             return;
         };
         entry.clogged = false;
-        if let Role::Consumer { home, .. } = entry.role {
+        let home = match entry.role {
+            Role::Consumer { home, .. } => Some(home),
+            Role::Reader(_) => Some(id.shard()),
+            _ => None,
+        };
+        if let Some(home) = home {
             self.post(
                 home,
                 Post::Command {

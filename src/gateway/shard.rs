@@ -17,6 +17,8 @@ use super::lane::{Lane, LaneKind};
 use super::links::Links;
 use super::post::{Post, SocketId};
 use super::sockets::{Role, Sockets};
+use super::tail_homes::{TailHomes, is_feeder};
+use super::tails::Tails;
 use crate::config::Config;
 use crate::hub::{Command, Effect, Upstream};
 use crate::observe::counters::Counters;
@@ -47,6 +49,8 @@ pub struct Shard {
     pub sockets: Sockets,
     pub hubs: Hubs,
     pub dead_letters: DeadLetters,
+    pub tails: Tails,
+    pub tail_homes: TailHomes,
     pub publishing: Lane,
     pub consuming: Lane,
     pub wheel: Wheel<Timer>,
@@ -93,6 +97,11 @@ impl ShardRef {
         result
     }
 
+    /// A short look at the shard, after which nothing follows.
+    pub fn glance<R>(&self, look: impl FnOnce(&mut Shard, &ShardRef, u64) -> R) -> R {
+        look(&mut self.0.borrow_mut(), self, runtime::now_ms())
+    }
+
     /// The shard is drained: its broker connections are closed, what is queued for them goes out first.
     pub async fn finish(self) {
         let sockets = {
@@ -133,6 +142,8 @@ impl Shard {
             sockets: Sockets::default(),
             hubs: Hubs::default(),
             dead_letters: DeadLetters::default(),
+            tails: Tails::default(),
+            tail_homes: TailHomes::default(),
             publishing,
             consuming,
             wheel: Wheel::new(runtime::now_ms()),
@@ -194,6 +205,7 @@ impl Shard {
         self.flush_sockets(this, now_ms);
         self.settle(now_ms);
         self.flush_sockets(this, now_ms);
+        self.send_to_readers(this);
         self.publishing.flush(this);
         self.consuming.flush(this);
         let mut due_ms = self.wheel.next_deadline_ms();
@@ -214,11 +226,14 @@ impl Shard {
     /// Hands this turn's frames to the sockets; a consumer with too many unsent bytes is given nothing more for now.
     fn flush_sockets(&mut self, this: &ShardRef, now_ms: u64) {
         let unsent_bytes_max = self.config.socket_unsent_bytes;
+        let index = self.index;
         let mut clogged = Vec::new();
         self.sockets.flush(|entry, frames| {
             entry.send(now_ms, frames, unsent_bytes_max);
             let home = match entry.role {
                 Role::Consumer { home, .. } => home,
+                // Its own upstream is here; what comes from a log is not queued.
+                Role::Reader(_) => index,
                 _ => return,
             };
             if !entry.clogged && entry.socket.unsent_bytes() > unsent_bytes_max {
@@ -266,9 +281,36 @@ impl Shard {
             Post::Join(join) => self.hub_join(now_ms, *join),
             Post::Leave { member } => self.hub_leave(now_ms, member),
             Post::Command { member, command } => self.hub_command(now_ms, member, command),
+            Post::ToMember { member, event } if is_feeder(member) => {
+                self.feeder_event(now_ms, member, event)
+            }
             Post::ToMember { member, event } => {
                 self.member_event(now_ms, SocketId::of(member), event)
             }
+            Post::TailJoin {
+                key,
+                shard,
+                joining,
+            } => self.tail_join(now_ms, key, shard, joining),
+            Post::TailLeave {
+                key,
+                shard,
+                joining,
+            } => self.tail_leave(now_ms, &key, shard, joining),
+            Post::TailTaken {
+                feeder,
+                shard,
+                joining,
+                messages,
+            } => self.tail_taken(now_ms, feeder, shard, joining, messages),
+            Post::TailEndOfTopic { feeder, asker } => self.tail_end_of_topic(now_ms, feeder, asker),
+            Post::TailOpen {
+                joining,
+                feeder,
+                base,
+            } => self.tail_open(joining, feeder, base),
+            Post::TailFrames { joining, batch } => self.tail_frames(joining, batch),
+            Post::TailEnded { joining, refusal } => self.tail_ended(now_ms, joining, &refusal),
             Post::Drain => self.drain(now_ms),
             // It only makes the main loop look. What came up meanwhile may have to be told again.
             Post::Drained => self.told_drained = false,

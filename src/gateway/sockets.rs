@@ -4,6 +4,7 @@ use bytes::Bytes;
 use slab::Slab;
 
 use super::post::{SLOTS_MAX, SocketId};
+use super::readers::Reader;
 use crate::api::Refusal;
 use crate::runtime::{Notify, OneShot, Socket, TimerKey};
 use crate::session::{ConsumerSession, ProducerSession};
@@ -19,6 +20,8 @@ pub enum Role {
         /// The shard on which its hub lives.
         home: usize,
     },
+    /// On the log of its topic's tail.
+    Reader(Box<Reader>),
 }
 
 pub struct Entry {
@@ -93,7 +96,8 @@ pub struct Sockets {
 impl Sockets {
     /// None: the table is full.
     pub fn insert(&mut self, shard: usize, socket: Socket, now_ms: u64) -> Option<SocketId> {
-        if self.entries.len() >= SLOTS_MAX {
+        // The last place is no socket's: see `tail_homes`.
+        if self.entries.len() >= SLOTS_MAX - 1 {
             return None;
         }
         self.generation = self.generation.wrapping_add(1);

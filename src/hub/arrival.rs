@@ -109,7 +109,7 @@ impl Hub {
     fn opened(&mut self, now_ms: u64, slot: usize, key: EntryKey, mut messages: Vec<Message>) {
         if self.is_acked_upstream() {
             self.enter(now_ms, slot, key, &mut messages);
-        } else if let Some(StartPosition::After(start)) = self.spec.start
+        } else if let Some(StartPosition::After(start)) = self.slots[slot].start
             && (start.ledger, start.entry) == key
         {
             messages.retain(|message| message.id.batch_index > start.batch_index);

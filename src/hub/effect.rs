@@ -20,6 +20,9 @@ pub struct HubSpec {
     pub initial_position: InitialPosition,
     /// Some: a reader (non-durable, exclusive; its member's frames free the window and ack nothing upstream).
     pub start: Option<StartPosition>,
+    /// Of a reader that goes on in the middle of a topic: where in each partition, the last one for all others.
+    /// Empty: everywhere at `start`.
+    pub starts: Vec<StartPosition>,
     /// The consumer name that the broker sees, if the client named one.
     pub consumer_name: Option<String>,
     pub priority_level: i32,

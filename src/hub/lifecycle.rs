@@ -4,7 +4,7 @@ use super::Hub;
 use super::effect::{Effect, MemberId, MemberSpec, Refusal};
 use super::member::Member;
 use super::slot::{Link, Slot, partition_index};
-use crate::pulsar::client::{ConsumerSpec, Tag};
+use crate::pulsar::client::{ConsumerSpec, StartPosition, Tag};
 use crate::pulsar::{BrokerError, ErrorKind, SubscriptionType};
 
 /// AbstractDispatcherSingleActiveConsumer.internalAddConsumer.
@@ -121,6 +121,7 @@ impl Hub {
     }
 
     fn open_consumer(&mut self, partition: i32, topic: String, out: &mut Vec<Effect>) {
+        let start = self.start_of(partition);
         let spec = ConsumerSpec {
             topic,
             partition,
@@ -128,8 +129,7 @@ impl Hub {
             subscription_type: self.spec.subscription_type,
             durable: self.spec.durable && !self.is_reader(),
             initial_position: self.spec.initial_position,
-            // As in Java every partition starts from the same id; ledgers tell them apart.
-            start: self.spec.start,
+            start,
             consumer_name: self.spec.consumer_name.clone(),
             priority_level: self.spec.priority_level,
             read_compacted: false,
@@ -138,7 +138,16 @@ impl Hub {
             slot: self.slots.len(),
             spec,
         });
-        self.slots.push(Slot::new(partition));
+        self.slots.push(Slot::new(partition, start));
+    }
+
+    /// As in Java every partition starts from the same id; ledgers tell them apart.
+    fn start_of(&self, partition: i32) -> Option<StartPosition> {
+        let own = self
+            .spec
+            .starts
+            .get(usize::try_from(partition).unwrap_or(0));
+        own.or(self.spec.starts.last()).copied().or(self.spec.start)
     }
 
     pub(super) fn slot_ready(&mut self, slot: usize, out: &mut Vec<Effect>) {

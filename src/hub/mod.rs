@@ -44,6 +44,7 @@ mod reconnect;
 mod redelivery;
 mod settle;
 mod slot;
+pub mod tail;
 #[cfg(test)]
 mod tests;
 mod unsettled;

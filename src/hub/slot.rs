@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::acks::Gathering;
 use super::memory::AckedMemory;
 use super::unsettled::EntryState;
+use crate::pulsar::client::StartPosition;
 use crate::pulsar::{Entry, Message};
 
 /// Ledger and entry: an entry's name within its slot.
@@ -47,6 +48,8 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub partition: i32,
+    /// Of a reader: where it began.
+    pub start: Option<StartPosition>,
     pub link: Link,
     /// The broker's count of our permits. Negative when the last batch was larger than what it had.
     pub permits: i64,
@@ -72,9 +75,10 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub fn new(partition: i32) -> Slot {
+    pub fn new(partition: i32, start: Option<StartPosition>) -> Slot {
         Slot {
             partition,
+            start,
             link: Link::Opening,
             permits: 0,
             repeats: 0,
@@ -130,7 +134,7 @@ mod tests {
 
     #[test]
     fn entries_before_the_last_redelivery_of_all_are_stale() {
-        let mut slot = Slot::new(-1);
+        let mut slot = Slot::new(-1, None);
         assert!(!slot.is_stale(1));
         slot.redelivered_all = 2;
         assert!(slot.is_stale(1));

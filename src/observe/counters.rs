@@ -43,6 +43,8 @@ counters! {
     publish_failures,
     /// Messages sent to consumers and readers.
     delivered,
+    /// Readers whose next frame had left the log before they were sent it: what they lack comes from the broker.
+    readers_fell_off,
     acked,
     negatively_acked,
     /// Sockets closed for breaking the protocol.

@@ -64,6 +64,28 @@ pub(super) fn queue(connection: &Rc<Connection>, bytes: Bytes) {
     }
 }
 
+/// Offers bytes that somebody else keeps to the kernel, without queueing them. None: something is queued before them,
+/// or the socket is broken.
+pub(super) fn send_now(connection: &Connection, pieces: &[&[u8]]) -> Option<usize> {
+    if connection.unsent_bytes.get() > 0 {
+        return None;
+    }
+    let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_SEND];
+    let mut count = 0;
+    for (slice, piece) in slices.iter_mut().zip(pieces) {
+        *slice = IoSlice::new(piece);
+        count += 1;
+    }
+    match sys::send(connection.fd(), &slices[..count]) {
+        Ok(sent) => Some(sent),
+        Err(error) if is_passing(&error) => Some(0),
+        Err(_) => {
+            connection.break_off();
+            None
+        }
+    }
+}
+
 fn make_due(connection: Rc<Connection>) {
     connection.sending.set(Sending::Due);
     DUE.with_borrow_mut(|due| due.push_back(connection));

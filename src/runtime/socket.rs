@@ -148,6 +148,16 @@ impl Socket {
         }
     }
 
+    /// Sends bytes that the caller keeps, at once and without queueing them: how many the kernel took, behind each
+    /// other (pieces beyond the 64th are not looked at). None when earlier bytes are still queued, or the socket is
+    /// ending or broken: wait with [`Socket::unsent_at_most`] 0.
+    pub fn send_now(&self, pieces: &[&[u8]]) -> Option<usize> {
+        match self.0.end.get() {
+            End::Open => flush::send_now(&self.0, pieces),
+            _ => None,
+        }
+    }
+
     /// Bytes queued that the kernel has not taken. The owner bounds it: it stops giving when this passes its mark, and
     /// waits with [`Socket::unsent_at_most`].
     pub fn unsent_bytes(&self) -> usize {

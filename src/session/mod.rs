@@ -8,6 +8,7 @@ mod consumer;
 mod dead_letter;
 mod frames;
 mod producer;
+pub mod reader;
 mod routing;
 
 pub use consumer::{ConsumerSession, Wish};

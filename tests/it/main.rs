@@ -26,6 +26,7 @@ mod shared_siblings;
 mod shutdown;
 mod spread;
 mod support;
+mod tails;
 mod unsubscribe;
 mod v1;
 mod windows;

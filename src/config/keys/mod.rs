@@ -90,6 +90,8 @@ impl Draft {
                 handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
                 drain_timeout_ms: limits::DRAIN_TIMEOUT_MS,
                 hub_retained_bytes: limits::HUB_RETAINED_BYTES,
+                tail_log_bytes: limits::TAIL_LOG_BYTES,
+                tail_logs_bytes: limits::TAIL_LOGS_BYTES,
                 producer_pending_bytes: limits::PRODUCER_PENDING_BYTES,
                 upstream_pending_bytes: limits::UPSTREAM_PENDING_BYTES,
                 socket_unsent_bytes: limits::SOCKET_UNSENT_BYTES,

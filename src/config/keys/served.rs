@@ -167,6 +167,22 @@ pub(super) const OWN: &[OwnKey] = &[
         help: "unsettled messages kept per subscription; more are not asked for",
     },
     OwnKey {
+        key: sets("tailLogBytes", |d, v| {
+            d.config.tail_log_bytes = bytes(v)?;
+            Ok(())
+        }),
+        default: || limits::TAIL_LOG_BYTES.to_string(),
+        help: "frames kept per topic for readers that are behind; who lacks older ones reads them from the broker",
+    },
+    OwnKey {
+        key: sets("tailLogsBytes", |d, v| {
+            d.config.tail_logs_bytes = bytes(v)?;
+            Ok(())
+        }),
+        default: || limits::TAIL_LOGS_BYTES.to_string(),
+        help: "the same for all topics of the process",
+    },
+    OwnKey {
         key: sets("producerPendingBytes", |d, v| {
             d.config.producer_pending_bytes = bytes(v)?;
             Ok(())

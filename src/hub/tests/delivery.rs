@@ -189,6 +189,7 @@ fn partitions_take_turns() {
 fn reader(start: StartPosition) -> World {
     let mut world = World::new(HubSpec {
         start: Some(start),
+        starts: Vec::new(),
         ..hub_spec(Exclusive)
     });
     world.open_with(member_spec(Exclusive, 3));

@@ -28,6 +28,7 @@ pub(super) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
         durable: true,
         initial_position: InitialPosition::Latest,
         start: None,
+        starts: Vec::new(),
         consumer_name: None,
         priority_level: 0,
     }

@@ -12,7 +12,9 @@ use super::link::Link;
 use super::pool::retryable;
 use super::requests::Purpose;
 use super::resume::Resume;
-use super::spec::{AckPosition, ConnectionId, ConsumerId, ConsumerSpec, Event, SeekTarget, Tag};
+use super::spec::{
+    AckPosition, ConnectionId, ConsumerId, ConsumerSpec, Event, SeekTarget, StartPosition, Tag,
+};
 use crate::pulsar::types::{BrokerError, SubscriptionType};
 use crate::pulsar::wire::{self, AckHeader, AckId, MessageCommand};
 
@@ -74,6 +76,12 @@ impl Client {
         self.consumers.insert(id, consumer);
         self.link_open(now_ms, User::Consumer(id));
         id
+    }
+
+    /// Where a non-durable consumer would begin if it lost its broker side now. A fixed place as soon as it is ready,
+    /// except on a non-persistent topic.
+    pub fn start_of(&self, consumer: ConsumerId) -> Option<StartPosition> {
+        self.consumers.get(&consumer)?.resume.start()
     }
 
     /// Gives the broker permits. Without a broker side they are lost: `ConsumerResumed` asks for all of them anew.

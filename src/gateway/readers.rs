@@ -1,0 +1,330 @@
+//! Reader sockets on shared tails: from the request to the log, over an upstream reader of their own where they begin
+//! before it or have fallen off.
+
+use super::begin::{READER_NAME_DIGITS, random_name};
+use super::post::{Join, MemberEvent, Post, SocketId, TailKey};
+use super::shard::Shard;
+use super::sockets::Role;
+use crate::api::ReaderCommand;
+use crate::hub::{Command, HubSpec, MemberSpec, Refusal};
+use crate::pulsar::client::StartPosition;
+use crate::pulsar::{InitialPosition, Message, SubscriptionType};
+use crate::session::reader::{Flow, Place, Reading, is_replayable};
+use crate::session::{CloseWith, ConsumerSession};
+
+/// One reader socket.
+pub struct Reader {
+    pub reading: Reading,
+    /// Its place among this shard's tails.
+    pub tail: usize,
+    pub key: TailKey,
+    pub name: Option<Box<str>>,
+    /// It stands in line to be sent to.
+    pub due: bool,
+    /// Its client has not taken what it was sent.
+    pub stalled: bool,
+}
+
+impl Shard {
+    pub fn begin_reading(
+        &mut self,
+        id: SocketId,
+        key: TailKey,
+        name: Option<String>,
+        flow: Flow,
+        start: StartPosition,
+    ) {
+        let start = match is_replayable(&key.topic) {
+            true => start,
+            false => StartPosition::Latest,
+        };
+        let tail = self.enter_tail(id, key.clone());
+        let reader = Reader {
+            reading: Reading::new(flow, start),
+            tail,
+            key,
+            name: name.map(Into::into),
+            due: false,
+            stalled: false,
+        };
+        if let Some(entry) = self.sockets.get(id) {
+            entry.role = Role::Reader(Box::new(reader));
+        }
+        match start {
+            StartPosition::Latest => self.reader_tail_open(id),
+            _ => self.catch_up(id),
+        }
+    }
+
+    /// The socket's log has begun, or had already when the socket came.
+    pub fn reader_tail_open(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        let Some(log) = self.tails.log(reader.tail) else {
+            return;
+        };
+        if matches!(reader.reading.place(), Place::Opening) {
+            let (tail, next) = (reader.tail, log.next());
+            reader.reading.go_live(next);
+            self.note_lowest(tail, next);
+            self.opened(id, Ok(()));
+        } else {
+            self.try_join(id);
+        }
+    }
+
+    /// The tail is not to be had any more. A reader that still has an upstream of its own hears it from there.
+    pub fn reader_tail_ended(&mut self, now_ms: u64, id: SocketId, refusal: &Refusal) {
+        let own = self
+            .reading(id)
+            .is_none_or(|reading| reading.is_catching_up());
+        if own {
+            return;
+        }
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        entry.role = Role::None;
+        let session = ConsumerSession::Reader;
+        if entry.upgraded {
+            self.close(now_ms, id, session.expelled(refusal));
+        } else {
+            self.opened(id, Err(session.refusal(refusal)));
+        }
+    }
+
+    /// One frame of the client.
+    pub fn reader_frame(&mut self, id: SocketId, frame: &mut [u8]) -> Result<(), CloseWith> {
+        match crate::api::parse_reader_command(frame)? {
+            ReaderCommand::Handled => self.reader_handled(id),
+            ReaderCommand::IsEndOfTopic => self.reader_asks_for_end(id),
+        }
+        Ok(())
+    }
+
+    fn reader_handled(&mut self, id: SocketId) {
+        let Some(reading) = self.reading(id) else {
+            return;
+        };
+        let was_open = reading.open();
+        reading.handled();
+        if reading.open() == was_open {
+            return;
+        }
+        match reading.place() {
+            Place::Live { .. } => self.reader_is_due(id),
+            Place::CatchingUp(_) => self.own_upstream(id, Command::Permit(1)),
+            Place::Behind(_) => self.catch_up_if_open(id),
+            Place::Opening => {}
+        }
+    }
+
+    fn reader_asks_for_end(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &entry.role else {
+            return;
+        };
+        let asker = id.member();
+        match self.tails.home(reader.tail) {
+            _ if reader.reading.is_catching_up() => self.own_upstream(id, Command::IsEndOfTopic),
+            Some((home, feeder)) => self.post(home, Post::TailEndOfTopic { feeder, asker }),
+            None => self.post(
+                id.shard(),
+                Post::ToMember {
+                    member: asker,
+                    event: MemberEvent::EndOfTopic(false),
+                },
+            ),
+        }
+    }
+
+    /// What its own upstream reader, or its tail, says.
+    pub fn reader_event(&mut self, now_ms: u64, id: SocketId, event: MemberEvent) {
+        let session = ConsumerSession::Reader;
+        match event {
+            MemberEvent::Joined => {
+                let Some(permits) = self.reading(id).map(|reading| reading.catch_up_permits())
+                else {
+                    return;
+                };
+                self.own_upstream(id, Command::Permit(permits));
+                self.opened(id, Ok(()));
+            }
+            MemberEvent::Deliver(messages) => self.reader_caught(id, &messages),
+            MemberEvent::EndOfTopic(reached) => {
+                if let Some(entry) = self.sockets.get(id) {
+                    session.end_of_topic(reached, &mut entry.out);
+                    self.sockets.mark(id);
+                }
+            }
+            MemberEvent::Refused(refusal) | MemberEvent::Expelled(refusal) => {
+                self.reader_refused(now_ms, id, &refusal);
+            }
+            // It never unsubscribes.
+            _ => {}
+        }
+    }
+
+    fn reader_refused(&mut self, now_ms: u64, id: SocketId, refusal: &Refusal) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = std::mem::replace(&mut entry.role, Role::None) else {
+            return;
+        };
+        let upgraded = entry.upgraded;
+        self.leave_tail(id, reader.tail);
+        let session = ConsumerSession::Reader;
+        if upgraded {
+            self.close(now_ms, id, session.expelled(refusal));
+        } else {
+            self.opened(id, Err(session.refusal(refusal)));
+        }
+    }
+
+    fn reader_caught(&mut self, id: SocketId, messages: &[Message]) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        // What was on its way when the socket joined the log is in the log too.
+        if !reader.reading.is_catching_up() {
+            return;
+        }
+        let before = entry.out.len();
+        ConsumerSession::Reader.deliver(messages, &mut entry.out);
+        entry.delivered_bytes += entry.out.len() - before;
+        let permits = reader.reading.caught(messages);
+        self.counters.delivered += messages.len() as u64;
+        self.sockets.mark(id);
+        if permits > 0 {
+            self.own_upstream(id, Command::Permit(permits));
+        }
+        self.try_join(id);
+    }
+
+    /// Lets the socket into the log if that has all it lacks.
+    fn try_join(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        let Some(log) = self.tails.log(reader.tail) else {
+            return;
+        };
+        let had_own = reader.reading.is_catching_up();
+        if !reader.reading.join(log) {
+            return;
+        }
+        let (tail, first) = (reader.tail, log.first());
+        self.note_lowest(tail, first);
+        if had_own {
+            self.post(
+                id.shard(),
+                Post::Leave {
+                    member: id.member(),
+                },
+            );
+        }
+        self.reader_is_due(id);
+    }
+
+    /// The log has dropped frames that the socket has not got.
+    pub fn reader_fell_off(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        self.counters.readers_fell_off += 1;
+        if !is_replayable(&reader.key.topic) {
+            // What a non-persistent topic has sent is nowhere any more.
+            if let Some(log) = self.tails.log(reader.tail) {
+                reader.reading.go_live(log.first());
+            }
+            self.reader_is_due(id);
+        } else {
+            self.catch_up_if_open(id);
+        }
+    }
+
+    /// A socket that may be sent nothing has no upstream reader either.
+    pub fn catch_up_if_open(&mut self, id: SocketId) {
+        if let Some(entry) = self.sockets.get(id)
+            && let Role::Reader(reader) = &entry.role
+            && reader.reading.open() > 0
+            && !reader.stalled
+        {
+            self.catch_up(id);
+        }
+    }
+
+    /// Opens an upstream reader of the socket's own, from where the socket is.
+    pub fn catch_up(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        let Some(starts) = reader.reading.catch_up() else {
+            return;
+        };
+        let name = reader.name.as_deref().map(str::to_owned);
+        let hub = upstream_reader(reader.key.topic.clone(), name, starts);
+        let join = Join::private(id.member(), hub, by_permits());
+        self.post(self.index, Post::Join(Box::new(join)));
+    }
+
+    fn own_upstream(&mut self, id: SocketId, command: Command) {
+        let member = id.member();
+        self.post(id.shard(), Post::Command { member, command });
+    }
+
+    /// The session of a reader socket ends.
+    pub fn end_reading(&mut self, id: SocketId, reader: &Reader) {
+        self.leave_tail(id, reader.tail);
+        if reader.reading.is_catching_up() {
+            let member = id.member();
+            self.post(id.shard(), Post::Leave { member });
+        }
+    }
+}
+
+/// A consumer as the broker sees it of a reader: where in each partition it begins, the last place for all others.
+pub fn upstream_reader(topic: String, name: Option<String>, starts: Vec<StartPosition>) -> HubSpec {
+    HubSpec {
+        topic,
+        subscription: format!("reader-{}", random_name(READER_NAME_DIGITS)),
+        subscription_type: SubscriptionType::Exclusive,
+        durable: false,
+        initial_position: InitialPosition::Latest,
+        start: starts.last().copied(),
+        starts,
+        consumer_name: name,
+        priority_level: 0,
+    }
+}
+
+/// A member that takes what it has given permits for.
+pub fn by_permits() -> MemberSpec {
+    MemberSpec {
+        subscription_type: SubscriptionType::Exclusive,
+        window: 0,
+        pull_mode: true,
+        ack_timeout_ms: 0,
+        negative_ack_delay_ms: 0,
+        dead_letter: None,
+    }
+}

@@ -1,0 +1,69 @@
+//! Frames that came together from the broker: encoded once, behind each other, shared by refcount with every shard.
+
+use super::point::{Point, partition_of};
+use crate::pulsar::MessageId;
+
+/// Frames of a topic in the order in which every socket gets them. Never empty once it is posted.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    frames: Vec<Frame>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    /// Where it ends in `bytes`.
+    end: usize,
+    partition: usize,
+    point: Point,
+}
+
+impl Batch {
+    pub fn with_capacity(bytes: usize, frames: usize) -> Batch {
+        Batch {
+            bytes: Vec::with_capacity(bytes),
+            frames: Vec::with_capacity(frames),
+        }
+    }
+
+    /// Appends one message's frame, which `encode` writes to the end of what it is given.
+    pub fn push(&mut self, id: &MessageId, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(&mut self.bytes);
+        self.frames.push(Frame {
+            end: self.bytes.len(),
+            partition: partition_of(id),
+            point: Point::behind(id),
+        });
+    }
+
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// What it holds in memory.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.frames.capacity() * size_of::<Frame>() + size_of::<Batch>()
+    }
+
+    /// Where a frame begins in [`Batch::bytes`]; the number of frames: the end.
+    pub fn start_of(&self, frame: usize) -> usize {
+        match frame.checked_sub(1) {
+            Some(before) => self.frames.get(before).map_or(self.bytes.len(), |f| f.end),
+            None => 0,
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Partition and point of a frame.
+    pub fn place_of(&self, frame: usize) -> Option<(usize, Point)> {
+        let frame = self.frames.get(frame)?;
+        Some((frame.partition, frame.point))
+    }
+}

@@ -1,0 +1,215 @@
+//! Where a reader is in a partition, and in a topic.
+
+use crate::pulsar::MessageId;
+use crate::pulsar::client::StartPosition;
+
+/// The last message of one partition that lies behind a reader. Ordered as the partition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    ledger: i64,
+    /// −1: nothing of this ledger.
+    entry: i64,
+    /// Within a batch; [`WHOLE`] when all of the entry is behind the reader.
+    index: i32,
+}
+
+const WHOLE: i32 = i32::MAX;
+
+impl Point {
+    /// Before everything.
+    pub const EARLIEST: Point = Point {
+        ledger: i64::MIN,
+        entry: -1,
+        index: WHOLE,
+    };
+
+    /// Behind this message.
+    pub fn behind(id: &MessageId) -> Point {
+        let is_last = id.batch_index < 0 || id.batch_index.saturating_add(1) >= id.batch_size;
+        Point {
+            ledger: id.ledger as i64,
+            entry: id.entry as i64,
+            index: if is_last { WHOLE } else { id.batch_index },
+        }
+    }
+
+    /// Where a consumer that starts here is. None: only the broker knows.
+    pub fn of_start(start: StartPosition) -> Option<Point> {
+        match start {
+            StartPosition::Earliest => Some(Point::EARLIEST),
+            StartPosition::Latest => None,
+            // An id without a batch index that is one of a batch: all of its entry is behind it (as in Java).
+            StartPosition::After(id) if id.batch_index < 0 => Some(Point {
+                index: WHOLE,
+                ..Point::behind(&id)
+            }),
+            // How large its batch is the client may not have said: its last message is taken for one in the middle,
+            // which costs nothing but an entry that comes again and is skipped.
+            StartPosition::After(id) => Some(Point {
+                index: id.batch_index,
+                ..Point::behind(&id)
+            }),
+        }
+    }
+
+    /// A consumer that starts there gets what lies behind this point, and nothing else.
+    pub fn start(&self) -> StartPosition {
+        if *self == Point::EARLIEST {
+            return StartPosition::Earliest;
+        }
+        StartPosition::After(MessageId {
+            ledger: self.ledger as u64,
+            entry: self.entry as u64,
+            partition: -1,
+            batch_index: if self.index == WHOLE { -1 } else { self.index },
+            batch_size: 0,
+        })
+    }
+}
+
+/// A reader's place in a topic: one point for each partition, one in all for a topic without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Points {
+    known: Vec<Point>,
+    /// Of every other partition.
+    rest: Point,
+}
+
+impl Points {
+    /// A partition that is not among them came later: it is read from its start.
+    pub fn new(known: Vec<Point>) -> Points {
+        Points {
+            known,
+            rest: Point::EARLIEST,
+        }
+    }
+
+    /// The same in every partition.
+    pub fn everywhere(point: Point) -> Points {
+        Points {
+            known: Vec::new(),
+            rest: point,
+        }
+    }
+
+    pub fn get(&self, partition: usize) -> Point {
+        self.known.get(partition).copied().unwrap_or(self.rest)
+    }
+
+    pub fn set(&mut self, partition: usize, point: Point) {
+        if self.known.len() <= partition {
+            self.known.resize(partition + 1, self.rest);
+        }
+        self.known[partition] = point;
+    }
+
+    /// Goes on to `other` in every partition where that is further.
+    pub fn pass(&mut self, other: &Points) {
+        for partition in 0..self.known.len().max(other.known.len()) {
+            self.set(partition, self.get(partition).max(other.get(partition)));
+        }
+        self.rest = self.rest.max(other.rest);
+    }
+
+    /// Where a consumer of each partition starts, to go on from here; the last one is for all others.
+    pub fn starts(&self) -> Vec<StartPosition> {
+        let points = self.known.iter().chain(std::iter::once(&self.rest));
+        points.map(Point::start).collect()
+    }
+
+    /// Whether a reader that is here may go on behind `base`, in every partition.
+    pub fn reach(&self, base: &Points) -> bool {
+        self.rest >= base.rest && self.are_past(base)
+    }
+
+    /// Whether nothing can come any more, from here on, that already lies behind `seen`.
+    pub fn are_past(&self, seen: &Points) -> bool {
+        (0..self.known.len().max(seen.known.len()))
+            .all(|partition| self.get(partition) >= seen.get(partition))
+    }
+
+    /// Whether the message at `point` is already behind a reader that is here.
+    pub fn cover(&self, partition: usize, point: &Point) -> bool {
+        self.get(partition) >= *point
+    }
+}
+
+/// The place of a message's partition in [`Points`].
+pub fn partition_of(id: &MessageId) -> usize {
+    usize::try_from(id.partition).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(ledger: u64, entry: u64, batch_index: i32, batch_size: i32) -> MessageId {
+        MessageId {
+            ledger,
+            entry,
+            partition: -1,
+            batch_index,
+            batch_size,
+        }
+    }
+
+    #[test]
+    fn points_are_ordered_as_the_partition_is() {
+        let in_order = [
+            Point::EARLIEST,
+            Point::behind(&id(3, u64::MAX, -1, 0)),
+            Point::behind(&id(3, 0, -1, 0)),
+            Point::behind(&id(3, 1, 0, 3)),
+            Point::behind(&id(3, 1, 1, 3)),
+            Point::behind(&id(3, 1, 2, 3)),
+            Point::behind(&id(4, 0, -1, 0)),
+        ];
+        assert!(in_order.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn the_last_message_of_a_batch_is_the_end_of_its_entry() {
+        assert_eq!(
+            Point::behind(&id(3, 1, 2, 3)),
+            Point::behind(&id(3, 1, -1, 0))
+        );
+    }
+
+    #[test]
+    fn a_point_starts_a_consumer_behind_it() {
+        let middle = Point::behind(&id(3, 1, 1, 3));
+        assert_eq!(Point::of_start(middle.start()), Some(middle));
+        let whole = Point::behind(&id(3, 1, 2, 3));
+        assert_eq!(whole.start(), StartPosition::After(id(3, 1, -1, 0)));
+        assert_eq!(Point::of_start(whole.start()), Some(whole));
+        assert_eq!(Point::EARLIEST.start(), StartPosition::Earliest);
+        assert_eq!(Point::of_start(StartPosition::Latest), None);
+    }
+
+    #[test]
+    fn a_reader_joins_where_nothing_lies_between() {
+        let base = Points::new(vec![
+            Point::behind(&id(3, 1, -1, 0)),
+            Point::behind(&id(5, u64::MAX, -1, 0)),
+        ]);
+        let mut reader = Points::new(vec![Point::EARLIEST, Point::EARLIEST]);
+        assert!(!reader.reach(&base));
+        reader.set(1, Point::behind(&id(5, 0, -1, 0)));
+        assert!(!reader.reach(&base));
+        reader.set(0, Point::behind(&id(3, 1, 0, 2)));
+        assert!(!reader.reach(&base));
+        reader.set(0, Point::behind(&id(3, 1, 1, 2)));
+        assert!(reader.reach(&base));
+    }
+
+    #[test]
+    fn a_partition_that_came_later_is_read_from_its_start() {
+        let base = Points::new(vec![Point::behind(&id(3, 1, -1, 0))]);
+        let mut reader = base.clone();
+        assert!(reader.reach(&base));
+        reader.set(2, Point::behind(&id(9, 0, -1, 0)));
+        assert_eq!(reader.get(1), Point::EARLIEST);
+        assert!(reader.cover(2, &Point::behind(&id(9, 0, -1, 0))));
+        assert!(!reader.cover(1, &Point::behind(&id(9, 0, -1, 0))));
+    }
+}

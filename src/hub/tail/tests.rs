@@ -1,0 +1,159 @@
+//! A log against a plain list of its frames.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::pulsar::MessageId;
+
+const PARTITIONS: u64 = 3;
+
+fn id(partition: u64, entry: u64) -> MessageId {
+    MessageId {
+        ledger: 10 + partition,
+        entry,
+        partition: partition as i32,
+        batch_index: -1,
+        batch_size: 0,
+    }
+}
+
+/// What a frame of this message says: long enough that a send may end within it.
+fn text(id: &MessageId) -> String {
+    format!(
+        "<{}:{}{}>",
+        id.partition,
+        id.entry,
+        "x".repeat(id.entry as usize % 7)
+    )
+}
+
+/// Batches of these sizes, their messages from the partitions in turn.
+fn filled(sizes: &[usize]) -> (FrameLog, Vec<MessageId>) {
+    let mut log = FrameLog::new(Points::everywhere(Point::EARLIEST));
+    let mut ids = Vec::new();
+    for size in sizes {
+        let mut batch = Batch::default();
+        for _ in 0..*size {
+            let number = ids.len() as u64;
+            let id = id(number % PARTITIONS, number / PARTITIONS);
+            batch.push(&id, |out| out.extend_from_slice(text(&id).as_bytes()));
+            ids.push(id);
+        }
+        log.push(Arc::new(batch));
+    }
+    (log, ids)
+}
+
+/// Reads on from `number` in sends that the kernel cuts after so many bytes, and what it was sent.
+fn read(
+    log: &FrameLog,
+    mut number: u64,
+    seen: Option<&Points>,
+    mut cuts: impl FnMut() -> usize,
+) -> (u64, String) {
+    let mut got = Vec::new();
+    loop {
+        if let Some(seen) = seen {
+            number = log.skip_seen(number, seen);
+        }
+        let run = log.run(number, 3, 20, seen);
+        if run.bytes == 0 {
+            return (number, String::from_utf8(got).unwrap());
+        }
+        let all: Vec<u8> = run.pieces.concat();
+        assert_eq!(all.len(), run.bytes);
+        let sent = cuts().clamp(1, all.len());
+        got.extend_from_slice(&all[..sent]);
+        let (next, rest) = log.advance(number, sent);
+        got.extend_from_slice(rest);
+        assert!(next > number && next <= number + 3);
+        number = next;
+    }
+}
+
+fn texts(ids: &[MessageId]) -> String {
+    ids.iter().map(text).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
+    #[test]
+    fn a_socket_gets_every_frame_once_wherever_it_begins_and_however_its_sends_are_cut(
+        sizes in prop::collection::vec(1usize..5, 1..8),
+        begin in 0usize..30,
+        evictions in 0usize..4,
+        cuts in prop::collection::vec(1usize..40, 1..10),
+    ) {
+        let (mut log, ids) = filled(&sizes);
+        for _ in 0..evictions {
+            log.evict();
+        }
+        let begin = begin.clamp(log.first() as usize, ids.len());
+        let mut cut = cuts.iter().cycle();
+        let (number, got) = read(&log, begin as u64, None, || *cut.next().unwrap());
+        prop_assert_eq!(number, log.next());
+        prop_assert_eq!(got, texts(&ids[begin..]));
+    }
+
+    #[test]
+    fn a_socket_that_fell_off_knows_where_it_was(
+        sizes in prop::collection::vec(1usize..5, 2..8),
+        at in 0usize..5,
+    ) {
+        let (mut log, ids) = filled(&sizes);
+        let evicted = log.evict().unwrap();
+        let number = at.min(sizes[0]);
+        prop_assert_eq!(evicted.end(), sizes[0] as u64);
+        let points = evicted.points_at(number as u64);
+        for (place, id) in ids[..sizes[0]].iter().enumerate() {
+            let covered = points.cover(id.partition as usize, &Point::behind(id));
+            prop_assert_eq!(covered, place < number);
+        }
+        prop_assert_eq!(points.reach(log.base()), number == sizes[0]);
+    }
+
+    #[test]
+    fn a_socket_that_caught_up_joins_at_the_exact_message(
+        sizes in prop::collection::vec(1usize..5, 1..8),
+        evictions in 0usize..4,
+        // How many messages of each partition it has read by itself.
+        read_before in prop::collection::vec(0u64..12, PARTITIONS as usize),
+    ) {
+        let (mut log, ids) = filled(&sizes);
+        for _ in 0..evictions {
+            log.evict();
+        }
+        let mut seen = Points::everywhere(Point::EARLIEST);
+        for (partition, count) in read_before.iter().enumerate() {
+            if let Some(last) = count.checked_sub(1) {
+                seen.set(partition, Point::behind(&id(partition as u64, last)));
+            }
+        }
+        let kept = |id: &&MessageId| id.entry >= read_before[id.partition as usize];
+        let lost = ids[..log.first() as usize].iter().filter(kept).count();
+        prop_assert_eq!(seen.reach(log.base()), lost == 0);
+        if lost == 0 {
+            let (_, got) = read(&log, log.first(), Some(&seen), || 7);
+            let wanted: Vec<MessageId> = ids.iter().filter(kept).copied().collect();
+            prop_assert_eq!(got, texts(&wanted));
+        }
+    }
+}
+
+#[test]
+fn a_log_keeps_its_last_batch() {
+    let (mut log, _) = filled(&[2, 3]);
+    assert!(log.evict().is_some());
+    assert!(log.evict().is_none());
+    assert_eq!((log.first(), log.next()), (2, 5));
+}
+
+#[test]
+fn a_frame_larger_than_a_send_goes_alone() {
+    let (log, ids) = filled(&[4]);
+    let run = log.run(1, 4, 1, None);
+    assert_eq!(run.pieces.concat(), text(&ids[1]).as_bytes());
+}

@@ -1,0 +1,303 @@
+//! A reader socket on a shared tail: its window, and where it is in the topic.
+//!
+//! It is in the log (`Live`), or knows where it fell off or begins and has an upstream reader of its own until the log
+//! has what it lacks (`CatchingUp`), or waits for that (`Behind`). A socket with a full window stays `Behind`.
+
+use super::frames::append_frame_of;
+use crate::api;
+use crate::hub::tail::{Evicted, FrameLog, Point, Points, point::partition_of};
+use crate::pulsar::Message;
+use crate::pulsar::client::StartPosition;
+use crate::ws::encode;
+
+/// Messages that an upstream reader of a socket's own may have on their way without a window (`flow=tcp`): as many as
+/// Java's largest window.
+const CATCH_UP_MESSAGES: u32 = 1000;
+
+/// What holds the sender back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The client's frames: one message handled each. So many may be unhandled.
+    Window(u32),
+    /// Only what TCP takes.
+    Tcp,
+}
+
+#[derive(Debug)]
+pub struct Reading {
+    flow: Flow,
+    /// Sent and not handled.
+    charged: u32,
+    place: Place,
+}
+
+#[derive(Debug)]
+pub enum Place {
+    /// The tail is not open yet: the socket begins at its end.
+    Opening,
+    /// In the log: the number of the next frame. `seen`: frames that lie behind these points it has had already.
+    Live {
+        next: u64,
+        seen: Option<Box<Points>>,
+    },
+    Behind(Box<Points>),
+    CatchingUp(Box<Points>),
+}
+
+impl Reading {
+    pub fn new(flow: Flow, start: StartPosition) -> Reading {
+        let place = match Point::of_start(start) {
+            Some(point) => Place::Behind(Box::new(Points::everywhere(point))),
+            None => Place::Opening,
+        };
+        Reading {
+            flow,
+            charged: 0,
+            place,
+        }
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// How many more messages it may be sent.
+    pub fn open(&self) -> u32 {
+        match self.flow {
+            Flow::Window(window) => window.saturating_sub(self.charged),
+            Flow::Tcp => u32::MAX,
+        }
+    }
+
+    pub fn charge(&mut self, messages: u64) {
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        self.charged = self.charged.saturating_add(messages);
+    }
+
+    /// The client has handled one message, whichever.
+    pub fn handled(&mut self) {
+        self.charged = self.charged.saturating_sub(1);
+    }
+
+    /// The number of its next frame, while it is in the log.
+    pub fn next(&self) -> Option<u64> {
+        match &self.place {
+            Place::Live { next, .. } => Some(*next),
+            _ => None,
+        }
+    }
+
+    /// It is in the log from this frame on, which is the next one to come.
+    pub fn go_live(&mut self, next: u64) {
+        self.place = Place::Live { next, seen: None };
+    }
+
+    /// Steps over what it has had, and forgets what that was once nothing of it can come.
+    pub fn skip_seen(&mut self, log: &FrameLog) {
+        if let Place::Live { next, seen } = &mut self.place
+            && let Some(points) = seen
+        {
+            *next = log.skip_seen(*next, points);
+            if *next == log.next() && log.head().are_past(points) {
+                *seen = None;
+            }
+        }
+    }
+
+    pub fn seen(&self) -> Option<&Points> {
+        match &self.place {
+            Place::Live { seen, .. } => seen.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// All frames before this one have been sent.
+    pub fn sent_to(&mut self, number: u64) {
+        if let Place::Live { next, .. } = &mut self.place {
+            *next = number;
+        }
+    }
+
+    /// The log has dropped a batch. True: with it the socket's next frame, so that it is no longer in the log.
+    pub fn fall(&mut self, evicted: &Evicted) -> bool {
+        let Place::Live { next, seen } = &mut self.place else {
+            return false;
+        };
+        if *next >= evicted.end() {
+            return false;
+        }
+        let mut points = evicted.points_at(*next);
+        if let Some(seen) = seen {
+            points.pass(seen);
+        }
+        self.place = Place::Behind(Box::new(points));
+        true
+    }
+
+    /// An upstream reader of its own begins: where in each partition, the last one for all others.
+    pub fn catch_up(&mut self) -> Option<Vec<StartPosition>> {
+        let Place::Behind(points) = &mut self.place else {
+            return None;
+        };
+        let points = std::mem::replace(points, Box::new(Points::everywhere(Point::EARLIEST)));
+        let starts = points.starts();
+        self.place = Place::CatchingUp(points);
+        Some(starts)
+    }
+
+    /// How many messages its own upstream reader may bring at first.
+    pub fn catch_up_permits(&self) -> u32 {
+        self.open().min(CATCH_UP_MESSAGES)
+    }
+
+    pub fn is_catching_up(&self) -> bool {
+        matches!(self.place, Place::CatchingUp(_))
+    }
+
+    /// Its own upstream reader has brought these, which are being sent. How many more it may bring at once.
+    pub fn caught(&mut self, messages: &[Message]) -> u32 {
+        self.charge(messages.len() as u64);
+        if let Place::CatchingUp(points) = &mut self.place {
+            for Message { id, .. } in messages {
+                points.set(partition_of(id), Point::behind(id));
+            }
+        }
+        match self.flow {
+            Flow::Window(_) => 0,
+            Flow::Tcp => messages.len() as u32,
+        }
+    }
+
+    /// Joins the log if that has all it lacks. True: it is in the log now, and needs no upstream reader of its own.
+    pub fn join(&mut self, log: &FrameLog) -> bool {
+        let (Place::CatchingUp(points) | Place::Behind(points)) = &mut self.place else {
+            return false;
+        };
+        if !points.reach(log.base()) {
+            return false;
+        }
+        let points = std::mem::replace(points, Box::new(Points::everywhere(Point::EARLIEST)));
+        self.place = Place::Live {
+            next: log.first(),
+            seen: Some(points),
+        };
+        self.skip_seen(log);
+        true
+    }
+}
+
+/// About how many bytes [`append`] writes.
+pub fn frame_size_hint(message: &Message) -> usize {
+    api::delivery_size_hint(message) + encode::MAX_HEADER_BYTES
+}
+
+/// Appends the frame that every reader of the topic gets of this message.
+pub fn append(message: &Message, out: &mut Vec<u8>) {
+    append_frame_of(out, api::delivery_size_hint(message), |out| {
+        api::append_delivery(message, out);
+    });
+}
+
+/// Whether ids tell messages of this topic apart: a non-persistent topic keeps nothing that could be caught up with.
+pub fn is_replayable(topic: &str) -> bool {
+    !topic.starts_with("non-persistent://")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::hub::tail::Batch;
+    use crate::pulsar::MessageId;
+
+    fn message(entry: u64) -> Message {
+        Message {
+            id: id(entry),
+            redelivery_count: 0,
+            publish_time_ms: 0,
+            metadata: Default::default(),
+            payload: Default::default(),
+        }
+    }
+
+    fn id(entry: u64) -> MessageId {
+        MessageId {
+            ledger: 1,
+            entry,
+            partition: -1,
+            batch_index: -1,
+            batch_size: 0,
+        }
+    }
+
+    fn push(log: &mut FrameLog, entries: std::ops::Range<u64>) {
+        let mut batch = Batch::default();
+        for entry in entries {
+            batch.push(&id(entry), |out| out.push(b'0' + entry as u8));
+        }
+        log.push(Arc::new(batch));
+    }
+
+    fn log_behind(entry: u64) -> FrameLog {
+        FrameLog::new(Points::new(vec![Point::behind(&id(entry))]))
+    }
+
+    #[test]
+    fn a_window_is_opened_by_what_is_handled_and_never_beyond_its_size() {
+        let mut reading = Reading::new(Flow::Window(2), StartPosition::Latest);
+        reading.charge(2);
+        assert_eq!(reading.open(), 0);
+        for _ in 0..5 {
+            reading.handled();
+        }
+        assert_eq!(reading.open(), 2);
+    }
+
+    #[test]
+    fn a_reader_that_fell_off_goes_on_behind_what_it_was_sent() {
+        let mut log = log_behind(4);
+        let mut reading = Reading::new(Flow::Window(2), StartPosition::Latest);
+        reading.go_live(log.next());
+        push(&mut log, 5..7);
+        push(&mut log, 7..9);
+        reading.sent_to(1);
+        let evicted = log.evict().unwrap();
+        assert!(reading.fall(&evicted));
+        assert!(!reading.join(&log));
+        let starts = reading.catch_up().unwrap();
+        assert_eq!(starts[0], StartPosition::After(id(5)));
+        assert_eq!(reading.catch_up_permits(), 2);
+        assert_eq!(reading.caught(&[message(6)]), 0);
+        assert!(reading.join(&log));
+        assert_eq!(reading.next(), Some(2));
+    }
+
+    #[test]
+    fn a_reader_that_read_further_than_the_tail_skips_what_it_had() {
+        let mut log = log_behind(4);
+        let mut reading = Reading::new(Flow::Tcp, StartPosition::After(id(2)));
+        assert!(reading.catch_up().is_some());
+        assert_eq!(reading.caught(&[message(3), message(4), message(5)]), 3);
+        assert!(reading.join(&log));
+        push(&mut log, 5..7);
+        reading.skip_seen(&log);
+        assert_eq!(reading.next(), Some(1));
+        reading.sent_to(2);
+        reading.skip_seen(&log);
+        assert!(reading.seen().is_none());
+    }
+
+    #[test]
+    fn a_reader_that_skips_and_falls_off_does_not_forget_what_it_had() {
+        let mut log = log_behind(4);
+        let mut reading = Reading::new(Flow::Tcp, StartPosition::After(id(2)));
+        reading.catch_up();
+        reading.caught(&[message(6)]);
+        assert!(reading.join(&log));
+        push(&mut log, 5..6);
+        push(&mut log, 6..9);
+        assert!(reading.fall(&log.evict().unwrap()));
+        assert_eq!(reading.catch_up().unwrap()[0], StartPosition::After(id(6)));
+    }
+}

@@ -1,0 +1,143 @@
+//! Tails: readers share one upstream reader and a log of frames; who falls off the log loses nothing.
+
+use serde_json::json;
+
+use crate::support::{Client, World, base64, eventually, payload_of, query_value, topic};
+
+/// The smallest log that may be asked for: a dozen small messages.
+const TINY_LOG: &[&str] = &["tailLogBytes=4096"];
+
+fn readers_at_broker(world: &World, name: &str) -> usize {
+    let stats = world.admin().stats(name).expect("the topic is there");
+    stats.subscriptions.len()
+}
+
+fn next(reader: &mut Client) -> u64 {
+    let message = reader.json();
+    reader.send("{}");
+    payload_of(&message).parse().expect("a number")
+}
+
+fn publish(world: &World, name: &str, numbers: std::ops::Range<u64>) -> Vec<String> {
+    let mut producer = world.producer(name);
+    numbers.map(|n| producer.publish(&n.to_string())).collect()
+}
+
+#[test]
+fn readers_at_latest_are_one_reader_to_the_broker() {
+    let world = World::start();
+    let name = topic("one-reader");
+    let mut readers: Vec<Client> = (0..20).map(|_| world.reader(&name)).collect();
+    assert_eq!(readers_at_broker(&world, &name), 1);
+    publish(&world, &name, 0..3);
+    for reader in &mut readers {
+        assert_eq!([next(reader), next(reader), next(reader)], [0, 1, 2]);
+    }
+}
+
+#[test]
+fn a_reader_that_has_caught_up_needs_no_reader_of_its_own_any_more() {
+    let world = World::start();
+    let name = topic("joins");
+    let ids = publish(&world, &name, 0..10);
+    let mut earliest = world.reader(&format!("{name}?messageId=earliest"));
+    let mut middle = world.reader(&format!("{name}?messageId={}", query_value(&ids[4])));
+    (0..10).for_each(|n| assert_eq!(next(&mut earliest), n));
+    (5..10).for_each(|n| assert_eq!(next(&mut middle), n));
+    eventually("one reader is left at the broker", || {
+        readers_at_broker(&world, &name) == 1
+    });
+    publish(&world, &name, 10..20);
+    for reader in [&mut earliest, &mut middle] {
+        (10..20).for_each(|n| assert_eq!(next(reader), n));
+    }
+}
+
+#[test]
+fn a_reader_that_falls_off_the_log_misses_nothing_and_sees_nothing_twice() {
+    let world = World::with(TINY_LOG);
+    let name = topic("falls-off");
+    let mut slow: Vec<Client> = [1, 3, 1000]
+        .iter()
+        .map(|window| world.reader(&format!("{name}?receiverQueueSize={window}")))
+        .collect();
+    let mut quick = world.reader(&name);
+    publish(&world, &name, 0..300);
+    (0..300).for_each(|n| assert_eq!(next(&mut quick), n));
+    for reader in &mut slow {
+        (0..300).for_each(|n| assert_eq!(next(reader), n));
+    }
+    publish(&world, &name, 300..310);
+    for reader in slow.iter_mut().chain([&mut quick]) {
+        (300..310).for_each(|n| assert_eq!(next(reader), n));
+    }
+    eventually("one reader is left at the broker", || {
+        readers_at_broker(&world, &name) == 1
+    });
+}
+
+#[test]
+fn on_a_partitioned_topic_each_partition_goes_on_where_the_reader_was() {
+    const PARTITIONS: u32 = 3;
+    let world = World::with(TINY_LOG);
+    let name = topic("partitions-fall-off");
+    world.admin().create_partitioned(&name, PARTITIONS);
+    let mut slow = world.reader(&format!("{name}?receiverQueueSize=2"));
+    let mut earliest = world.reader(&format!("{name}?messageId=earliest"));
+    let mut producer = world.producer(&name);
+    const MESSAGES: u64 = 200;
+    for n in 0..MESSAGES {
+        producer.publish_json(json!({
+            "payload": base64(&n.to_string()),
+            "key": format!("key-{}", n % 11),
+        }));
+    }
+    for reader in [&mut slow, &mut earliest] {
+        let mut last = std::collections::BTreeMap::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..MESSAGES {
+            let message = reader.json();
+            reader.send("{}");
+            let n: u64 = payload_of(&message).parse().expect("a number");
+            assert!(seen.insert(n), "{n} came twice");
+            let before = last.insert(message["key"].to_string(), n);
+            assert!(
+                before.is_none_or(|before| before < n),
+                "{n} after {before:?}"
+            );
+        }
+        assert!(reader.is_silent());
+    }
+}
+
+#[test]
+fn a_reader_survives_a_lost_broker_whether_it_is_in_the_log_or_behind_it() {
+    let world = World::with(TINY_LOG);
+    let name = topic("unloaded-tail");
+    let mut slow = world.reader(&format!("{name}?receiverQueueSize=1"));
+    let mut quick = world.reader(&name);
+    publish(&world, &name, 0..100);
+    (0..50).for_each(|n| assert_eq!(next(&mut quick), n));
+    (0..10).for_each(|n| assert_eq!(next(&mut slow), n));
+    world.admin().unload(&name);
+    publish(&world, &name, 100..150);
+    (50..150).for_each(|n| assert_eq!(next(&mut quick), n));
+    (10..150).for_each(|n| assert_eq!(next(&mut slow), n));
+}
+
+#[test]
+fn when_the_last_reader_goes_the_broker_side_goes_and_the_next_one_begins_anew() {
+    let world = World::start();
+    let name = topic("last-goes");
+    for round in 0..3 {
+        let mut readers: Vec<Client> = (0..4).map(|_| world.reader(&name)).collect();
+        publish(&world, &name, round..round + 1);
+        for reader in &mut readers {
+            assert_eq!(next(reader), round);
+        }
+        readers.into_iter().for_each(Client::close);
+        eventually("the broker has no reader", || {
+            readers_at_broker(&world, &name) == 0
+        });
+    }
+}
