@@ -43,8 +43,8 @@ pub use command::{Command, CommandError, ReaderCommand, parse_command, parse_rea
 pub use compression::Compression;
 pub use delivery::{append_delivery, delivery_size_hint};
 pub use params::{
-    Batching, ClientKey, ConsumerParams, CryptoFailureAction, DeadLetterPolicy, HashingScheme,
-    ProducerParams, ReaderParams, RoutingMode,
+    Batching, ClientKey, ConsumerParams, CryptoFailureAction, DeadLetterPolicy, Flow,
+    HashingScheme, ProducerParams, ReaderParams, RoutingMode,
 };
 pub use path::{Endpoint, EndpointKind};
 pub use publish::{MessageEncryption, Publish, PublishError, parse_publish};

@@ -4,7 +4,6 @@ use std::hash::{Hash, Hasher};
 
 use super::drain;
 use super::post::{HubKey, Join, Post, SocketId, TailKey};
-use super::readers::{by_permits, upstream_reader};
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::api::{
@@ -15,14 +14,11 @@ use crate::http::{Request, upgrade};
 use crate::hub::{DeadLetterPolicy, HubSpec, MemberSpec};
 use crate::pulsar::SubscriptionType;
 use crate::runtime::{OneShotReceiver, oneshot};
-use crate::session::reader::Flow;
 use crate::session::{ConsumerSession, ProducerSession};
 
 /// The accept key for the 101, and the upstream's answer to come.
 pub type Begun = (String, OneShotReceiver<Result<(), Refusal>>);
 
-/// Hex digits of a reader's subscription name (`reader-0123456789`), as in Java.
-pub const READER_NAME_DIGITS: usize = 10;
 /// Characters of a consumer name that the client did not choose, as in Java.
 const CONSUMER_NAME_DIGITS: usize = 5;
 
@@ -131,18 +127,11 @@ impl Shard {
     }
 
     fn begin_reader(&mut self, id: SocketId, topic: String, params: ReaderParams) {
-        if self.config.upstream == UpstreamMode::Shared {
-            let flow = Flow::Window(params.window);
-            let (name, start) = (params.reader_name, params.start);
-            return self.begin_reading(id, TailKey { topic }, name, flow, start);
+        let key = TailKey { topic };
+        match self.config.upstream {
+            UpstreamMode::Shared => self.begin_reading(id, key, params),
+            UpstreamMode::PerSocket => self.begin_reading_alone(id, key, params),
         }
-        let member = MemberSpec {
-            window: params.window,
-            pull_mode: false,
-            ..by_permits()
-        };
-        let hub = upstream_reader(topic, params.reader_name, vec![params.start]);
-        self.join(id, ConsumerSession::Reader, true, hub, member);
     }
 
     fn join(

@@ -1,22 +1,25 @@
 //! Reader sockets on shared tails: from the request to the log, over an upstream reader of their own where they begin
 //! before it or have fallen off.
 
-use super::begin::{READER_NAME_DIGITS, random_name};
+use super::begin::random_name;
 use super::post::{Join, MemberEvent, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
-use crate::api::ReaderCommand;
+use crate::api::ReaderParams;
 use crate::hub::{Command, HubSpec, MemberSpec, Refusal};
 use crate::pulsar::client::StartPosition;
 use crate::pulsar::{InitialPosition, Message, SubscriptionType};
-use crate::session::reader::{Flow, Place, Reading, is_replayable};
-use crate::session::{CloseWith, ConsumerSession};
+use crate::session::reader::{Place, Reading, is_replayable};
+use crate::session::{CloseWith, ConsumerSession, Wish};
+
+/// Hex digits of a reader's subscription name (`reader-0123456789`), as in Java.
+const READER_NAME_DIGITS: usize = 10;
 
 /// One reader socket.
 pub struct Reader {
     pub reading: Reading,
-    /// Its place among this shard's tails.
-    pub tail: usize,
+    /// Its place among this shard's tails. None: it has an upstream reader of its own for good.
+    pub tail: Option<usize>,
     pub key: TailKey,
     pub name: Option<Box<str>>,
     /// It stands in line to be sent to.
@@ -26,21 +29,38 @@ pub struct Reader {
 }
 
 impl Shard {
-    pub fn begin_reading(
-        &mut self,
-        id: SocketId,
-        key: TailKey,
-        name: Option<String>,
-        flow: Flow,
-        start: StartPosition,
-    ) {
+    /// A reader socket on its topic's tail.
+    pub fn begin_reading(&mut self, id: SocketId, key: TailKey, params: ReaderParams) {
         let start = match is_replayable(&key.topic) {
-            true => start,
+            true => params.start,
             false => StartPosition::Latest,
         };
         let tail = self.enter_tail(id, key.clone());
+        let reading = Reading::new(params.flow, start);
+        self.enter_reader(id, reading, Some(tail), key, params.reader_name);
+        match start {
+            StartPosition::Latest => self.reader_tail_open(id),
+            _ => self.catch_up(id),
+        }
+    }
+
+    /// A reader socket with an upstream reader of its own, as with the Java gateway.
+    pub fn begin_reading_alone(&mut self, id: SocketId, key: TailKey, params: ReaderParams) {
+        let reading = Reading::alone(params.flow);
+        self.enter_reader(id, reading, None, key, params.reader_name);
+        self.open_own_upstream(id, vec![params.start]);
+    }
+
+    fn enter_reader(
+        &mut self,
+        id: SocketId,
+        reading: Reading,
+        tail: Option<usize>,
+        key: TailKey,
+        name: Option<String>,
+    ) {
         let reader = Reader {
-            reading: Reading::new(flow, start),
+            reading,
             tail,
             key,
             name: name.map(Into::into),
@@ -49,10 +69,6 @@ impl Shard {
         };
         if let Some(entry) = self.sockets.get(id) {
             entry.role = Role::Reader(Box::new(reader));
-        }
-        match start {
-            StartPosition::Latest => self.reader_tail_open(id),
-            _ => self.catch_up(id),
         }
     }
 
@@ -64,7 +80,7 @@ impl Shard {
         let Role::Reader(reader) = &mut entry.role else {
             return;
         };
-        let Some(log) = self.tails.log(reader.tail) else {
+        let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) else {
             return;
         };
         if matches!(reader.reading.place(), Place::Opening) {
@@ -99,9 +115,9 @@ impl Shard {
 
     /// One frame of the client.
     pub fn reader_frame(&mut self, id: SocketId, frame: &mut [u8]) -> Result<(), CloseWith> {
-        match crate::api::parse_reader_command(frame)? {
-            ReaderCommand::Handled => self.reader_handled(id),
-            ReaderCommand::IsEndOfTopic => self.reader_asks_for_end(id),
+        match ConsumerSession::Reader.on_message(frame)? {
+            Wish::Hub(Command::IsEndOfTopic) => self.reader_asks_for_end(id),
+            _ => self.reader_handled(id),
         }
         Ok(())
     }
@@ -131,7 +147,7 @@ impl Shard {
             return;
         };
         let asker = id.member();
-        match self.tails.home(reader.tail) {
+        match reader.tail.and_then(|tail| self.tails.home(tail)) {
             _ if reader.reading.is_catching_up() => self.own_upstream(id, Command::IsEndOfTopic),
             Some((home, feeder)) => self.post(home, Post::TailEndOfTopic { feeder, asker }),
             None => self.post(
@@ -219,7 +235,7 @@ impl Shard {
         let Role::Reader(reader) = &mut entry.role else {
             return;
         };
-        let Some(log) = self.tails.log(reader.tail) else {
+        let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) else {
             return;
         };
         let had_own = reader.reading.is_catching_up();
@@ -250,7 +266,7 @@ impl Shard {
         self.counters.readers_fell_off += 1;
         if !is_replayable(&reader.key.topic) {
             // What a non-persistent topic has sent is nowhere any more.
-            if let Some(log) = self.tails.log(reader.tail) {
+            if let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) {
                 reader.reading.go_live(log.first());
             }
             self.reader_is_due(id);
@@ -278,7 +294,16 @@ impl Shard {
         let Role::Reader(reader) = &mut entry.role else {
             return;
         };
-        let Some(starts) = reader.reading.catch_up() else {
+        if let Some(starts) = reader.reading.catch_up() {
+            self.open_own_upstream(id, starts);
+        }
+    }
+
+    fn open_own_upstream(&mut self, id: SocketId, starts: Vec<StartPosition>) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
             return;
         };
         let name = reader.name.as_deref().map(str::to_owned);

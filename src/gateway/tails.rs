@@ -96,8 +96,10 @@ impl Shard {
     }
 
     /// The socket has gone; with the last one the log goes too.
-    pub fn leave_tail(&mut self, id: SocketId, tail: usize) {
-        let Some(local) = self.tails.local.get_mut(tail) else {
+    pub fn leave_tail(&mut self, id: SocketId, tail: Option<usize>) {
+        let Some((tail, local)) =
+            tail.and_then(|tail| Some((tail, self.tails.local.get_mut(tail)?)))
+        else {
             return;
         };
         if let Some(place) = local.readers.iter().position(|reader| *reader == id) {
@@ -214,8 +216,8 @@ impl Shard {
     }
 
     /// A reader begins at this number of its log.
-    pub fn note_lowest(&mut self, tail: usize, number: u64) {
-        if let Some(local) = self.tails.local.get_mut(tail) {
+    pub fn note_lowest(&mut self, tail: Option<usize>, number: u64) {
+        if let Some(local) = tail.and_then(|tail| self.tails.local.get_mut(tail)) {
             local.lowest = local.lowest.min(number);
         }
     }
@@ -259,7 +261,7 @@ impl Shard {
             return;
         };
         reader.due = false;
-        let Some(log) = self.tails.log(reader.tail) else {
+        let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) else {
             return;
         };
         if !entry.upgraded || reader.stalled || !entry.closing.is_open() {

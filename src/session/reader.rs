@@ -4,7 +4,7 @@
 //! has what it lacks (`CatchingUp`), or waits for that (`Behind`). A socket with a full window stays `Behind`.
 
 use super::frames::append_frame_of;
-use crate::api;
+use crate::api::{self, Flow};
 use crate::hub::tail::{Evicted, FrameLog, Point, Points, point::partition_of};
 use crate::pulsar::Message;
 use crate::pulsar::client::StartPosition;
@@ -13,15 +13,6 @@ use crate::ws::encode;
 /// Messages that an upstream reader of a socket's own may have on their way without a window (`flow=tcp`): as many as
 /// Java's largest window.
 const CATCH_UP_MESSAGES: u32 = 1000;
-
-/// What holds the sender back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// The client's frames: one message handled each. So many may be unhandled.
-    Window(u32),
-    /// Only what TCP takes.
-    Tcp,
-}
 
 #[derive(Debug)]
 pub struct Reading {
@@ -54,6 +45,15 @@ impl Reading {
             flow,
             charged: 0,
             place,
+        }
+    }
+
+    /// Of a socket that has an upstream reader of its own for good.
+    pub fn alone(flow: Flow) -> Reading {
+        Reading {
+            flow,
+            charged: 0,
+            place: Place::CatchingUp(Box::new(Points::everywhere(Point::EARLIEST))),
         }
     }
 

@@ -141,3 +141,35 @@ fn when_the_last_reader_goes_the_broker_side_goes_and_the_next_one_begins_anew()
         });
     }
 }
+
+#[test]
+fn with_flow_tcp_no_frames_are_needed() {
+    let world = World::with(TINY_LOG);
+    let name = topic("flow-tcp");
+    publish(&world, &name, 0..20);
+    let mut earliest = world.reader(&format!("{name}?messageId=earliest&flow=tcp"));
+    let mut latest = world.reader(&format!("{name}?flow=tcp&receiverQueueSize=1"));
+    publish(&world, &name, 20..2000);
+    for n in 0..2000 {
+        assert_eq!(earliest.payload(), n.to_string());
+    }
+    for n in 20..2000 {
+        assert_eq!(latest.payload(), n.to_string());
+    }
+}
+
+#[test]
+fn with_per_socket_upstreams_every_reader_is_one_to_the_broker() {
+    let world = World::with(&["upstream=per-socket"]);
+    let name = topic("readers-per-socket");
+    let mut readers = [
+        world.reader(&name),
+        world.reader(&format!("{name}?flow=tcp")),
+        world.reader(&format!("{name}?messageId=earliest&receiverQueueSize=2")),
+    ];
+    assert_eq!(readers_at_broker(&world, &name), 3);
+    publish(&world, &name, 0..10);
+    for reader in &mut readers {
+        (0..10).for_each(|n| assert_eq!(next(reader), n));
+    }
+}

@@ -13,7 +13,7 @@ use std::str::FromStr;
 pub use consumer::{ConsumerParams, DeadLetterPolicy};
 pub use encryption::ClientKey;
 pub use producer::{Batching, HashingScheme, ProducerParams, RoutingMode};
-pub use reader::ReaderParams;
+pub use reader::{Flow, ReaderParams};
 
 use super::{Query, Refusal};
 

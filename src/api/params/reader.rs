@@ -4,11 +4,19 @@ use super::{CryptoFailureAction, number, window};
 use crate::api::{Query, Refusal, message_id};
 use crate::pulsar::client::StartPosition;
 
+/// What holds the gateway back from sending more to a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Each of the client's frames says that one message is handled; so many (1 to 1000) may be unhandled.
+    Window(u32),
+    /// `flow=tcp`, which Java's gateway does not know: only what TCP takes. The client need not send anything.
+    Tcp,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReaderParams {
     pub reader_name: Option<String>,
-    /// 1 to 1000: what the socket may hold unhandled.
-    pub window: u32,
+    pub flow: Flow,
     pub start: StartPosition,
     pub crypto_failure_action: CryptoFailureAction,
 }
@@ -25,9 +33,18 @@ impl ReaderParams {
                 ));
             }
         };
+        let flow = match query.get("flow") {
+            None | Some("window") => Flow::Window(window(queue_size)),
+            Some("tcp") => Flow::Tcp,
+            Some(other) => {
+                return Err(Refusal::invalid_params(format_args!(
+                    "Invalid flow {other}: it is window or tcp"
+                )));
+            }
+        };
         Ok(ReaderParams {
             reader_name: query.get("readerName").map(str::to_owned),
-            window: window(queue_size),
+            flow,
             start,
             crypto_failure_action: CryptoFailureAction::from_query(query),
         })

@@ -258,7 +258,7 @@ fn a_consumers_mistakes_are_refused_in_javas_words() {
 fn a_readers_parameters_are_read_or_refused_with_400() {
     let expected = ReaderParams {
         reader_name: None,
-        window: 1000,
+        flow: Flow::Window(1000),
         start: StartPosition::Latest,
         crypto_failure_action: CryptoFailureAction::Fail,
     };
@@ -273,13 +273,20 @@ fn a_readers_parameters_are_read_or_refused_with_400() {
             "messageId={message_id}&receiverQueueSize=0&readerName=r"
         ))
         .unwrap();
-        assert_eq!((params.start, params.window), (start, 1), "{message_id}");
+        assert_eq!(
+            (params.start, params.flow),
+            (start, Flow::Window(1)),
+            "{message_id}"
+        );
     }
+    assert_eq!(reader("flow=tcp").unwrap().flow, Flow::Tcp);
+    assert_eq!(reader("flow=window").unwrap().flow, Flow::Window(1000));
     for (raw, text) in [
         ("messageId=zzz", "messageId is not a Pulsar message id"),
         ("messageId=!!", "Illegal base64 character 21"),
         ("receiverQueueSize=x", "For input string: \"x\""),
         ("receiverQueueSize=-1", "receiverQueueSize needs to be >= 0"),
+        ("flow=udp", "Invalid flow udp: it is window or tcp"),
         (
             "receiverQueueSize=-1&messageId=!!",
             "Illegal base64 character 21",
