@@ -16,6 +16,7 @@ mod partitioned;
 mod per_socket;
 mod process;
 mod publish;
+mod publish_options;
 mod reader;
 mod reconnect;
 mod redelivery;

@@ -110,6 +110,8 @@ pub(super) enum Content {
     Unencoded(Box<Unencoded>),
     /// Refused by this machine; it waits for its turn to be reported.
     Refused(Box<BrokerError>),
+    /// The broker has it already and said so before its turn.
+    Duplicate,
 }
 
 /// Who is answered.
@@ -153,6 +155,7 @@ impl Pending {
                 Content::Frame { frame, .. } => frame.len(),
                 Content::Unencoded(message) => message.bytes(),
                 Content::Refused(error) => error.message.len(),
+                Content::Duplicate => 0,
             }
     }
 }
@@ -179,15 +182,39 @@ impl PendingQueue {
         Some(pending)
     }
 
-    /// Takes the front out if it is one that this machine has refused.
-    pub fn pop_refused(&mut self, total_bytes: &mut usize) -> Option<(Tags, BrokerError)> {
-        if !matches!(self.front()?.content, Content::Refused(_)) {
+    /// The broker answers a duplicate at once, while new messages before it are still being written: it is reported
+    /// when its turn comes. False: there is no such message.
+    pub fn found_duplicate(&mut self, sequence_id: u64, total_bytes: &mut usize) -> bool {
+        let of_that_id = |pending: &&mut Pending| match pending.content {
+            Content::Frame {
+                sequence_id: id, ..
+            } => id == sequence_id,
+            _ => false,
+        };
+        let Some(pending) = self.queue.iter_mut().find(of_that_id) else {
+            return false;
+        };
+        *total_bytes -= pending.bytes();
+        pending.content = Content::Duplicate;
+        *total_bytes += pending.bytes();
+        true
+    }
+
+    /// Takes the front out if its turn has come: its fate is known.
+    pub fn pop_known(
+        &mut self,
+        total_bytes: &mut usize,
+    ) -> Option<(Tags, Result<(), BrokerError>)> {
+        if !matches!(
+            self.front()?.content,
+            Content::Refused(_) | Content::Duplicate
+        ) {
             return None;
         }
         let pending = self.pop(total_bytes)?;
         match pending.content {
-            Content::Refused(error) => Some((pending.tags, *error)),
-            _ => None,
+            Content::Refused(error) => Some((pending.tags, Err(*error))),
+            _ => Some((pending.tags, Ok(()))),
         }
     }
 

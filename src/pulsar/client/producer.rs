@@ -286,7 +286,7 @@ impl Client {
             let at_ms = now_ms.saturating_add(sender.spec.send_timeout_ms);
             self.deadlines.set(timer, at_ms);
         }
-        self.report_refused(id);
+        self.report_known(id);
     }
 
     /// The largest message that the producer's broker takes.

@@ -72,7 +72,7 @@ impl Client {
             producer.or_too_large(encoded, message.payload.len(), &encoding)
         });
         producer.pending = pending;
-        self.report_refused(id);
+        self.report_known(id);
     }
 
     fn resend(&mut self, id: ProducerId, connection: ConnectionId) {
@@ -103,6 +103,15 @@ impl Client {
         let Some((expected, highest)) = producer.pending.expected_sequence_ids() else {
             return Ok(());
         };
+        let is_duplicate = receipt.message_id.is_none_or(|id| id.ledger == u64::MAX);
+        if receipt.sequence_id != expected
+            && is_duplicate
+            && producer
+                .pending
+                .found_duplicate(receipt.sequence_id, &mut self.pending_bytes)
+        {
+            return Ok(());
+        }
         if receipt.sequence_id < expected {
             return Ok(());
         }
@@ -118,15 +127,9 @@ impl Client {
         producer.link.backoff.reset();
         producer.checksum_resends = 0;
         if let Some(pending) = producer.pending.pop(&mut self.pending_bytes) {
-            pending.tags.for_each(|batch_index, tag| {
-                self.events.push_back(Event::Receipt {
-                    producer: id,
-                    tag,
-                    id: receipt_id(receipt, batch_index),
-                });
-            });
+            self.confirm_all(id, &pending.tags, receipt.message_id);
         }
-        self.report_refused(id);
+        self.report_known(id);
         Ok(())
     }
 
@@ -197,15 +200,28 @@ impl Client {
         {
             self.refuse_all(id, &pending.tags, &error);
         }
-        self.report_refused(id);
+        self.report_known(id);
     }
 
-    /// What this machine has refused is reported when all that was sent before it has been.
-    pub(super) fn report_refused(&mut self, id: ProducerId) {
+    fn confirm_all(&mut self, producer: ProducerId, tags: &Tags, id: Option<MessageId>) {
+        tags.for_each(|batch_index, tag| {
+            self.events.push_back(Event::Receipt {
+                producer,
+                tag,
+                id: receipt_id(id, batch_index),
+            });
+        });
+    }
+
+    /// What needs no receipt is reported when all that was sent before it has been.
+    pub(super) fn report_known(&mut self, id: ProducerId) {
         while let Some(producer) = self.producers.get_mut(&id)
-            && let Some((tags, error)) = producer.pending.pop_refused(&mut self.pending_bytes)
+            && let Some((tags, fate)) = producer.pending.pop_known(&mut self.pending_bytes)
         {
-            self.refuse_all(id, &tags, &error);
+            match fate {
+                Ok(()) => self.confirm_all(id, &tags, None),
+                Err(error) => self.refuse_all(id, &tags, &error),
+            }
         }
     }
 
@@ -223,11 +239,11 @@ impl Client {
         while let Some(producer) = self.producers.get_mut(&id)
             && let Some(pending) = producer.pending.pop(&mut self.pending_bytes)
         {
-            let error = match pending.content {
-                Content::Refused(own) => *own,
-                _ => error.clone(),
-            };
-            self.refuse_all(id, &pending.tags, &error);
+            match pending.content {
+                Content::Refused(own) => self.refuse_all(id, &pending.tags, &own),
+                Content::Duplicate => self.confirm_all(id, &pending.tags, None),
+                _ => self.refuse_all(id, &pending.tags, error),
+            }
         }
         let waiting = Tags::Batch(self.drop_batch(id));
         self.refuse_all(id, &waiting, error);
@@ -274,8 +290,7 @@ impl Client {
 }
 
 /// Ledger and entry are −1 where the broker names none: a message that it dropped as a duplicate.
-fn receipt_id(receipt: &SendReceipt, batch_index: i32) -> MessageId {
-    let id = receipt.message_id;
+fn receipt_id(id: Option<MessageId>, batch_index: i32) -> MessageId {
     MessageId {
         ledger: id.map_or(u64::MAX, |id| id.ledger),
         entry: id.map_or(u64::MAX, |id| id.entry),

@@ -133,6 +133,35 @@ impl Admin<'_> {
         }
     }
 
+    /// A namespace (`tenant/namespace`) whose topics are deduplicated. The embedded broker has this as an option for
+    /// all: `World::with_options`.
+    pub fn create_deduplicated_namespace(&self, namespace: &str) {
+        match self {
+            Admin::Embedded(broker) => broker
+                .admin()
+                .create_namespace(namespace)
+                .expect("it can be created"),
+            Admin::Http(url) => {
+                let path = format!("/admin/v2/namespaces/{namespace}");
+                let (status, body) = http(url, "PUT", &path, "{}");
+                assert!(status == 204 || status == 409, "{status}: {body}");
+                let path = format!("{path}/deduplication");
+                expect_ok(http(url, "POST", &path, "true"));
+            }
+        }
+    }
+
+    /// Whoever is connected is closed first.
+    pub fn delete_forced(&self, topic: &str) -> u16 {
+        match self {
+            Admin::Embedded(broker) => match broker.admin().delete_topic(&full(topic)) {
+                Ok(()) => 204,
+                Err(_) => 404,
+            },
+            Admin::Http(url) => http(url, "DELETE", &path(topic, "?force=true"), "").0,
+        }
+    }
+
     /// The status of an unforced delete: 2xx, or 412 while somebody is connected.
     pub fn delete(&self, topic: &str) -> u16 {
         match self {

@@ -55,6 +55,11 @@ impl World {
 
     /// With `key=value` settings as `--set` takes them.
     pub fn with(settings: &[&str]) -> World {
+        World::with_options(embedded::Options::default(), settings)
+    }
+
+    /// The same; the options are the embedded broker's.
+    pub fn with_options(options: embedded::Options, settings: &[&str]) -> World {
         match std::env::var("PWS_TEST_BROKER") {
             Ok(url) => {
                 let admin = std::env::var("PWS_TEST_ADMIN");
@@ -64,7 +69,7 @@ impl World {
                     settings,
                 )
             }
-            Err(_) => World::embedded(embedded::Options::default(), settings),
+            Err(_) => World::embedded(options, settings),
         }
     }
 

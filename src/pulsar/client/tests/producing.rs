@@ -274,6 +274,41 @@ fn a_receipt_that_skips_a_message_brings_a_new_connection_and_all_again() {
     assert_eq!(receipt_tags(&mut world), vec![0, 1, 2]);
 }
 
+/// The broker writes the new message first and says at once that it has the other one already.
+#[test]
+fn a_duplicate_that_is_confirmed_before_its_turn_is_reported_in_its_turn() {
+    let mut world = World::new(config());
+    let (id, connection) = world.producer(producer_spec());
+    for (tag, sequence_id) in [(1, 6), (2, 5), (3, 4), (4, 7)] {
+        let fields = SendFields {
+            sequence_id: Some(sequence_id),
+            ..Default::default()
+        };
+        let empty = |_: &mut BytesMut| Ok::<(), ()>(());
+        let taken = world.client.send(world.now_ms, id, tag, &fields, 0, empty);
+        taken.expect("taken");
+    }
+    let duplicate = |sequence_id| {
+        let mut command = receipt(id, sequence_id);
+        if let Some(receipt) = &mut command.send_receipt {
+            receipt.message_id = Some(MessageIdData {
+                ledger_id: u64::MAX,
+                entry_id: u64::MAX,
+                ..Default::default()
+            });
+        }
+        command
+    };
+    world.say(connection, &duplicate(5));
+    world.say(connection, &duplicate(4));
+    world.no_event();
+    world.say(connection, &receipt(id, 6));
+    assert_eq!(receipt_tags(&mut world), vec![1, 2, 3]);
+    world.say(connection, &receipt(id, 7));
+    assert_eq!(receipt_tags(&mut world), vec![4]);
+    assert_eq!(world.client.pending_bytes(), 0);
+}
+
 #[test]
 fn a_receipt_given_twice_is_ignored() {
     let mut world = World::new(config());
