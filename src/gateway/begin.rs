@@ -90,15 +90,16 @@ impl Shard {
         subscription: String,
         params: ConsumerParams,
     ) {
-        // Failover and Key_Shared need an upstream consumer each: the broker chooses between them.
-        let shareable = matches!(
-            params.subscription_type,
-            SubscriptionType::Exclusive | SubscriptionType::Shared
-        );
-        let private = !shareable || self.config.upstream == UpstreamMode::PerSocket;
+        let private = params.subscription_type == SubscriptionType::KeyShared
+            || self.config.upstream == UpstreamMode::PerSocket;
         let priority_level = params.priority_level as i32;
+        let consumer_name = params
+            .consumer_name
+            .unwrap_or_else(|| random_name(CONSUMER_NAME_DIGITS));
         let member = MemberSpec {
             subscription_type: params.subscription_type,
+            consumer_name: consumer_name.clone(),
+            priority_level,
             window: params.window,
             pull_mode: params.pull_mode,
             ack_timeout_ms: params.ack_timeout_ms.into(),
@@ -116,11 +117,7 @@ impl Shard {
             initial_position: params.initial_position,
             start: None,
             starts: Vec::new(),
-            consumer_name: Some(
-                params
-                    .consumer_name
-                    .unwrap_or_else(|| random_name(CONSUMER_NAME_DIGITS)),
-            ),
+            consumer_name: Some(consumer_name),
             priority_level,
         };
         self.join(id, ConsumerSession::Consumer, private, hub, member);

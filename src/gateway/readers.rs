@@ -346,6 +346,8 @@ pub fn upstream_reader(topic: String, name: Option<String>, starts: Vec<StartPos
 pub fn by_permits() -> MemberSpec {
     MemberSpec {
         subscription_type: SubscriptionType::Exclusive,
+        consumer_name: String::new(),
+        priority_level: 0,
         window: 0,
         pull_mode: true,
         ack_timeout_ms: 0,

@@ -10,6 +10,9 @@ use crate::pulsar::Message;
 impl Hub {
     /// Gives out what is there, until it is gone or no member has window left.
     pub(super) fn deliver(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        if self.is_failover() {
+            return self.deliver_to_active(now_ms, out);
+        }
         let waiting = self.waiting_messages();
         let fair = waiting.div_ceil(self.members.in_line().max(1));
         while self.waiting_messages() > 0
@@ -20,12 +23,20 @@ impl Hub {
                 self.members.return_turn(member);
                 return;
             }
-            self.stats.delivered += messages.len() as u64;
-            let charge = messages.len() as u32;
-            self.members.change(member, |m| m.charge(charge));
-            self.members.watch_timeout(member);
-            out.push(Effect::Deliver { member, messages });
+            self.give(member, messages, out);
         }
+    }
+
+    /// What was handed over goes out.
+    pub(super) fn give(&mut self, member: MemberId, messages: Vec<Message>, out: &mut Vec<Effect>) {
+        if messages.is_empty() {
+            return;
+        }
+        self.stats.delivered += messages.len() as u64;
+        let charge = messages.len() as u32;
+        self.members.change(member, |m| m.charge(charge));
+        self.members.watch_timeout(member);
+        out.push(Effect::Deliver { member, messages });
     }
 
     /// As far as entries say how many messages they hold.
@@ -73,7 +84,7 @@ impl Hub {
     }
 
     /// One entry is given out in one piece; then it is the next slot's turn.
-    fn next_of_slot(&mut self, now_ms: u64, slot: usize) -> Option<Message> {
+    pub(super) fn next_of_slot(&mut self, now_ms: u64, slot: usize) -> Option<Message> {
         loop {
             while let Some(message) = self.slots[slot].opened.pop_front() {
                 let state = &mut self.slots[slot];
@@ -101,7 +112,7 @@ impl Hub {
         entry.and_then(|entry| entry.get(position.index)) == Some(Index::Queued)
     }
 
-    fn hand_over(&mut self, now_ms: u64, member: MemberId, message: &Message) {
+    pub(super) fn hand_over(&mut self, now_ms: u64, member: MemberId, message: &Message) {
         if !self.is_acked_upstream() {
             return;
         }

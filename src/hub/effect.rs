@@ -23,7 +23,7 @@ pub struct HubSpec {
     /// Of a reader that goes on in the middle of a topic: where in each partition, the last one for all others.
     /// Empty: everywhere at `start`.
     pub starts: Vec<StartPosition>,
-    /// The consumer name that the broker sees, if the client named one.
+    /// The consumer name that the broker sees, if the client named one; on Failover see `failover`.
     pub consumer_name: Option<String>,
     pub priority_level: i32,
 }
@@ -32,6 +32,9 @@ pub struct HubSpec {
 #[derive(Clone, Debug)]
 pub struct MemberSpec {
     pub subscription_type: SubscriptionType,
+    /// Failover chooses by both.
+    pub consumer_name: String,
+    pub priority_level: i32,
     /// Push mode: how many messages it may hold unsettled (1 to 1000). 0 in pull mode: permits open the window.
     pub window: u32,
     pub pull_mode: bool,

@@ -69,7 +69,11 @@ impl Hub {
                 broker_name(spec.subscription_type)
             ));
         }
-        let taken = active != SubscriptionType::Shared && self.member_count() > 0;
+        let single = matches!(
+            active,
+            SubscriptionType::Exclusive | SubscriptionType::KeyShared
+        );
+        let taken = single && self.member_count() > 0;
         taken.then(|| EXCLUSIVE_TAKEN.to_owned())
     }
 
@@ -86,6 +90,9 @@ impl Hub {
 
     fn welcome(&mut self, member: MemberId, spec: MemberSpec, out: &mut Vec<Effect>) {
         self.dead_letters.stop_lingering();
+        if self.is_failover() {
+            self.candidates.add(member, &spec);
+        }
         self.members.add(member, Member::new(spec));
         out.push(Effect::Joined { member });
     }
@@ -122,6 +129,7 @@ impl Hub {
 
     fn open_consumer(&mut self, partition: i32, topic: String, out: &mut Vec<Effect>) {
         let start = self.start_of(partition);
+        let (consumer_name, priority_level) = self.upstream_name(&topic, partition);
         let spec = ConsumerSpec {
             topic,
             partition,
@@ -130,8 +138,8 @@ impl Hub {
             durable: self.spec.durable && !self.is_reader(),
             initial_position: self.spec.initial_position,
             start,
-            consumer_name: self.spec.consumer_name.clone(),
-            priority_level: self.spec.priority_level,
+            consumer_name,
+            priority_level,
             read_compacted: false,
         };
         out.push(Effect::OpenConsumer {
@@ -139,6 +147,7 @@ impl Hub {
             spec,
         });
         self.slots.push(Slot::new(partition, start));
+        self.candidates.slots_added();
     }
 
     /// As in Java every partition starts from the same id; ledgers tell them apart.
@@ -185,6 +194,7 @@ impl Hub {
     pub(super) fn dismiss(&mut self, now_ms: u64, member: MemberId, out: &mut Vec<Effect>) {
         let known = self.member_count();
         self.waiting.retain(|(waiting, _)| *waiting != member);
+        self.candidates.remove(member);
         if let Some(left) = self.members.remove(member) {
             self.pass_on(left);
         }

@@ -1,14 +1,17 @@
 //! Everything about one (topic, subscription) in this process: its upstream consumers, its members, what is unsettled.
 //!
 //! Sans-IO: [`Hub`] is given the members' wishes, the upstream's events and a clock, and writes [`Effect`]s.
-//! It serves Exclusive and Shared subscriptions and readers; of Failover and Key_Shared one member, and the broker
-//! chooses between hubs.
+//! It serves Exclusive, Failover and Shared subscriptions and readers. A Key_Shared hub has one member, and the broker
+//! chooses between hubs: permits cannot be addressed to a key, so that behind one upstream consumer a member with a full
+//! window would stop the keys of all others; and which keys are whose, when a key may move, and what other gateways have
+//! is known to the broker alone.
 //!
 //! | file | what it decides |
 //! |---|---|
 //! | `lifecycle` | joining, leaving, opening and closing the upstream, unsubscribing |
 //! | `arrival` | what an entry from the broker is: new, a repeat, asked for again; opening it |
 //! | `delivery` | who gets the next messages |
+//! | `failover` | Failover: which member is active on each partition |
 //! | `permits` | how much the broker may send |
 //! | `settle` | acks and negative acks |
 //! | `acks` | acks on their way to the broker |
@@ -33,6 +36,7 @@ mod arrival;
 mod dead_letters;
 mod delivery;
 mod effect;
+mod failover;
 mod lifecycle;
 mod limits;
 mod member;
@@ -57,6 +61,7 @@ pub use limits::{Limits, Stats};
 use crate::pulsar::client::Tag;
 use crate::pulsar::{BrokerError, Message, MessageId, SubscriptionType};
 use dead_letters::DeadLetters;
+use failover::{ActiveSlots, Candidates};
 use lifecycle::{Phase, Unsubscribing};
 use members::Members;
 use partials::Partials;
@@ -86,6 +91,9 @@ pub struct Hub {
     ack_due_ms: Option<u64>,
     next_tag: Tag,
     unsubscribing: Option<Unsubscribing>,
+    /// Failover: members that may be active, and where each is.
+    candidates: Candidates,
+    active_slots: ActiveSlots,
     /// Charged for waiting entries and for what is unsettled.
     retained_bytes: usize,
     /// Messages that members hold.
@@ -112,6 +120,8 @@ impl Hub {
             ack_due_ms: None,
             next_tag: 0,
             unsubscribing: None,
+            candidates: Candidates::default(),
+            active_slots: ActiveSlots::new(),
             retained_bytes: 0,
             held: 0,
             mean_bytes: limits::FIRST_MEAN_BYTES,
@@ -280,6 +290,7 @@ impl Hub {
 
     fn pump(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
         if self.phase == Phase::Open {
+            self.choose_active(out);
             self.deliver(now_ms, out);
             self.flow(out);
         }

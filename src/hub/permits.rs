@@ -22,17 +22,46 @@ impl Hub {
         }
         let room = self.limits.hub_retained_bytes - self.retained_bytes;
         let room_messages = (room / self.mean_bytes.max(1)) as u64;
-        let wanted = open.min(MAX_PERMITS).min(room_messages);
+        let most = MAX_PERMITS.min(room_messages);
         let given: i64 = self.slots.iter().map(permits_in_use).sum();
-        let mut left = wanted.saturating_sub(given.max(0) as u64) as i64;
-        let share = (wanted as i64 / self.slots.len() as i64).max(1);
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let permits = chunk(slot, share, left);
+        let mut left = (most as i64 - given).max(0);
+        if !self.is_failover() {
+            return self.flow_to(0..self.slots.len(), open.min(most), &mut left, out);
+        }
+        // The windows of others are of no use to a slot.
+        let active_slots = std::mem::take(&mut self.active_slots);
+        for (member, slots) in &active_slots {
+            let open = self.members.get(*member).map_or(0, |m| m.open().into());
+            if open > 0 {
+                self.flow_to(slots.iter().copied(), most.min(open), &mut left, out);
+            }
+        }
+        self.active_slots = active_slots;
+    }
+
+    /// Shares `wanted` permits out among some slots; at most `left` new ones, beside one each.
+    fn flow_to(
+        &mut self,
+        slots: impl ExactSizeIterator<Item = usize> + Clone,
+        wanted: u64,
+        left: &mut i64,
+        out: &mut Vec<Effect>,
+    ) {
+        let wanted = wanted as i64;
+        let given: i64 = slots
+            .clone()
+            .map(|slot| permits_in_use(&self.slots[slot]))
+            .sum();
+        let mut of_these = (wanted - given).clamp(0, (*left).max(0));
+        let share = (wanted / (slots.len().max(1) as i64)).max(1);
+        for slot in slots {
+            let permits = chunk(&self.slots[slot], share, of_these);
             if permits > 0 {
-                left -= permits;
-                slot.permits += permits;
+                of_these -= permits;
+                *left -= permits;
+                self.slots[slot].permits += permits;
                 out.push(Effect::Flow {
-                    slot: index,
+                    slot,
                     permits: u32::try_from(permits).unwrap_or(u32::MAX),
                 });
             }

@@ -73,7 +73,7 @@ impl Hub {
     }
 
     /// Exclusive and Failover: the broker rewinds, so that everything unsettled comes again in order.
-    fn redeliver_all(&mut self, slot: usize, out: &mut Vec<Effect>) {
+    pub(super) fn redeliver_all(&mut self, slot: usize, out: &mut Vec<Effect>) {
         self.drop_waiting(slot);
         let keys: Vec<_> = self.slots[slot].entries.keys().copied().collect();
         for key in keys {

@@ -195,18 +195,28 @@ impl Hub {
             let key = (id.ledger, id.entry);
             let entry = self.slots[slot].entries.get(&key);
             for index in entry.map_or(0..0, |entry| entry.meant_by(id.batch_index)) {
-                own += usize::from(self.delay(slot, key, index, due_ms) == Some(member));
+                own += usize::from(self.delay(slot, key, index, due_ms, member) == Some(member));
             }
         }
         self.free(member, u32::from(own == 0));
     }
 
-    /// Whose it was.
-    fn delay(&mut self, slot: usize, key: EntryKey, index: i32, due_ms: u64) -> Option<MemberId> {
+    /// Whose it was. On Failover only the active member has a say: the broker ignores the others.
+    fn delay(
+        &mut self,
+        slot: usize,
+        key: EntryKey,
+        index: i32,
+        due_ms: u64,
+        member: MemberId,
+    ) -> Option<MemberId> {
         let entry = self.slots[slot].entries.get(&key)?;
         let Some(Index::Held(owner)) = entry.get(index) else {
             return None;
         };
+        if self.is_failover() && owner != member {
+            return None;
+        }
         let position = Position {
             slot: slot as u32,
             ledger: key.0,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use super::acks::Gathering;
+use super::effect::MemberId;
 use super::memory::AckedMemory;
 use super::unsettled::EntryState;
 use crate::pulsar::client::StartPosition;
@@ -70,6 +71,8 @@ pub(super) struct Slot {
     /// Of a reader: the last entry that was given out as a whole, until the broker is told.
     pub read_up_to: Option<EntryKey>,
     pub end_of_topic: bool,
+    /// Failover: the member that gets what comes here.
+    pub active: Option<MemberId>,
     /// How often everything was asked for again: the epoch that valid deliveries have.
     pub redelivered_all: u64,
 }
@@ -91,6 +94,7 @@ impl Slot {
             gathering: Gathering::default(),
             read_up_to: None,
             end_of_topic: false,
+            active: None,
             redelivered_all: 0,
         }
     }

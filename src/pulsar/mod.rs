@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod message;
+pub mod murmur;
 pub mod rest;
 pub mod types;
 pub mod wire;

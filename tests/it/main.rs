@@ -7,6 +7,7 @@ mod batching;
 mod dead_letters;
 mod end_of_topic;
 mod exclusive;
+mod failover;
 mod first_messages;
 mod head_of_line;
 mod http_lookup;

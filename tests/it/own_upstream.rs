@@ -1,10 +1,10 @@
-//! Failover and Key_Shared sockets: each has an upstream consumer of its own, and the broker chooses between them.
+//! Key_Shared sockets: each has an upstream consumer of its own, and the broker chooses between them.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::support::{Client, World, base64, eventually, payload_of, take_from, topic};
+use crate::support::{Client, World, base64, payload_of, take_from, topic};
 
 fn consumers(world: &World, name: &str) -> usize {
     let stats = world.admin().stats(name).expect("the topic is there");
@@ -12,35 +12,6 @@ fn consumers(world: &World, name: &str) -> usize {
         .subscription("sub")
         .expect("the subscription")
         .consumers
-}
-
-#[test]
-fn failover_one_is_active_and_the_other_takes_over_with_what_is_unsettled() {
-    let world = World::start();
-    let name = topic("failover");
-    let query = "sub?subscriptionType=Failover";
-    let mut sockets = vec![world.consumer(&name, query), world.consumer(&name, query)];
-    assert_eq!(consumers(&world, &name), 2);
-    let mut producer = world.producer(&name);
-    for payload in ["one", "two", "three"] {
-        producer.publish(payload);
-    }
-    // Which one is active is the broker's choice.
-    let mut place = None;
-    take_from(&mut sockets, 3, |at, socket, message| {
-        assert_eq!(*place.get_or_insert(at), at);
-        if payload_of(message) == "one" {
-            socket.ack(message);
-        }
-    });
-    let active = sockets.remove(place.expect("three messages"));
-    let mut standby = sockets.remove(0);
-    assert!(standby.is_silent());
-    active.close();
-    assert_eq!(standby.receive_all(2), ["two", "three"]);
-    producer.publish("four");
-    assert_eq!(standby.receive(), "four");
-    eventually("one is left", || consumers(&world, &name) == 1);
 }
 
 #[test]

@@ -2,38 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::pulsar::murmur::murmur3_32;
+
 /// Hashes are below this (`StickyKeyConsumerSelector.DEFAULT_RANGE_SIZE`).
 pub(super) const RANGE_SIZE: u32 = 1 << 16;
 
 /// The slot of a key: `Murmur3_32Hash` modulo the range. Never 0, which would mean "not known".
 pub(super) fn sticky_key_hash(key: &[u8]) -> u32 {
     ((murmur3_32(key) & 0x7fff_ffff) % RANGE_SIZE).max(1)
-}
-
-/// MurmurHash3 x86 32 bit, seed 0.
-pub(super) fn murmur3_32(data: &[u8]) -> u32 {
-    const C1: u32 = 0xcc9e_2d51;
-    const C2: u32 = 0x1b87_3593;
-    let scramble = |k: u32| k.wrapping_mul(C1).rotate_left(15).wrapping_mul(C2);
-    let mut hash = 0u32;
-    let mut chunks = data.chunks_exact(4);
-    for chunk in &mut chunks {
-        let k = u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
-        hash = (hash ^ scramble(k))
-            .rotate_left(13)
-            .wrapping_mul(5)
-            .wrapping_add(0xe654_6b64);
-    }
-    let tail = chunks
-        .remainder()
-        .iter()
-        .rev()
-        .fold(0u32, |k, &b| (k << 8) | u32::from(b));
-    hash ^= scramble(tail);
-    hash ^= data.len() as u32;
-    hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
-    hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
-    hash ^ (hash >> 16)
 }
 
 /// Who has which hashes. AUTO_SPLIT halves the widest range for a newcomer, as the broker's
@@ -151,13 +127,6 @@ fn claim(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn murmur_is_the_published_one() {
-        assert_eq!(murmur3_32(b""), 0);
-        assert_eq!(murmur3_32(b"test"), 0xba6b_d213);
-        assert_eq!(murmur3_32(b"Hello, world!"), 0xc036_3e43);
-    }
 
     #[test]
     fn every_hash_has_a_consumer_while_one_is_there() {

@@ -1,5 +1,7 @@
 //! Exclusive and Failover: one active consumer reads in order (`PersistentDispatcherSingleActiveConsumer`).
 
+use std::cmp::Reverse;
+
 use ::pulsar::proto::CommandActiveConsumerChange;
 use ::pulsar::proto::base_command::Type;
 use slab::Slab;
@@ -7,7 +9,7 @@ use slab::Slab;
 use super::connections::Connections;
 use super::consumer::{Consumer, Turn};
 use super::cursor::Cursor;
-use super::hash::murmur3_32;
+use crate::pulsar::murmur::ring_distance;
 
 #[derive(Debug)]
 pub(super) struct Single {
@@ -96,8 +98,7 @@ impl Single {
 }
 
 /// Of the consumers of the best priority level, sorted by name: the one at the partition index modulo their number.
-/// Without partitions the broker asks a hash ring of topic and consumer names; here it is the consumer with the highest
-/// hash of both, which moves as rarely.
+/// Without partitions it is the next one on a hash ring of topic and consumer names.
 fn choose(consumers: &Slab<Consumer>, topic: &str, partition: i32) -> Option<usize> {
     let best = consumers.iter().map(|(_, c)| c.priority_level).min()?;
     let mut candidates: Vec<(usize, &Consumer)> = consumers
@@ -109,7 +110,7 @@ fn choose(consumers: &Slab<Consumer>, topic: &str, partition: i32) -> Option<usi
         Ok(partition) => candidates.get(partition % candidates.len()),
         Err(_) => candidates
             .iter()
-            .max_by_key(|(key, c)| (murmur3_32(format!("{topic}{}", c.name).as_bytes()), *key)),
+            .min_by_key(|(key, c)| (ring_distance(topic, &c.name), Reverse(*key))),
     };
     chosen.map(|(key, _)| *key)
 }

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod delivery;
+mod failover;
 mod lifecycle;
 mod model;
 mod reconnect;
@@ -37,6 +38,8 @@ pub(super) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
 pub(super) fn member_spec(subscription_type: SubscriptionType, window: u32) -> MemberSpec {
     MemberSpec {
         subscription_type,
+        consumer_name: "c".to_owned(),
+        priority_level: 0,
         window,
         pull_mode: false,
         ack_timeout_ms: 0,

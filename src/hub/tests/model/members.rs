@@ -4,12 +4,14 @@ use super::*;
 
 impl Model {
     pub(super) fn join(&mut self) {
-        if self.is_exclusive() && !self.clients.is_empty() {
+        if self.kind == SubscriptionType::Exclusive && !self.clients.is_empty() {
             return;
         }
         let pull_mode = self.rng.u8(0..4) == 0;
         let spec = MemberSpec {
             subscription_type: self.kind,
+            consumer_name: format!("c{}", self.rng.u8(0..4)),
+            priority_level: self.rng.i32(0..2),
             window: if pull_mode { 0 } else { self.rng.u32(1..12) },
             pull_mode,
             ack_timeout_ms: if self.rng.u8(0..3) == 0 { 1000 } else { 0 },
@@ -24,7 +26,9 @@ impl Model {
             permits: 0,
             clogged: false,
         };
+        let given_out = self.given_out();
         self.clients.insert(member, client);
+        self.choose_active(&given_out);
         let fresh = std::mem::take(&mut self.finished);
         if fresh {
             self.hub = Hub::new(hub_spec(self.kind), LIMITS);
@@ -51,13 +55,52 @@ impl Model {
         let Some(member) = self.some_member() else {
             return;
         };
+        let given_out = self.given_out();
         self.clients.remove(&member);
         for fate in self.fates.values_mut() {
             if matches!(fate, Fate::Held { by, .. } if *by == member) {
                 *fate = Fate::Free;
             }
         }
+        self.choose_active(&given_out);
         self.call(|hub, now_ms, out| hub.leave(now_ms, member, out));
+    }
+
+    /// By partition: whether a member has something of it, or has had it and wants it again later.
+    fn given_out(&self) -> Vec<bool> {
+        let mut given_out = vec![false; self.wires.len()];
+        for ((slot, ..), fate) in &self.fates {
+            given_out[*slot] |= matches!(fate, Fate::Held { .. } | Fate::Delayed { .. });
+        }
+        given_out
+    }
+
+    /// As the broker chooses, by looking at everybody each time.
+    fn choose_active(&mut self, given_out: &[bool]) {
+        if !self.in_order() {
+            return;
+        }
+        let level = |client: &Client| client.spec.priority_level;
+        let best = self.clients.values().map(level).min();
+        let candidates = self.clients.iter();
+        let candidates = candidates.filter(|(_, client)| Some(level(client)) == best);
+        let mut line: Vec<_> = candidates
+            .map(|(member, client)| (client.spec.consumer_name.clone(), *member))
+            .collect();
+        line.sort();
+        for (slot, given_out) in given_out.iter().enumerate() {
+            let chosen = match self.wires.len() {
+                1 => line.iter().rev().min_by_key(|(name, _)| {
+                    crate::pulsar::murmur::ring_distance(&hub_spec(self.kind).topic, name)
+                }),
+                _ => line.get(slot % line.len().max(1)),
+            };
+            let active = chosen.map(|(_, member)| *member);
+            let before = std::mem::replace(&mut self.wires[slot].active, active);
+            if before.is_some() && before != active && *given_out {
+                self.begins_again(slot);
+            }
+        }
     }
 
     pub(super) fn some_held(&mut self, by: Option<MemberId>) -> Option<(Key, MemberId)> {

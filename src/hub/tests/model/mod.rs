@@ -1,8 +1,8 @@
 //! Random members, acks, negative acks, timeouts and lost connections against a simple broker.
 //!
 //! Claims: no message is held by two members; none comes again except after a negative ack, a timeout, a member's
-//! leaving or a new hub; windows and permits are never exceeded; on Exclusive the order holds; and in the end, when members
-//! ack what they get, everything is acked and nothing is retained. A failure prints its seed; `PWS_SEED=n` replays it.
+//! leaving or a new hub; windows and permits are never exceeded; on Exclusive and Failover the order holds, and each
+//! partition is the active member's alone; and in the end, when members ack what they get, everything is acked and nothing is retained. A failure prints its seed; `PWS_SEED=n` replays it.
 
 mod broker;
 mod members;
@@ -61,7 +61,9 @@ struct Wire {
     epoch: u64,
     /// Permits given and not used up, as the hub can know.
     outstanding: i64,
-    /// The order that deliveries keep on Exclusive.
+    /// Who gets what comes here, on Exclusive and Failover.
+    active: Option<MemberId>,
+    /// The order that deliveries keep there.
     last: Option<(u64, i32)>,
 }
 
@@ -81,8 +83,12 @@ struct Model {
 impl Model {
     fn new(seed: u64) -> Model {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let shared = rng.bool();
-        let kind = [SubscriptionType::Exclusive, SubscriptionType::Shared][usize::from(shared)];
+        let kind = [
+            SubscriptionType::Exclusive,
+            SubscriptionType::Failover,
+            SubscriptionType::Shared,
+        ][rng.usize(0..3)];
+        let shared = kind == SubscriptionType::Shared;
         let partitions = rng.usize(0..3);
         let knows_indexes = rng.bool();
         let partition = |slot: usize| if partitions == 0 { -1 } else { slot as i32 };
@@ -102,8 +108,9 @@ impl Model {
         }
     }
 
-    fn is_exclusive(&self) -> bool {
-        self.kind == SubscriptionType::Exclusive
+    /// Exclusive and Failover: one member gets all of a partition, and redelivery is of everything.
+    fn in_order(&self) -> bool {
+        self.kind != SubscriptionType::Shared
     }
 
     fn id(&self, (slot, entry, index): Key) -> MessageId {
@@ -172,7 +179,8 @@ impl Model {
         } else {
             client.charged += 1;
         }
-        if self.is_exclusive() {
+        if self.in_order() {
+            assert_eq!(Some(member), self.wires[slot].active);
             let last = &mut self.wires[slot].last;
             assert!(*last < Some((key.1, key.2)), "{key:?} comes after {last:?}");
             *last = Some((key.1, key.2));
@@ -185,10 +193,17 @@ impl Model {
         self.wires[slot]
             .to_broker
             .push_back(Effect::Flow { slot, permits });
-        let open: i64 = self.clients.values().map(|c| i64::from(c.open())).sum();
+        // On Failover the windows of others are of no use to a partition.
+        let active = self.wires[slot].active;
+        let failover = self.kind == SubscriptionType::Failover;
+        let clients = self.clients.iter();
+        let clients = clients.filter(|(member, _)| !failover || Some(**member) == active);
+        let open: i64 = clients.map(|(_, client)| i64::from(client.open())).sum();
+        let wires = self.wires.iter();
+        let wires = wires.filter(|wire| wire.active == active);
         let live = |fate: &&Fate| !matches!(fate, Fate::Free | Fate::Acked);
         let held = self.fates.values().filter(live).count() as i64;
-        let given: i64 = self.wires.iter().map(|wire| wire.outstanding.max(0)).sum();
+        let given: i64 = wires.map(|wire| wire.outstanding.max(0)).sum();
         let slots = self.wires.len() as i64;
         // Windows may have shrunk since the others got theirs; then a slot gets one.
         let fair = self.wires[slot].outstanding <= 1 + held || given <= open + held + slots;
@@ -197,7 +212,7 @@ impl Model {
 
     /// What is under way is dropped by the client machine, its permits given back.
     fn redelivery_sent(&mut self, slot: usize) {
-        if self.is_exclusive() {
+        if self.in_order() {
             let wire = &mut self.wires[slot];
             wire.epoch += 1;
             let (stale, kept) = std::mem::take(&mut wire.to_hub)
@@ -283,15 +298,19 @@ impl Model {
                 slots.insert(key.0);
             }
         }
-        if !self.is_exclusive() {
-            return;
+        if self.in_order() {
+            slots.into_iter().for_each(|slot| self.begins_again(slot));
         }
-        for slot in slots {
-            self.wires[slot].last = None;
-            for key in keys.iter().filter(|key| key.0 == slot) {
-                if self.fates[key] != Fate::Acked {
-                    self.take_back(MemberId(0), *key, Fate::Free);
-                }
+    }
+
+    /// Everything unsettled of the partition comes once more, in order.
+    fn begins_again(&mut self, slot: usize) {
+        self.wires[slot].last = None;
+        let of_slot = (slot, 0, i32::MIN)..(slot + 1, 0, i32::MIN);
+        let keys: Vec<Key> = self.fates.range(of_slot).map(|(key, _)| *key).collect();
+        for key in keys {
+            if self.fates[&key] != Fate::Acked {
+                self.take_back(MemberId(0), key, Fate::Free);
             }
         }
     }

@@ -40,7 +40,7 @@ impl Model {
             && let Some(event) = self.wires[slot].to_hub.pop_front()
         {
             if let Upstream::Entry(entry) = &event {
-                if self.is_exclusive() && entry.consumer_epoch < self.wires[slot].epoch {
+                if self.in_order() && entry.consumer_epoch < self.wires[slot].epoch {
                     self.give_back(slot, &event);
                     continue;
                 }
@@ -74,9 +74,15 @@ impl Model {
                 }
             }
         }
-        let Wire { epoch, last, .. } = self.wires[slot];
+        let Wire {
+            epoch,
+            active,
+            last,
+            ..
+        } = self.wires[slot];
         self.wires[slot] = Wire {
             epoch,
+            active,
             last,
             ..Wire::default()
         };
