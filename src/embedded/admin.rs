@@ -46,6 +46,12 @@ impl Admin {
         self.shared.turn(|broker, now| broker.unload(now, topic))
     }
 
+    /// The same for all topics of a namespace.
+    pub fn unload_namespace(&self, namespace: &str) -> io::Result<()> {
+        self.shared
+            .turn(|broker, now| broker.unload_namespace(now, namespace))
+    }
+
     /// Moves a subscription to the first message published at `time_ms` (since 1970) or later: 0 is the earliest,
     /// `u64::MAX` the latest. Its consumers are closed and come back.
     pub fn reset_cursor(&self, topic: &str, subscription: &str, time_ms: u64) -> io::Result<()> {

@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Without `--log-level` and `RUST_LOG`.
-const DEFAULT_LEVEL: &str = "info";
+/// Without `--log-level` and `RUST_LOG`. The ZooKeeper library tells every step of its session at `info`.
+const DEFAULT_LEVEL: &str = "info,zookeeper_client=warn";
 
 /// Starts logging for the whole process. `level` is a level or directives as in `RUST_LOG`, and wins over that variable.
 ///

@@ -3,6 +3,7 @@
 //! | name | what it does | needs |
 //! |---|---|---|
 //! | `restart` | a million messages while Pulsar is killed and started again | Pulsar (`tests/pulsar/pulsar.sh`) |
+//! | `finding` | the ways to a cluster: a real ZooKeeper and a real proxy | the same |
 //! | `sockets` | 15,000 sockets open, talk and close; descriptors and memory come back; the spread of 10,000 | 19,000 descriptors each |
 //!
 //! Each prints what it saw, fails when a claim of it does not hold, and has its last result in `results/`.
@@ -11,6 +12,7 @@
 #[expect(dead_code, unused_imports, reason = "the long runs need a part of it")]
 mod support;
 
+mod finding;
 mod fleet;
 mod process;
 mod pulsar;
@@ -33,9 +35,10 @@ fn main() -> ExitCode {
         .collect();
     match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["restart"] => restart::run(),
+        ["finding"] => finding::run(),
         ["sockets"] => sockets::run(),
         _ => {
-            eprintln!("long: say restart or sockets");
+            eprintln!("long: say restart, finding or sockets");
             return ExitCode::from(64);
         }
     }

@@ -74,6 +74,22 @@ impl Broker {
     /// Producers and consumers are closed and find the topic again, in a new ledger.
     pub fn unload(&mut self, now_ms: u64, topic: &str) -> io::Result<()> {
         let keys = self.topics_named(topic)?;
+        self.unload_all(now_ms, keys);
+        Ok(())
+    }
+
+    pub fn unload_namespace(&mut self, now_ms: u64, namespace: &str) -> io::Result<()> {
+        if !self.has_namespace(namespace) {
+            return Err(not_found("Namespace"));
+        }
+        let topics = self.topics.iter();
+        let keys = topics.filter(|(_, topic)| topic.name.namespace == namespace);
+        let keys = keys.map(|(key, _)| key).collect();
+        self.unload_all(now_ms, keys);
+        Ok(())
+    }
+
+    fn unload_all(&mut self, now_ms: u64, keys: Vec<usize>) {
         self.begin(now_ms);
         for key in keys {
             self.disconnect_all(key);
@@ -81,7 +97,6 @@ impl Broker {
             self.topics[key].log.new_ledger(ledger);
         }
         self.end();
-        Ok(())
     }
 
     /// With force: producers and consumers are closed first.

@@ -217,16 +217,17 @@ impl Client {
         let Some(lookup) = self.lookups.open.get_mut(&id) else {
             return Ok(());
         };
-        if !matches!(lookup.question, Question::Owner(_)) {
-            return Err("a lookup response to another question".to_owned());
-        }
         let kind = response
             .response
             .and_then(|kind| LookupType::try_from(kind).ok());
+        // Pulsar's proxy refuses other questions so, too.
         if !matches!(kind, Some(LookupType::Connect | LookupType::Redirect)) {
             let error = refusal(response.error, response.message);
             self.lookup_failed(now_ms, id, error);
             return Ok(());
+        }
+        if !matches!(lookup.question, Question::Owner(_)) {
+            return self.lookup_misunderstood(now_ms, id);
         }
         // An answer may not lead from an encrypted connection to one in the clear.
         let url = if lookup.route.address.tls {
@@ -270,7 +271,7 @@ impl Client {
             return Ok(());
         };
         if !matches!(lookup.question, Question::Partitions(_)) {
-            return Err("a partition response to another question".to_owned());
+            return self.lookup_misunderstood(now_ms, id);
         }
         let succeeded = response.response == Some(PartitionsLookupType::Success as i32);
         match response.partitions.filter(|_| succeeded) {
@@ -281,6 +282,13 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// An answer to another question: a violation that ends the connection, and is no answer for those who asked.
+    fn lookup_misunderstood(&mut self, now_ms: u64, id: LookupId) -> Result<(), String> {
+        let violation = "a lookup was given the answer to another question";
+        self.lookup_failed(now_ms, id, retryable(violation));
+        Err(violation.to_owned())
     }
 
     fn partitions_known(&mut self, now_ms: u64, id: LookupId, partitions: u64) {

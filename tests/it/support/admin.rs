@@ -109,6 +109,20 @@ impl Admin<'_> {
         }
     }
 
+    /// The broker lets go of all bundles of a namespace, with the topics in them.
+    pub fn unload_namespace(&self, namespace: &str) {
+        match self {
+            Admin::Embedded(broker) => broker
+                .admin()
+                .unload_namespace(namespace)
+                .expect("there is one"),
+            Admin::Http(url) => {
+                let path = format!("/admin/v2/namespaces/{namespace}/unload");
+                expect_ok(http(url, "PUT", &path, ""));
+            }
+        }
+    }
+
     /// The subscription begins anew at the topic's first message.
     pub fn reset_to_earliest(&self, topic: &str, subscription: &str) {
         match self {

@@ -80,7 +80,7 @@ impl World {
         World::on(&url, Some(embedded), None, settings)
     }
 
-    /// On a broker that runs already, and its admin service.
+    /// On a broker that runs already, and its admin service. An empty URL: the settings have another way to it.
     pub fn on_pulsar(url: &str, admin_url: &str, settings: &[&str]) -> World {
         World::on(url, None, Some(admin_url.to_owned()), settings)
     }

@@ -128,6 +128,40 @@ fn the_same_question_is_asked_once_for_all() {
     }
 }
 
+/// What Pulsar's proxy says when the broker has refused.
+#[test]
+fn a_count_refused_by_a_lookup_response_is_refused() {
+    let mut world = World::new(config());
+    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world.accept(SERVICE);
+    let (connection, request_id) = heard_partitions(&mut world);
+    let mut answer = lookup_answer(request_id, LookupType::Failed, SERVICE);
+    if let Some(response) = &mut answer.lookup_topic_response {
+        response.error = Some(proto::ServerError::TopicNotFound as i32);
+    }
+    world.say(connection, &answer);
+    assert!(matches!(
+        world.event(),
+        Event::Partitions { result: Err(error), .. } if error.kind == ErrorKind::NotFound
+    ));
+    assert!(world.closed.is_empty());
+}
+
+/// The connection is closed for it, and those who asked are not forgotten: they ask again.
+#[test]
+fn the_answer_to_another_question_is_no_answer() {
+    let mut world = World::new(config());
+    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    let service = world.accept(SERVICE);
+    let (connection, request_id) = heard_partitions(&mut world);
+    let answer = lookup_answer(request_id, LookupType::Connect, SERVICE);
+    world.say(connection, &answer);
+    assert_eq!(world.closed, [service]);
+    world.pass(100);
+    world.accept(SERVICE);
+    heard_partitions(&mut world);
+}
+
 #[test]
 fn a_missing_topic_fails_at_once() {
     let mut world = World::new(config());
