@@ -1,10 +1,22 @@
 //! Client → consumer and reader sockets (`ConsumerCommand.java`).
 
 use super::WebSocketError;
+use super::json::escape::append_string;
 use super::json::scalar::{self, Mismatch};
 use super::json::{JsonError, Reader, Value};
 use super::message_id;
 use crate::pulsar::MessageId;
+
+/// The longest `requestId`, as JSON. It is kept until the command is answered and then sent back.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// One frame of a consumer's or reader's client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<C> {
+    pub command: C,
+    /// `requestId` as JSON, if there is one: the command is to be answered with it.
+    pub id: Option<Box<str>>,
+}
 
 /// What a consumer's client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +41,22 @@ pub enum ReaderCommand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandError {
     pub error: WebSocketError,
-    /// The close reason.
+    /// The close reason; what `detail` says is its end.
     pub reason: String,
+    pub detail: String,
+    /// Some: the socket is not closed, the command is answered with this `requestId`.
+    pub request_id: Option<Box<str>>,
 }
 
 impl CommandError {
     fn new(detail: impl std::fmt::Display) -> CommandError {
         let error = WebSocketError::FailedToDeserializeFromJson;
+        let detail = detail.to_string();
         CommandError {
             error,
-            reason: error.reason(&detail.to_string()),
+            reason: error.reason(&detail),
+            detail,
+            request_id: None,
         }
     }
 }
@@ -50,29 +68,56 @@ impl From<JsonError> for CommandError {
 }
 
 /// Reads one frame of a consumer's client, in place.
-pub fn parse_command(frame: &mut [u8]) -> Result<Command, CommandError> {
+pub fn parse_command(frame: &mut [u8]) -> Result<Request<Command>, CommandError> {
     if let Some(id) = plain_ack(frame) {
-        return Ok(Command::Ack(id));
+        return Ok(Request {
+            command: Command::Ack(id),
+            id: None,
+        });
     }
-    let fields = fields(frame)?;
+    request(frame, command)
+}
+
+fn request<C>(
+    frame: &mut [u8],
+    command: impl FnOnce(&Fields<'_>) -> Result<C, CommandError>,
+) -> Result<Request<C>, CommandError> {
+    let mut fields = fields(frame)?;
+    let id = fields.request_id.take();
+    let command = match fields.mismatch {
+        None => command(&fields),
+        Some(name) => Err(CommandError::new(format_args!(
+            "the value of {name} is of the wrong type or out of range"
+        ))),
+    };
+    match command {
+        Ok(command) => Ok(Request { command, id }),
+        Err(error) => Err(CommandError {
+            request_id: id,
+            ..error
+        }),
+    }
+}
+
+fn command(fields: &Fields<'_>) -> Result<Command, CommandError> {
     match fields.kind {
         Some(b"permit") => match fields.permit_messages {
             Some(permits) => Ok(Command::Permit(permits.try_into().unwrap_or(0))),
             None => Err(CommandError::new("permitMessages is missing")),
         },
         Some(b"unsubscribe") => Ok(Command::Unsubscribe),
-        Some(b"negativeAcknowledge") => Ok(Command::NegativeAck(id(&fields)?)),
+        Some(b"negativeAcknowledge") => Ok(Command::NegativeAck(id(fields)?)),
         Some(b"isEndOfTopic") => Ok(Command::IsEndOfTopic),
-        _ => Ok(Command::Ack(id(&fields)?)),
+        _ => Ok(Command::Ack(id(fields)?)),
     }
 }
 
 /// Reads one frame of a reader's client, in place.
-pub fn parse_reader_command(frame: &mut [u8]) -> Result<ReaderCommand, CommandError> {
-    match fields(frame)?.kind {
+pub fn parse_reader_command(frame: &mut [u8]) -> Result<Request<ReaderCommand>, CommandError> {
+    request(frame, |fields| match fields.kind {
         Some(b"isEndOfTopic") => Ok(ReaderCommand::IsEndOfTopic),
         _ => Ok(ReaderCommand::Handled),
-    }
+    })
 }
 
 /// Nearly every frame is `{"messageId":"…"}`, with one space behind the colon from Python's `json.dumps`. None: it is
@@ -90,6 +135,9 @@ struct Fields<'a> {
     kind: Option<&'a [u8]>,
     message_id: Option<&'a [u8]>,
     permit_messages: Option<i32>,
+    request_id: Option<Box<str>>,
+    /// The first field whose value does not fit.
+    mismatch: Option<&'static str>,
 }
 
 fn fields(frame: &mut [u8]) -> Result<Fields<'_>, CommandError> {
@@ -105,9 +153,8 @@ fn fields(frame: &mut [u8]) -> Result<Fields<'_>, CommandError> {
             Ok(true) => {}
             Ok(false) => reader.skip(value)?,
             Err((name, Mismatch)) => {
-                return Err(CommandError::new(format_args!(
-                    "the value of {name} is of the wrong type or out of range"
-                )));
+                fields.mismatch.get_or_insert(name);
+                reader.skip(value)?;
             }
         }
     }
@@ -123,10 +170,31 @@ impl<'a> Fields<'a> {
             b"permitMessages" => {
                 self.permit_messages = scalar::int(value).map_err(|e| ("permitMessages", e))?;
             }
+            b"requestId" => match request_id(value) {
+                Ok(id) => self.request_id = id,
+                Err(Mismatch) => return Ok(false),
+            },
             _ => return Ok(false),
         }
         Ok(true)
     }
+}
+
+/// Any scalar but `null`, as it will be sent back. What cannot be one is ignored, as an unknown field is.
+fn request_id(value: Value<'_>) -> Result<Option<Box<str>>, Mismatch> {
+    let Some(text) = scalar::text(value)? else {
+        return Ok(None);
+    };
+    let mut json = Vec::new();
+    match value {
+        Value::Text(_) => append_string(text, &mut json),
+        _ => json.extend_from_slice(text.as_bytes()),
+    }
+    if json.len() > MAX_REQUEST_ID_BYTES {
+        return Err(Mismatch);
+    }
+    let json = String::from_utf8(json).map_err(|_| Mismatch)?;
+    Ok(Some(json.into_boxed_str()))
 }
 
 fn id(fields: &Fields<'_>) -> Result<MessageId, CommandError> {

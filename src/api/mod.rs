@@ -39,7 +39,9 @@ mod topic;
 mod tests;
 
 pub use close::WebSocketError;
-pub use command::{Command, CommandError, ReaderCommand, parse_command, parse_reader_command};
+pub use command::{
+    Command, CommandError, ReaderCommand, Request, parse_command, parse_reader_command,
+};
 pub use compression::Compression;
 pub use delivery::{append_delivery, delivery_size_hint};
 pub use params::{
@@ -50,5 +52,5 @@ pub use path::{Endpoint, EndpointKind};
 pub use publish::{MessageEncryption, Publish, PublishError, parse_publish};
 pub use query::Query;
 pub use refusal::Refusal;
-pub use response::{append_ack, append_end_of_topic, append_error};
+pub use response::{append_ack, append_answer, append_end_of_topic, append_error};
 pub use topic::TopicName;

@@ -1,4 +1,4 @@
-//! Producer socket → client: acks and errors (`ProducerAck.java`); and the answer to `isEndOfTopic`.
+//! Producer socket → client: acks and errors (`ProducerAck.java`); and the answers to consumers' and readers' commands.
 
 use base64_simd::STANDARD;
 
@@ -34,6 +34,29 @@ pub fn append_end_of_topic(reached: bool, out: &mut Vec<u8>) {
         true => b"{\"endOfTopic\":true}",
         false => b"{\"endOfTopic\":false}",
     });
+}
+
+/// Appends the answer to a consumer's or reader's command: `{"result":"ok","requestId":5}`, or
+/// `{"result":"error:3","errorMsg":"…","requestId":5}`. `request_id` is JSON; a refusal may be without.
+pub fn append_answer(
+    request_id: Option<&str>,
+    result: Result<(), (WebSocketError, &str)>,
+    out: &mut Vec<u8>,
+) {
+    match result {
+        Ok(()) => out.extend_from_slice(b"{\"result\":\"ok\""),
+        Err((error, text)) => {
+            out.extend_from_slice(b"{\"result\":\"error:");
+            out.extend_from_slice(&[b'0' + error.number() as u8]);
+            out.extend_from_slice(b"\",\"errorMsg\":");
+            append_string(text, out);
+        }
+    }
+    if let Some(request_id) = request_id {
+        out.extend_from_slice(b",\"requestId\":");
+        out.extend_from_slice(request_id.as_bytes());
+    }
+    out.push(b'}');
 }
 
 fn append_context(context: Option<&str>, out: &mut Vec<u8>) {

@@ -6,7 +6,7 @@ use slab::Slab;
 use super::post::{HubKey, Join, MemberEvent, SocketId};
 use super::shard::{Shard, Timer};
 use super::siblings::counted_window;
-use crate::hub::{Command, Effect, Hub, Limits, MemberId, Upstream};
+use crate::hub::{Answer, Command, CommandRefused, Effect, Hub, Limits, MemberId, Upstream};
 use crate::pulsar::client::{ConsumerId, StartPosition, Tag};
 use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime::TimerKey;
@@ -159,10 +159,13 @@ impl Shard {
             return self.command_after_unsubscribing(member, command);
         };
         let mut command = command;
-        if let Command::Ack(id) = command
+        if let Some(id) = command.acked()
             && let Some(holder) = self.hubs.holder(slot, &id)
         {
-            self.with_hub(now_ms, holder, |hub, out| hub.ack_by_other(now_ms, id, out));
+            let by = (member, command.into_request());
+            self.with_hub(now_ms, holder, |hub, out| {
+                hub.ack_by_other(now_ms, by, id, out)
+            });
             command = Command::Handled;
         }
         self.with_hub(now_ms, slot, |hub, out| {
@@ -180,6 +183,14 @@ impl Shard {
                     message: "Consumer was already closed".to_owned(),
                 };
                 self.tell(member, MemberEvent::UnsubscribeFailed(error));
+            }
+            Command::Asked(asked) => {
+                let text = "Consumer was already closed".to_owned();
+                let answer = Answer {
+                    request: Some(asked.request),
+                    result: Err(CommandRefused::Invalid(text)),
+                };
+                self.tell(member, MemberEvent::Answer(answer));
             }
             _ => {}
         }
@@ -295,6 +306,7 @@ impl Shard {
             Effect::EndOfTopic { member, reached } => {
                 self.tell(member, MemberEvent::EndOfTopic(reached))
             }
+            Effect::Answer { member, answer } => self.tell(member, MemberEvent::Answer(answer)),
             Effect::UnsubscribeFailed { member, error } => {
                 self.tell(member, MemberEvent::UnsubscribeFailed(error))
             }

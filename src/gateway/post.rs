@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::hub::tail::{Batch, Points};
-use crate::hub::{Command, HubSpec, MemberId, MemberSpec, Refusal};
+use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
 use crate::pulsar::client::Tag;
 use crate::pulsar::{BrokerError, Message};
 use crate::runtime::Accepted;
@@ -121,6 +121,7 @@ pub enum MemberEvent {
     Refused(Refusal),
     Deliver(Vec<Message>),
     EndOfTopic(bool),
+    Answer(Answer),
     UnsubscribeFailed(BrokerError),
     Expelled(Refusal),
 }

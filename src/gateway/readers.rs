@@ -6,7 +6,7 @@ use super::post::{Join, MemberEvent, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::api::ReaderParams;
-use crate::hub::{Command, HubSpec, MemberSpec, Refusal};
+use crate::hub::{Answer, Command, HubSpec, MemberSpec, Refusal};
 use crate::pulsar::client::StartPosition;
 use crate::pulsar::{InitialPosition, Message, SubscriptionType};
 use crate::session::reader::{Place, Reading, is_replayable};
@@ -115,11 +115,39 @@ impl Shard {
 
     /// One frame of the client.
     pub fn reader_frame(&mut self, id: SocketId, frame: &mut [u8]) -> Result<(), CloseWith> {
-        match ConsumerSession::Reader.on_message(frame)? {
-            Wish::Hub(Command::IsEndOfTopic) => self.reader_asks_for_end(id),
-            _ => self.reader_handled(id),
+        let Some(entry) = self.sockets.get(id) else {
+            return Ok(());
+        };
+        match ConsumerSession::Reader.on_message(frame, &mut entry.out)? {
+            Wish::Hub(command) => self.reader_command(id, command),
+            Wish::Answered => self.sockets.mark(id),
+            Wish::Nothing => {}
         }
         Ok(())
+    }
+
+    fn reader_command(&mut self, id: SocketId, command: Command) {
+        match command {
+            Command::Handled => self.reader_handled(id),
+            Command::IsEndOfTopic => self.reader_asks_for_end(id),
+            Command::Asked(asked) => {
+                self.reader_command(id, asked.command);
+                let answer = Answer {
+                    request: Some(asked.request),
+                    result: Ok(()),
+                };
+                self.answer_reader(id, &answer);
+            }
+            // A reader's client has no other command.
+            _ => {}
+        }
+    }
+
+    fn answer_reader(&mut self, id: SocketId, answer: &Answer) {
+        if let Some(entry) = self.sockets.get(id) {
+            ConsumerSession::Reader.answer(answer, &mut entry.out);
+            self.sockets.mark(id);
+        }
     }
 
     fn reader_handled(&mut self, id: SocketId) {

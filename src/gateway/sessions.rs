@@ -110,7 +110,7 @@ impl Shard {
                 session.publish(now, &mut self.publishing.client, frame, &mut entry.out);
                 self.sockets.mark(id);
             }
-            Role::Consumer { session, home } => match session.on_message(frame) {
+            Role::Consumer { session, home } => match session.on_message(frame, &mut entry.out) {
                 Ok(Wish::Hub(command)) => {
                     let home = *home;
                     self.post(
@@ -122,6 +122,7 @@ impl Shard {
                     );
                 }
                 Ok(Wish::Nothing) => {}
+                Ok(Wish::Answered) => self.sockets.mark(id),
                 Err(close) => self.close(now_ms, id, close),
             },
             Role::Reader(_) => {
@@ -159,6 +160,10 @@ impl Shard {
             }
             MemberEvent::EndOfTopic(reached) => {
                 session.end_of_topic(reached, &mut entry.out);
+                self.sockets.mark(id);
+            }
+            MemberEvent::Answer(answer) => {
+                session.answer(&answer, &mut entry.out);
                 self.sockets.mark(id);
             }
             MemberEvent::UnsubscribeFailed(error) => {

@@ -6,6 +6,7 @@ use super::Hub;
 use super::effect::Effect;
 use super::limits::{ACK_GATHER_COUNT, ACK_GATHER_MS, MAX_UNCONFIRMED_ACKS, READ_ACK_MS};
 use super::slot::EntryKey;
+use crate::pulsar::BrokerError;
 use crate::pulsar::client::{AckPosition, Tag};
 
 /// The acks of one slot that the broker has not confirmed.
@@ -152,6 +153,10 @@ impl Hub {
             self.next_tag += 1;
             let gathering = &mut self.slots[slot].gathering;
             gathering.remember_sent(self.next_tag, &positions);
+            for position in &positions {
+                let at = (slot, (position.ledger, position.entry));
+                self.requests.ack_sent(self.next_tag, at);
+            }
             out.push(Effect::Ack {
                 slot,
                 tag: self.next_tag,
@@ -174,7 +179,15 @@ impl Hub {
 
     /// A refused ack is sent again when the connection is new: until then the memory of acked positions sees to it that
     /// nothing comes of it.
-    pub(super) fn ack_done(&mut self, slot: usize, tag: Tag, confirmed: bool) {
+    pub(super) fn ack_done(
+        &mut self,
+        slot: usize,
+        tag: Tag,
+        result: Result<(), BrokerError>,
+        out: &mut Vec<Effect>,
+    ) {
+        let confirmed = result.is_ok();
+        self.ack_answered(tag, result, out);
         let gathering = &mut self.slots[slot].gathering;
         let Some(keys) = gathering.take_sent(tag) else {
             return;

@@ -63,9 +63,55 @@ pub enum Command {
     Permit(u32),
     Unsubscribe,
     IsEndOfTopic,
+    /// A command whose outcome its client wants to be told.
+    Asked(Box<Asked>),
     /// Its socket's unsent bytes passed the bound: give it nothing until `Drained`.
     Clogged,
     Drained,
+}
+
+impl Command {
+    /// The message that it acks.
+    pub fn acked(&self) -> Option<MessageId> {
+        match self {
+            Command::Ack(id) => Some(*id),
+            Command::Asked(asked) => asked.command.acked(),
+            _ => None,
+        }
+    }
+
+    /// The id that the client gave it.
+    pub fn into_request(self) -> Option<Box<str>> {
+        match self {
+            Command::Asked(asked) => Some(asked.request),
+            _ => None,
+        }
+    }
+}
+
+/// A command and the id that its client gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Given back as it is.
+    pub request: Box<str>,
+    pub command: Command,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// None: the client gave no id, and the command is refused.
+    pub request: Option<Box<str>>,
+    pub result: Result<(), CommandRefused>,
+}
+
+/// Why a command has not done what it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandRefused {
+    /// It makes no sense here.
+    Invalid(String),
+    /// The broker has refused it, or did not answer.
+    Broker(BrokerError),
 }
 
 /// Why a member is refused or let go.
@@ -97,7 +143,11 @@ pub enum Effect {
         member: MemberId,
         reached: bool,
     },
-    /// `Command::Unsubscribe` failed.
+    Answer {
+        member: MemberId,
+        answer: Answer,
+    },
+    /// `Command::Unsubscribe` failed, and nobody asked for an answer.
     UnsubscribeFailed {
         member: MemberId,
         error: BrokerError,

@@ -3,6 +3,7 @@
 use super::Hub;
 use super::effect::{Effect, MemberId, MemberSpec, Refusal};
 use super::member::Member;
+use super::requests::RequestNumber;
 use super::slot::{Link, Slot, partition_index};
 use crate::pulsar::client::{ConsumerSpec, StartPosition, Tag};
 use crate::pulsar::{BrokerError, ErrorKind, SubscriptionType};
@@ -30,6 +31,8 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Unsubscribing {
     member: MemberId,
+    /// Its client wants to know.
+    request: Option<RequestNumber>,
     tag: Tag,
     answers_left: usize,
     error: Option<BrokerError>,
@@ -229,21 +232,24 @@ impl Hub {
     }
 
     /// With others attached it is refused as the broker refuses it; alone it is the broker's to say.
-    pub(super) fn unsubscribe(&mut self, member: MemberId, out: &mut Vec<Effect>) {
+    pub(super) fn unsubscribe(
+        &mut self,
+        member: MemberId,
+        request: Option<RequestNumber>,
+        out: &mut Vec<Effect>,
+    ) {
         if self.member_count() > 1 || self.unsubscribing.is_some() {
-            out.push(Effect::UnsubscribeFailed {
-                member,
-                error: BrokerError {
-                    kind: ErrorKind::Retryable,
-                    message: UNSUBSCRIBE_REFUSED.to_owned(),
-                },
-            });
-            return;
+            let error = BrokerError {
+                kind: ErrorKind::Retryable,
+                message: UNSUBSCRIBE_REFUSED.to_owned(),
+            };
+            return self.unsubscribe_failed(member, request, error, out);
         }
         self.send_all_acks(out);
         self.next_tag += 1;
         self.unsubscribing = Some(Unsubscribing {
             member,
+            request,
             tag: self.next_tag,
             answers_left: self.slots.len(),
             error: None,
@@ -275,7 +281,7 @@ impl Hub {
             Some(error) => {
                 let member = state.member;
                 if self.members.contains(member) {
-                    out.push(Effect::UnsubscribeFailed { member, error });
+                    self.unsubscribe_failed(member, state.request, error, out);
                 }
                 self.welcome_waiting(out);
             }
@@ -283,8 +289,24 @@ impl Hub {
                 out.push(Effect::Unsubscribed {
                     member: state.member,
                 });
+                if let Some(number) = state.request {
+                    self.answer(number, Ok(()), out);
+                }
                 self.begin_again(out);
             }
+        }
+    }
+
+    fn unsubscribe_failed(
+        &mut self,
+        member: MemberId,
+        request: Option<RequestNumber>,
+        error: BrokerError,
+        out: &mut Vec<Effect>,
+    ) {
+        match request {
+            Some(number) => self.refuse(number, &error.message, out),
+            None => out.push(Effect::UnsubscribeFailed { member, error }),
         }
     }
 
@@ -300,6 +322,7 @@ impl Hub {
             stats: self.stats,
             next_tag: self.next_tag,
             dead_letters: std::mem::take(&mut self.dead_letters).emptied(),
+            requests: std::mem::take(&mut self.requests).emptied(),
             waiting: std::mem::take(&mut self.waiting),
             ..Hub::new(self.spec.clone(), self.limits)
         };

@@ -80,6 +80,14 @@ pub(super) const NACK_GROUP_MS: u64 = 16;
 /// window would be replayed one message per round trip.
 pub(super) const MAX_REPEAT_PERMITS: u32 = 1000;
 
+/// Commands of one hub's members that may wait for their answers; further ones are refused at once. The broker answers
+/// within milliseconds: ten times the largest window is only reached when it does not, and costs some 2 MB.
+pub(super) const MAX_REQUESTS: usize = 10_000;
+
+/// A command that the broker has not confirmed by then is answered with an error: Java's operationTimeoutMs. What it asked
+/// for is not taken back.
+pub(super) const REQUEST_TIMEOUT_MS: u64 = 30_000;
+
 /// Plain counters of one hub since it began; the owner reads and sums them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {

@@ -17,6 +17,7 @@
 //! | `acks` | acks on their way to the broker |
 //! | `redelivery` | negative-ack delays, ack timeouts |
 //! | `dead_letters` | what goes to a dead-letter topic instead |
+//! | `requests` | commands whose clients wait for the outcome |
 //! | `reconnect` | a lost upstream and its return |
 //! | `members`, `member` | turns, windows, what each member holds |
 //! | `slot`, `unsettled`, `memory`, `partials` | state: an upstream consumer, an entry, acked positions, half-acked batches |
@@ -46,6 +47,7 @@ mod partials;
 mod permits;
 mod reconnect;
 mod redelivery;
+mod requests;
 mod settle;
 mod slot;
 pub mod tail;
@@ -65,6 +67,7 @@ use failover::{ActiveSlots, Candidates};
 use lifecycle::{Phase, Unsubscribing};
 use members::Members;
 use partials::Partials;
+use requests::Requests;
 use slot::{Position, Slot};
 
 /// See the module. Every method takes the clock in milliseconds, which never goes back, and appends to `out`; effects are
@@ -88,6 +91,7 @@ pub struct Hub {
     /// Negatively acked messages by the time at which the broker is asked for them.
     delayed: BTreeSet<(u64, Position)>,
     dead_letters: DeadLetters,
+    requests: Requests,
     ack_due_ms: Option<u64>,
     next_tag: Tag,
     unsubscribing: Option<Unsubscribing>,
@@ -117,6 +121,7 @@ impl Hub {
             partials: Partials::default(),
             delayed: BTreeSet::new(),
             dead_letters: DeadLetters::default(),
+            requests: Requests::default(),
             ack_due_ms: None,
             next_tag: 0,
             unsubscribing: None,
@@ -175,9 +180,25 @@ impl Hub {
         })
     }
 
-    /// An ack by a member of another hub of the subscription; that member's window is the other hub's matter.
-    pub fn ack_by_other(&mut self, now_ms: u64, id: MessageId, out: &mut Vec<Effect>) {
-        self.settle_id(now_ms, None, id, out);
+    /// An ack by a member of another hub of the subscription; that member's window is the other hub's matter. With a
+    /// request it is answered from here.
+    pub fn ack_by_other(
+        &mut self,
+        now_ms: u64,
+        (member, request): (MemberId, Option<Box<str>>),
+        id: MessageId,
+        out: &mut Vec<Effect>,
+    ) {
+        match request {
+            None => {
+                self.settle_id(now_ms, None, id, out);
+            }
+            Some(_) => {
+                if let Some(number) = self.open_request(now_ms, member, request, out) {
+                    self.ack_asked(now_ms, number, None, id, out);
+                }
+            }
+        }
         self.pump(now_ms, out);
     }
 
@@ -218,6 +239,7 @@ impl Hub {
         }
         self.redeliver_due(now_ms, out);
         self.linger_on(now_ms, out);
+        self.expire_requests(now_ms, out);
         self.pump(now_ms, out);
     }
 
@@ -228,6 +250,7 @@ impl Hub {
             delayed,
             self.members.next_timeout_ms(),
             self.dead_letters.lingers_until_ms(),
+            self.requests.next_deadline_ms(),
         ]
         .into_iter()
         .flatten()
@@ -255,16 +278,19 @@ impl Hub {
     fn obey(&mut self, now_ms: u64, member: MemberId, command: Command, out: &mut Vec<Effect>) {
         match command {
             Command::Ack(id) => self.ack(now_ms, member, id, out),
-            Command::NegativeAck(id) => self.negative_ack(now_ms, member, id),
+            Command::NegativeAck(id) => {
+                self.negative_ack(now_ms, member, id);
+            }
             Command::Handled => self.free(member, 1),
             Command::Permit(messages) => {
                 self.members.change(member, |m| m.permit(messages));
             }
-            Command::Unsubscribe => self.unsubscribe(member, out),
+            Command::Unsubscribe => self.unsubscribe(member, None, out),
             Command::IsEndOfTopic => out.push(Effect::EndOfTopic {
                 member,
                 reached: self.slots.iter().all(|slot| slot.end_of_topic),
             }),
+            Command::Asked(asked) => self.obey_asked(now_ms, member, *asked, out),
             Command::Clogged => {
                 self.members.change(member, |m| m.clogged = true);
             }
@@ -283,7 +309,7 @@ impl Hub {
             Upstream::Entry(entry) => self.arrive(now_ms, slot, entry, out),
             Upstream::Corrupt { .. } => self.corrupt_arrived(slot),
             Upstream::EndOfTopic => self.slots[slot].end_of_topic = true,
-            Upstream::AckDone { tag, result } => self.ack_done(slot, tag, result.is_ok()),
+            Upstream::AckDone { tag, result } => self.ack_done(slot, tag, result, out),
             Upstream::Unsubscribed { tag, result } => self.unsubscribed(tag, result, out),
         }
     }
@@ -294,6 +320,10 @@ impl Hub {
             self.deliver(now_ms, out);
             self.flow(out);
         }
+    }
+
+    fn is_in_pull_mode(&self, member: MemberId) -> bool {
+        self.members.get(member).is_some_and(|m| m.spec.pull_mode)
     }
 
     fn free(&mut self, member: MemberId, messages: u32) {

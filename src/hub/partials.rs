@@ -79,6 +79,12 @@ impl Partials {
         Noted::Partly
     }
 
+    pub fn is_acked(&self, slot: usize, key: EntryKey, index: i32) -> bool {
+        let partial = self.by_entry.get(&(slot, key));
+        usize::try_from(index)
+            .is_ok_and(|index| partial.is_some_and(|partial| partial.is_acked(index)))
+    }
+
     pub fn take(&mut self, slot: usize, key: EntryKey) -> Option<Partial> {
         let partial = self.by_entry.remove(&(slot, key))?;
         self.by_age.remove(&partial.age);

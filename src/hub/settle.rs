@@ -19,31 +19,27 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) {
         self.stats.acked += 1;
-        let own = self.settle_id(now_ms, Some(member), id, out);
+        let own = self.settle_id(now_ms, Some(member), id, out).unwrap_or(0);
         self.free(member, u32::from(own == 0));
     }
 
-    /// How many of the messages that the id means were held by `member`.
+    /// How many of the messages that the id means were held by `member`. None: it means nothing.
     pub(super) fn settle_id(
         &mut self,
         now_ms: u64,
         member: Option<MemberId>,
         id: MessageId,
         out: &mut Vec<Effect>,
-    ) -> usize {
+    ) -> Option<usize> {
         let slot = self.slot_of(id.partition);
-        let Some(slot) = slot.filter(|_| self.is_acked_upstream()) else {
-            return 0;
-        };
+        let slot = slot.filter(|_| self.is_acked_upstream())?;
         let key = (id.ledger, id.entry);
         let entry = self.slots[slot].entries.get(&key);
         let opened = entry.filter(|entry| !matches!(entry.indexes, Indexes::Unopened));
         let own = match opened.map(|entry| entry.meant_by(id.batch_index)) {
-            Some(meant) => self.settle(now_ms, slot, key, meant, member),
-            None => {
-                self.ack_unknown(now_ms, slot, &id);
-                0
-            }
+            Some(meant) if meant.is_empty() => None,
+            Some(meant) => Some(self.settle(now_ms, slot, key, meant, member)),
+            None => self.ack_unknown(now_ms, slot, &id).then_some(0),
         };
         self.send_full_acks(slot, out);
         own
@@ -150,10 +146,11 @@ impl Hub {
 
     /// The hub has not opened it: it waits, is another gateway's delivery, was asked for again, or is made up.
     /// A whole entry is remembered as acked, should it be on its way; indexes are merged when it is opened.
-    fn ack_unknown(&mut self, now_ms: u64, slot: usize, id: &MessageId) {
+    /// False: there can be no such message.
+    fn ack_unknown(&mut self, now_ms: u64, slot: usize, id: &MessageId) -> bool {
         let key = (id.ledger, id.entry);
         if self.slots[slot].acked.contains(key) {
-            return;
+            return true;
         }
         let noted = if id.batch_index < 0 {
             Noted::Whole
@@ -165,6 +162,7 @@ impl Hub {
             Noted::Partly => self.gather_partial(now_ms, slot, key),
             Noted::Whole => self.settled_whole(now_ms, slot, key),
         }
+        noted != Noted::Ignored
     }
 
     fn note_partial(&mut self, slot: usize, id: &MessageId) -> Noted {
@@ -177,8 +175,8 @@ impl Hub {
         self.partials.note(slot, (id.ledger, id.entry), index, size)
     }
 
-    /// Frees as an ack does. What nobody here holds is ignored: the broker ignores it too.
-    pub(super) fn negative_ack(&mut self, now_ms: u64, member: MemberId, id: MessageId) {
+    /// Frees as an ack does. What nobody here holds is ignored: the broker ignores it too. Then it is false.
+    pub(super) fn negative_ack(&mut self, now_ms: u64, member: MemberId, id: MessageId) -> bool {
         self.stats.negative_acked += 1;
         let delay_ms = self
             .members
@@ -190,15 +188,35 @@ impl Hub {
             .checked_next_multiple_of(NACK_GROUP_MS)
             .unwrap_or(due_ms);
         let mut own = 0;
+        let mut any = !self.is_acked_upstream();
         let slot = self.slot_of(id.partition);
         if let Some(slot) = slot.filter(|_| self.is_acked_upstream()) {
             let key = (id.ledger, id.entry);
             let entry = self.slots[slot].entries.get(&key);
             for index in entry.map_or(0..0, |entry| entry.meant_by(id.batch_index)) {
-                own += usize::from(self.delay(slot, key, index, due_ms, member) == Some(member));
+                let holder = self.delay(slot, key, index, due_ms, member);
+                own += usize::from(holder == Some(member));
+                any |= holder.is_some();
             }
         }
         self.free(member, u32::from(own == 0));
+        any
+    }
+
+    /// Whether all that the id means is settled already.
+    pub(super) fn is_settled(&self, slot: usize, id: &MessageId) -> bool {
+        let key = (id.ledger, id.entry);
+        let state = &self.slots[slot];
+        let entry = state.entries.get(&key);
+        let opened = entry.filter(|entry| !matches!(entry.indexes, Indexes::Unopened));
+        match opened {
+            _ if state.acked.contains(key) => true,
+            Some(entry) => {
+                let mut meant = entry.meant_by(id.batch_index);
+                meant.all(|index| entry.get(index) == Some(Index::Settled))
+            }
+            None => self.partials.is_acked(slot, key, id.batch_index),
+        }
     }
 
     /// Whose it was. On Failover only the active member has a say: the broker ignores the others.

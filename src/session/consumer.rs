@@ -2,8 +2,8 @@
 
 use super::CloseWith;
 use super::frames::{append_frame, append_frame_of};
-use crate::api::{self, Command as Frame, ReaderCommand, Refusal, WebSocketError};
-use crate::hub::{self, Command};
+use crate::api::{self, Command as Frame, CommandError, ReaderCommand, Refusal, WebSocketError};
+use crate::hub::{self, Answer, Asked, Command, CommandRefused};
 use crate::pulsar::{BrokerError, ErrorKind, Message};
 
 /// RFC 6455 §7.4.1 "going away".
@@ -15,6 +15,8 @@ pub enum Wish {
     Hub(Command),
     /// It asks for nothing (a permit of 0 or below, as in Java).
     Nothing,
+    /// It has been answered already.
+    Answered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,27 +26,64 @@ pub enum ConsumerSession {
 }
 
 impl ConsumerSession {
-    /// One frame of the client. Err: it cannot be understood, the socket is to be closed.
-    pub fn on_message(&self, frame: &mut [u8]) -> Result<Wish, CloseWith> {
-        let wish = match self {
+    /// One frame of the client. Err: it cannot be understood, the socket is to be closed; unless it has a request id,
+    /// with which it is answered into `out`.
+    pub fn on_message(&self, frame: &mut [u8], out: &mut Vec<u8>) -> Result<Wish, CloseWith> {
+        match self.wish(frame) {
+            Ok(wish) => Ok(wish),
+            Err(error) => match &error.request_id {
+                None => Err(CloseWith::from(error)),
+                Some(request) => {
+                    let result = Err((error.error, error.detail.as_str()));
+                    append_frame(out, |out| api::append_answer(Some(request), result, out));
+                    Ok(Wish::Answered)
+                }
+            },
+        }
+    }
+
+    fn wish(&self, frame: &mut [u8]) -> Result<Wish, CommandError> {
+        let (command, request) = match self {
             ConsumerSession::Consumer => {
-                match api::parse_command(frame).map_err(CloseWith::from)? {
+                let frame = api::parse_command(frame)?;
+                let command = match frame.command {
                     Frame::Ack(id) => Command::Ack(id),
                     Frame::NegativeAck(id) => Command::NegativeAck(id),
-                    Frame::Permit(0) => return Ok(Wish::Nothing),
+                    Frame::Permit(0) if frame.id.is_none() => return Ok(Wish::Nothing),
                     Frame::Permit(permits) => Command::Permit(permits),
                     Frame::Unsubscribe => Command::Unsubscribe,
-                    Frame::IsEndOfTopic => Command::IsEndOfTopic,
-                }
+                    Frame::IsEndOfTopic => return Ok(Wish::Hub(Command::IsEndOfTopic)),
+                };
+                (command, frame.id)
             }
             ConsumerSession::Reader => {
-                match api::parse_reader_command(frame).map_err(CloseWith::from)? {
+                let frame = api::parse_reader_command(frame)?;
+                let command = match frame.command {
                     ReaderCommand::Handled => Command::Handled,
-                    ReaderCommand::IsEndOfTopic => Command::IsEndOfTopic,
-                }
+                    ReaderCommand::IsEndOfTopic => return Ok(Wish::Hub(Command::IsEndOfTopic)),
+                };
+                (command, frame.id)
             }
         };
-        Ok(Wish::Hub(wish))
+        Ok(Wish::Hub(match request {
+            None => command,
+            Some(request) => Command::Asked(Box::new(Asked { request, command })),
+        }))
+    }
+
+    /// What became of a command.
+    pub fn answer(&self, answer: &Answer, out: &mut Vec<u8>) {
+        let result = match &answer.result {
+            Ok(()) => Ok(()),
+            Err(CommandRefused::Invalid(text)) => {
+                Err((WebSocketError::FailedToDeserializeFromJson, text.as_str()))
+            }
+            Err(CommandRefused::Broker(error)) => {
+                Err((WebSocketError::UnknownError, error.message.as_str()))
+            }
+        };
+        let request = answer.request.as_deref();
+        append_frame(out, |out| api::append_answer(request, result, out));
     }
 
     /// Appends one frame for each message.

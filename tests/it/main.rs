@@ -22,6 +22,7 @@ mod reader;
 mod reconnect;
 mod redelivery;
 mod refusals;
+mod request_ids;
 mod service_urls;
 mod shared;
 mod shared_siblings;

@@ -4,7 +4,10 @@ use super::id;
 use crate::api::*;
 
 fn command(frame: &str) -> Result<Command, String> {
-    parse_command(&mut frame.as_bytes().to_vec()).map_err(|error| error.reason)
+    let parsed = parse_command(&mut frame.as_bytes().to_vec());
+    parsed
+        .map(|request| request.command)
+        .map_err(|error| error.reason)
 }
 
 #[test]
@@ -83,8 +86,66 @@ fn consumer_frames_that_cannot_be_understood_close_the_socket_with_4003() {
 }
 
 #[test]
+fn a_request_id_is_any_scalar_and_comes_back_as_it_was() {
+    for (written, back) in [
+        ("5", "5"),
+        ("-1.50e3", "-1.50e3"),
+        ("true", "true"),
+        (r#""a\u0041\"\n""#, r#""aA\"\n""#),
+        ("\"\"", "\"\""),
+    ] {
+        let frame = format!(r#"{{"requestId":{written},"messageId":"CBAQADAA"}}"#);
+        let request = parse_command(&mut frame.into_bytes()).unwrap();
+        assert_eq!(request.command, Command::Ack(id(16, 0)));
+        assert_eq!(request.id.as_deref(), Some(back));
+    }
+    let long = format!("\"{}\"", "x".repeat(127));
+    for none in ["null", "{}", "[1]", &long] {
+        let frame = format!(r#"{{"messageId":"CBAQADAA","requestId":{none}}}"#);
+        let request = parse_command(&mut frame.into_bytes()).unwrap();
+        assert_eq!(
+            (request.command, request.id),
+            (Command::Ack(id(16, 0)), None)
+        );
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_understood_keeps_its_request_id() {
+    for frame in [
+        r#"{"requestId":"a","type":"permit"}"#,
+        r#"{"permitMessages":{},"requestId":"a"}"#,
+        r#"{"messageId":"zz","requestId":"a"}"#,
+    ] {
+        let error = parse_command(&mut frame.as_bytes().to_vec()).unwrap_err();
+        assert_eq!(error.request_id.as_deref(), Some("\"a\""), "{frame}");
+        assert!(error.reason.ends_with(&error.detail));
+    }
+}
+
+#[test]
+fn answers_carry_the_request_id_and_what_is_wrong() {
+    let answer = |id, result| {
+        let mut out = Vec::new();
+        append_answer(id, result, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(
+        answer(Some("5"), Ok(())),
+        r#"{"result":"ok","requestId":5}"#
+    );
+    let wrong = (WebSocketError::FailedToDeserializeFromJson, "a \"b\"");
+    assert_eq!(
+        answer(None, Err(wrong)),
+        r#"{"result":"error:3","errorMsg":"a \"b\""}"#
+    );
+}
+
+#[test]
 fn any_object_is_a_message_handled_on_a_reader() {
-    let read = |frame: &str| parse_reader_command(&mut frame.as_bytes().to_vec());
+    let read = |frame: &str| {
+        parse_reader_command(&mut frame.as_bytes().to_vec()).map(|request| request.command)
+    };
     for frame in [
         r#"{"messageId": "CBAQADAA"}"#,
         r#"{"messageId":"not looked at"}"#,

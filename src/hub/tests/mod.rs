@@ -7,6 +7,7 @@ mod lifecycle;
 mod model;
 mod reconnect;
 mod redelivery;
+mod requests;
 mod settle;
 
 use bytes::{BufMut, Bytes, BytesMut};

@@ -1,0 +1,184 @@
+//! Commands with request ids: answered once, with the outcome, when the broker has confirmed.
+
+use super::*;
+use SubscriptionType::{Exclusive, Shared};
+
+fn asked(request: &str, command: Command) -> Command {
+    Command::Asked(Box::new(Asked {
+        request: request.into(),
+        command,
+    }))
+}
+
+impl World {
+    fn ask(&mut self, request: &str, command: Command) {
+        self.command(1, asked(request, command));
+    }
+
+    /// What was answered since last asked: `id` or `id: text`.
+    fn answers(&mut self) -> Vec<String> {
+        self.take(|effect| match effect {
+            Effect::Answer { answer, .. } => {
+                let request = answer.request.as_deref().unwrap_or("-");
+                Some(match &answer.result {
+                    Ok(()) => request.to_owned(),
+                    Err(CommandRefused::Invalid(text)) => format!("{request}: {text}"),
+                    Err(CommandRefused::Broker(error)) => format!("{request}: {}", error.message),
+                })
+            }
+            _ => None,
+        })
+    }
+
+    fn confirm(&mut self, result: Result<(), BrokerError>) {
+        self.wait(super::super::limits::ACK_GATHER_MS);
+        for (tag, _) in self.ack_commands() {
+            let result = result.clone();
+            self.upstream(Upstream::AckDone { tag, result });
+        }
+    }
+}
+
+#[test]
+fn an_ack_is_answered_when_the_broker_has_it() {
+    let mut world = World::open(Exclusive, 10);
+    world.entries(0..2);
+    world.ask("1", Command::Ack(id(0)));
+    world.command(1, Command::Ack(id(1)));
+    world.wait(100);
+    assert!(world.answers().is_empty());
+    world.confirm(Ok(()));
+    assert_eq!(world.answers(), ["1"]);
+    assert_eq!(world.hub.next_deadline_ms(), None);
+}
+
+#[test]
+fn acks_of_a_batch_are_answered_one_by_one() {
+    let mut world = World::open(Exclusive, 10);
+    world.batch(0, 3);
+    world.ask("a", Command::Ack(batch_id(0, 0, 3)));
+    world.wait(super::super::limits::ACK_GATHER_MS);
+    world.ask("b", Command::Ack(batch_id(0, 1, 3)));
+    let first = world.ack_commands();
+    world.upstream(Upstream::AckDone {
+        tag: first[0].0,
+        result: Ok(()),
+    });
+    assert_eq!(world.answers(), ["a"]);
+    world.confirm(Ok(()));
+    assert_eq!(world.answers(), ["b"]);
+    world.ask("c", Command::Ack(batch_id(0, 7, 3)));
+    assert_eq!(
+        world.answers(),
+        ["c: The batch has no message with this index"]
+    );
+}
+
+#[test]
+fn an_ack_that_was_given_before_goes_out_once_more() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..1);
+    world.command(1, Command::Ack(id(0)));
+    world.confirm(Ok(()));
+    world.ask("again", Command::Ack(id(0)));
+    assert!(world.answers().is_empty());
+    world.confirm(Ok(()));
+    assert_eq!(world.answers(), ["again"]);
+}
+
+#[test]
+fn a_lost_connection_only_delays_the_answer() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..1);
+    world.batch(1, 2);
+    world.ask("whole", Command::Ack(id(0)));
+    world.ask("part", Command::Ack(batch_id(1, 0, 2)));
+    world.confirm(Err(refusal(ErrorKind::Retryable)));
+    world.lose(true);
+    assert!(world.answers().is_empty());
+    world.confirm(Ok(()));
+    let mut answers = world.answers();
+    answers.sort();
+    assert_eq!(answers, ["part", "whole"]);
+}
+
+#[test]
+fn a_refused_ack_is_answered_with_the_brokers_text() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..1);
+    world.ask("1", Command::Ack(id(0)));
+    world.confirm(Err(refusal(ErrorKind::Other)));
+    assert_eq!(world.answers(), ["1: no"]);
+}
+
+#[test]
+fn a_broker_that_says_nothing_is_not_waited_for_without_end() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..1);
+    world.ask("1", Command::Ack(id(0)));
+    world.wait(super::super::limits::REQUEST_TIMEOUT_MS);
+    let text = "1: The broker did not confirm it within 30000 ms";
+    assert_eq!(world.answers(), [text]);
+    assert_eq!(world.hub.next_deadline_ms(), None);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "a bound of thousands, interpreted")]
+fn there_is_an_end_to_unanswered_requests() {
+    let mut world = World::open(Shared, 10);
+    let most = super::super::limits::MAX_REQUESTS as u64;
+    for at in 0..=most {
+        world.ask("1", Command::Ack(id(at)));
+    }
+    assert_eq!(world.answers().len(), 1);
+}
+
+#[test]
+fn what_needs_no_broker_is_answered_at_once() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..1);
+    world.ask("1", Command::NegativeAck(id(0)));
+    world.ask("2", Command::NegativeAck(id(0)));
+    world.ask("3", Command::Permit(1));
+    assert_eq!(
+        world.answers(),
+        [
+            "1",
+            "2: No message with this id is unsettled here",
+            "3: Permits are for sockets with pullMode=true"
+        ]
+    );
+}
+
+#[test]
+fn unsubscribing_is_answered_either_way_and_closes_nothing() {
+    let mut world = World::open(Shared, 10);
+    world.join(2, member_spec(Shared, 10));
+    world.out.clear();
+    world.ask("1", Command::Unsubscribe);
+    assert_eq!(
+        world.answers(),
+        ["1: Unconnected or shared consumer attempting to unsubscribe"]
+    );
+    world.leave(2);
+    world.ask("2", Command::Unsubscribe);
+    let tag = world.take(|effect| match effect {
+        Effect::Unsubscribe { tag, .. } => Some(*tag),
+        _ => None,
+    })[0];
+    let result = Ok(());
+    world.upstream(Upstream::Unsubscribed { tag, result });
+    assert_eq!(world.answers(), ["2"]);
+    let failed = |effect: &Effect| matches!(effect, Effect::UnsubscribeFailed { .. });
+    assert!(!world.out.iter().any(failed));
+}
+
+#[test]
+fn an_ack_at_a_sibling_is_answered_from_there() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..1);
+    let by = (MemberId(77), Some("7".into()));
+    (world.hub).ack_by_other(world.now_ms, by, id(0), &mut world.out);
+    world.confirm(Ok(()));
+    assert_eq!(world.answers(), ["7"]);
+}
