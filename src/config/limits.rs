@@ -42,6 +42,13 @@ pub const TAIL_LOG_BYTES: usize = 64 * 1024 * 1024;
 /// What all those logs hold in the process: 16 busy topics.
 pub const TAIL_LOGS_BYTES: usize = 1024 * 1024 * 1024;
 
+/// Readers that fell off the log are caught up from the broker this many at a time: each costs the broker a consumer and
+/// a window of messages, and the others lose nothing but time.
+pub const CATCH_UP_READERS: usize = 1000;
+
+/// The most that may be asked for.
+pub const CATCH_UP_READERS_MAX: u64 = 1 << 20;
+
 /// What one producer socket may have unconfirmed before it is no longer read: 10 ms of broker latency at 100 MB/s.
 /// One message may exceed it, so that a large one can pass.
 pub const PRODUCER_PENDING_BYTES: usize = 1024 * 1024;

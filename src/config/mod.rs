@@ -52,6 +52,10 @@ pub struct Config {
     pub tail_log_bytes: usize,
     /// The same for all topics, in the whole process.
     pub tail_logs_bytes: usize,
+    /// Upstream readers for sockets that fell off their topic's log, in the whole process.
+    pub max_catch_up_readers: usize,
+    /// None: a socket whose client takes nothing stays.
+    pub slow_consumer_timeout_ms: Option<u64>,
     /// Of unconfirmed publishes, per producer socket.
     pub producer_pending_bytes: usize,
     /// Of unconfirmed publishes, per shard.

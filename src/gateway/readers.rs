@@ -22,6 +22,10 @@ pub struct Reader {
     pub tail: Option<usize>,
     pub key: TailKey,
     pub name: Option<Box<str>>,
+    /// Its place among that tail's readers.
+    pub place: usize,
+    /// It has one of the upstream readers of which there are so many (`maxCatchUpReaders`).
+    counted: bool,
     /// It stands in line to be sent to.
     pub due: bool,
     /// Its client has not taken what it was sent.
@@ -35,9 +39,10 @@ impl Shard {
             true => params.start,
             false => StartPosition::Latest,
         };
-        let tail = self.enter_tail(id, key.clone());
+        let (tail, place) = self.enter_tail(id, key.clone());
         let reading = Reading::new(params.flow, start);
-        self.enter_reader(id, reading, Some(tail), key, params.reader_name);
+        let tail = Some(tail);
+        self.enter_reader(id, reading, tail, place, key, params.reader_name);
         match start {
             StartPosition::Latest => self.reader_tail_open(id),
             _ => self.catch_up(id),
@@ -47,7 +52,7 @@ impl Shard {
     /// A reader socket with an upstream reader of its own, as with the Java gateway.
     pub fn begin_reading_alone(&mut self, id: SocketId, key: TailKey, params: ReaderParams) {
         let reading = Reading::alone(params.flow);
-        self.enter_reader(id, reading, None, key, params.reader_name);
+        self.enter_reader(id, reading, None, 0, key, params.reader_name);
         self.open_own_upstream(id, vec![params.start]);
     }
 
@@ -56,6 +61,7 @@ impl Shard {
         id: SocketId,
         reading: Reading,
         tail: Option<usize>,
+        place: usize,
         key: TailKey,
         name: Option<String>,
     ) {
@@ -64,6 +70,8 @@ impl Shard {
             tail,
             key,
             name: name.map(Into::into),
+            place,
+            counted: false,
             due: false,
             stalled: false,
         };
@@ -95,15 +103,16 @@ impl Shard {
 
     /// The tail is not to be had any more. A reader that still has an upstream of its own hears it from there.
     pub fn reader_tail_ended(&mut self, now_ms: u64, id: SocketId, refusal: &Refusal) {
-        let own = self
-            .reading(id)
-            .is_none_or(|reading| reading.is_catching_up());
-        if own {
-            return;
-        }
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        if reader.reading.is_catching_up() {
+            reader.tail = None;
+            return;
+        }
         entry.role = Role::None;
         let session = ConsumerSession::Reader;
         if entry.upgraded {
@@ -223,7 +232,8 @@ impl Shard {
             return;
         };
         let upgraded = entry.upgraded;
-        self.leave_tail(id, reader.tail);
+        self.leave_tail(&reader);
+        self.caught_up(reader.counted);
         let session = ConsumerSession::Reader;
         if upgraded {
             self.close(now_ms, id, session.expelled(refusal));
@@ -271,6 +281,7 @@ impl Shard {
             return;
         }
         let (tail, first) = (reader.tail, log.first());
+        let counted = std::mem::take(&mut reader.counted);
         self.note_lowest(tail, first);
         if had_own {
             self.post(
@@ -281,6 +292,24 @@ impl Shard {
             );
         }
         self.reader_is_due(id);
+        self.caught_up(counted);
+    }
+
+    /// A socket needs no upstream reader of its own any more: the next one in line gets one.
+    fn caught_up(&mut self, counted: bool) {
+        if !counted {
+            return;
+        }
+        self.tails.catching_up -= 1;
+        while self.tails.catching_up < self.catch_up_readers_max()
+            && let Some(id) = self.tails.waiting.pop_front()
+        {
+            self.catch_up_if_open(id);
+        }
+    }
+
+    fn catch_up_readers_max(&self) -> usize {
+        (self.config.max_catch_up_readers / self.shards()).max(1)
     }
 
     /// The log has dropped frames that the socket has not got.
@@ -322,6 +351,20 @@ impl Shard {
         let Role::Reader(reader) = &mut entry.role else {
             return;
         };
+        if !matches!(reader.reading.place(), Place::Behind(_)) {
+            return;
+        }
+        // A socket that begins has one for itself in any case, as with the Java gateway.
+        let counted = entry.upgraded;
+        if counted && self.tails.catching_up >= self.catch_up_readers_max() {
+            self.tails.waiting.push_back(id);
+            return;
+        }
+        let Some(Role::Reader(reader)) = self.sockets.get(id).map(|entry| &mut entry.role) else {
+            return;
+        };
+        reader.counted = counted;
+        self.tails.catching_up += usize::from(counted);
         if let Some(starts) = reader.reading.catch_up() {
             self.open_own_upstream(id, starts);
         }
@@ -347,11 +390,12 @@ impl Shard {
 
     /// The session of a reader socket ends.
     pub fn end_reading(&mut self, id: SocketId, reader: &Reader) {
-        self.leave_tail(id, reader.tail);
+        self.leave_tail(reader);
         if reader.reading.is_catching_up() {
             let member = id.member();
             self.post(id.shard(), Post::Leave { member });
         }
+        self.caught_up(reader.counted);
     }
 }
 

@@ -13,6 +13,8 @@ const WAITING_LOOK_MS: u64 = 1_000;
 const PING_PAYLOAD: &[u8] = b"PING";
 /// RFC 6455 §7.4.1 "going away": what Jetty sends to an idle socket.
 const GOING_AWAY: u16 = 1001;
+/// RFC 6455 §7.4.1: a client that takes nothing of what it asked for.
+const POLICY_VIOLATION: u16 = 1008;
 
 impl Shard {
     /// Sets the socket's timer to the next thing that is due; one that is set already and earlier stays.
@@ -50,7 +52,13 @@ impl Shard {
         let ping_ms = config
             .ping_interval_ms
             .map(|interval_ms| entry.last_ping_ms + interval_ms);
-        Some(ping_ms.map_or(idle_ms, |ping_ms| ping_ms.min(idle_ms)))
+        let slow_ms = config
+            .slow_consumer_timeout_ms
+            .map(|timeout_ms| entry.taken_ms + timeout_ms);
+        [Some(idle_ms), ping_ms, slow_ms]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The timer rang: does what is due, and sets it anew.
@@ -84,6 +92,17 @@ impl Shard {
             entry.last_active_ms = now_ms;
         }
         entry.look_at_unsent(now_ms);
+        if config
+            .slow_consumer_timeout_ms
+            .is_some_and(|timeout_ms| entry.taken_ms + timeout_ms <= now_ms)
+        {
+            self.counters.slow_consumers += 1;
+            let with = CloseWith {
+                code: POLICY_VIOLATION,
+                reason: "Slow consumer".to_owned(),
+            };
+            return self.close(now_ms, id, with);
+        }
         if entry.cut_off_ms.is_none() && entry.last_active_ms + config.idle_timeout_ms <= now_ms {
             self.counters.idle_timeouts += 1;
             let with = CloseWith {

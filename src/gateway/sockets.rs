@@ -51,6 +51,8 @@ pub struct Entry {
     answer_bytes: usize,
     /// Unsent after the last look.
     unsent_bytes: usize,
+    /// When the client was last seen to take something, or had nothing to take.
+    pub taken_ms: u64,
     dirty: bool,
 }
 
@@ -62,6 +64,9 @@ impl Entry {
             self.last_active_ms = now_ms;
         }
         self.unsent_bytes = unsent_bytes;
+        if self.socket.has_taken() || unsent_bytes == 0 {
+            self.taken_ms = now_ms;
+        }
     }
 
     /// Frames of this turn go out.
@@ -120,6 +125,7 @@ impl Sockets {
             delivered_bytes: 0,
             answer_bytes: 0,
             unsent_bytes: 0,
+            taken_ms: now_ms,
             dirty: false,
         });
         Some(id)

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::post::{Post, SocketId, TailKey};
+use super::readers::Reader;
 use super::shard::{Shard, ShardRef};
 use super::sockets::{Entry, Role};
 use crate::hub::tail::{Batch, FrameLog, Points};
@@ -48,6 +49,9 @@ pub struct Tails {
     sending: bool,
     /// Of all logs.
     memory_bytes: usize,
+    /// Sockets that fell off and are caught up from the broker, and those that wait for that.
+    pub catching_up: usize,
+    pub waiting: VecDeque<SocketId>,
 }
 
 impl Tails {
@@ -64,10 +68,12 @@ impl Tails {
 
 impl Shard {
     /// Enters a reader socket into the log of its topic, which is begun if there is none.
-    pub fn enter_tail(&mut self, id: SocketId, key: TailKey) -> usize {
+    /// Its place among the tails, and among that one's readers.
+    pub fn enter_tail(&mut self, id: SocketId, key: TailKey) -> (usize, usize) {
         if let Some(tail) = self.tails.by_key.get(&key).copied() {
-            self.tails.local[tail].readers.push(id);
-            return tail;
+            let readers = &mut self.tails.local[tail].readers;
+            readers.push(id);
+            return (tail, readers.len() - 1);
         }
         self.tails.joinings += 1;
         let joining = self.tails.joinings;
@@ -92,18 +98,21 @@ impl Shard {
                 joining,
             },
         );
-        tail
+        (tail, 0)
     }
 
     /// The socket has gone; with the last one the log goes too.
-    pub fn leave_tail(&mut self, id: SocketId, tail: Option<usize>) {
-        let Some((tail, local)) =
-            tail.and_then(|tail| Some((tail, self.tails.local.get_mut(tail)?)))
-        else {
+    pub fn leave_tail(&mut self, reader: &Reader) {
+        let Some(tail) = reader.tail else { return };
+        let Some(local) = self.tails.local.get_mut(tail) else {
             return;
         };
-        if let Some(place) = local.readers.iter().position(|reader| *reader == id) {
-            local.readers.swap_remove(place);
+        local.readers.swap_remove(reader.place);
+        if let Some(moved) = local.readers.get(reader.place)
+            && let Some(entry) = self.sockets.get(*moved)
+            && let Role::Reader(moved) = &mut entry.role
+        {
+            moved.place = reader.place;
         }
         if local.readers.is_empty()
             && let Some(gone) = self.forget_tail(tail)

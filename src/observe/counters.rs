@@ -51,6 +51,8 @@ counters! {
     protocol_violations,
     /// Sockets closed because neither side had anything to say for too long.
     idle_timeouts,
+    /// Sockets closed because their clients took nothing of what they were sent for too long.
+    slow_consumers,
 }
 
 #[cfg(test)]

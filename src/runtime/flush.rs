@@ -77,7 +77,10 @@ pub(super) fn send_now(connection: &Connection, pieces: &[&[u8]]) -> Option<usiz
         count += 1;
     }
     match sys::send(connection.fd(), &slices[..count]) {
-        Ok(sent) => Some(sent),
+        Ok(sent) => {
+            connection.took.set(true);
+            Some(sent)
+        }
         Err(error) if is_passing(&error) => Some(0),
         Err(_) => {
             connection.break_off();
@@ -175,6 +178,7 @@ fn send_front(connection: &Connection, queue: &VecDeque<Bytes>) -> io::Result<(u
 fn take(connection: &Connection, mut sent: usize) {
     let unsent = connection.unsent_bytes.get() - sent;
     connection.unsent_bytes.set(unsent);
+    connection.took.set(connection.took.get() || sent > 0);
     let mut slot = connection.outbox.borrow_mut();
     let Some(outbox) = slot.as_deref_mut() else {
         return;

@@ -49,6 +49,8 @@ pub(super) struct Connection {
     pub(super) unsent_bytes: Cell<usize>,
     handles: Cell<u32>,
     unwaited: Cell<u8>,
+    /// The kernel has taken something since the owner last asked.
+    pub(super) took: Cell<bool>,
     pub(super) sending: Cell<Sending>,
     end: Cell<End>,
 }
@@ -93,6 +95,7 @@ impl Socket {
             unsent_bytes: Cell::new(0),
             handles: Cell::new(1),
             unwaited: Cell::new(0),
+            took: Cell::new(false),
             sending: Cell::new(Sending::Idle),
             end: Cell::new(End::Open),
         }))
@@ -156,6 +159,12 @@ impl Socket {
             End::Open => flush::send_now(&self.0, pieces),
             _ => None,
         }
+    }
+
+    /// Whether the kernel has taken anything since this was last asked: a peer that reads nothing fills its buffers, and
+    /// then it does not.
+    pub fn has_taken(&self) -> bool {
+        self.0.took.take()
     }
 
     /// Bytes queued that the kernel has not taken. The owner bounds it: it stops giving when this passes its mark, and

@@ -173,3 +173,35 @@ fn with_per_socket_upstreams_every_reader_is_one_to_the_broker() {
         (0..10).for_each(|n| assert_eq!(next(reader), n));
     }
 }
+
+#[test]
+fn readers_that_fell_off_are_caught_up_in_turn() {
+    let world = World::with(&["tailLogBytes=4096", "maxCatchUpReaders=1"]);
+    let name = topic("in-turn");
+    let mut slow: Vec<Client> = (0..6)
+        .map(|_| world.reader(&format!("{name}?receiverQueueSize=3")))
+        .collect();
+    publish(&world, &name, 0..100);
+    // One that goes while it waits or is caught up makes room for the next.
+    slow.swap_remove(1).cut();
+    for reader in &mut slow {
+        (0..100).for_each(|n| assert_eq!(next(reader), n));
+    }
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_let_go_if_that_is_wished() {
+    let world = World::with(&["slowConsumerTimeoutMillis=300"]);
+    let (name, quiet) = (topic("takes-nothing"), topic("takes-nothing-quiet"));
+    let _stalled = world.reader(&format!("{name}?flow=tcp"));
+    let mut idle = world.reader(&quiet);
+    let payload = base64(&"x".repeat(100_000));
+    let mut producer = world.producer(&name);
+    // Until its socket is full; then it is closed.
+    eventually("the reader has gone", || {
+        producer.publish_json(json!({ "payload": payload }));
+        readers_at_broker(&world, &name) == 0
+    });
+    publish(&world, &quiet, 0..1);
+    assert_eq!(next(&mut idle), 0);
+}

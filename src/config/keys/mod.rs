@@ -92,6 +92,8 @@ impl Draft {
                 hub_retained_bytes: limits::HUB_RETAINED_BYTES,
                 tail_log_bytes: limits::TAIL_LOG_BYTES,
                 tail_logs_bytes: limits::TAIL_LOGS_BYTES,
+                max_catch_up_readers: limits::CATCH_UP_READERS,
+                slow_consumer_timeout_ms: None,
                 producer_pending_bytes: limits::PRODUCER_PENDING_BYTES,
                 upstream_pending_bytes: limits::UPSTREAM_PENDING_BYTES,
                 socket_unsent_bytes: limits::SOCKET_UNSENT_BYTES,

@@ -183,6 +183,24 @@ pub(super) const OWN: &[OwnKey] = &[
         help: "the same for all topics of the process",
     },
     OwnKey {
+        key: sets("maxCatchUpReaders", |d, v| {
+            d.config.max_catch_up_readers =
+                values::within(v, 1..=limits::CATCH_UP_READERS_MAX)? as usize;
+            Ok(())
+        }),
+        default: || limits::CATCH_UP_READERS.to_string(),
+        help: "readers that are caught up from the broker at a time; the others wait their turn",
+    },
+    OwnKey {
+        key: sets("slowConsumerTimeoutMillis", |d, v| {
+            d.config.slow_consumer_timeout_ms =
+                positive(values::within(v, 0..=limits::TIME_MAX_MS)? as i64);
+            Ok(())
+        }),
+        default: || "0 (never)".into(),
+        help: "a socket whose client takes nothing of what it was sent for so long is closed with 1008",
+    },
+    OwnKey {
         key: sets("producerPendingBytes", |d, v| {
             d.config.producer_pending_bytes = bytes(v)?;
             Ok(())
