@@ -63,6 +63,9 @@ pub const SOCKET_UNSENT_BYTES: usize = 256 * 1024;
 /// The Java client's `operationTimeoutMs`: lookups, creates and subscribes.
 pub const OPERATION_TIMEOUT_MS: u64 = 30_000;
 
+/// The Java client's `autoUpdatePartitionsInterval` and `patternAutoDiscoveryPeriod`.
+pub const TOPICS_UPDATE_MS: u64 = 60_000;
+
 /// The Java client's `keepAliveIntervalSeconds`.
 pub const KEEP_ALIVE_MS: u64 = 30_000;
 

@@ -64,6 +64,8 @@ pub struct Config {
     pub socket_unsent_bytes: usize,
     /// Lookups, creates and subscribes.
     pub operation_timeout_ms: u64,
+    /// How often new partitions, and new topics of a pattern, are looked for.
+    pub topics_update_ms: u64,
     pub keep_alive_ms: u64,
     /// Reconnects to a broker: first and last delay.
     pub backoff_first_ms: u64,

@@ -3,15 +3,17 @@
 use std::hash::{Hash, Hasher};
 
 use super::drain;
+use super::lane::LaneKind;
 use super::post::{HubKey, Join, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
+use super::topics::Asked;
 use crate::api::{
     ConsumerParams, Endpoint, EndpointKind, ProducerParams, Query, ReaderParams, Refusal,
 };
 use crate::config::UpstreamMode;
 use crate::http::{Request, upgrade};
-use crate::hub::{DeadLetterPolicy, HubSpec, MemberSpec};
+use crate::hub::{DeadLetterPolicy, HubSpec, MemberSpec, Topics};
 use crate::pulsar::SubscriptionType;
 use crate::runtime::{OneShotReceiver, oneshot};
 use crate::session::{ConsumerSession, ProducerSession};
@@ -70,9 +72,8 @@ impl Shard {
                 "Client-side encryption (encryptionKeys) is not served yet",
             ));
         }
-        self.publishing
-            .client
-            .count_partitions(now_ms, &topic, id.tag());
+        let asked = Asked::ProducerPartitions(id);
+        self.count_partitions(now_ms, LaneKind::Publishing, &topic, asked);
         if let Some(entry) = self.sockets.get(id) {
             entry.role = Role::Producer(Box::new(ProducerSession::new(
                 topic,
@@ -110,7 +111,7 @@ impl Shard {
             }),
         };
         let hub = HubSpec {
-            topic,
+            topics: Topics::one(&topic),
             subscription,
             subscription_type: params.subscription_type,
             durable: params.durable,
@@ -139,12 +140,13 @@ impl Shard {
         hub: HubSpec,
         spec: MemberSpec,
     ) {
+        let topics = hub.topics.to_string();
         let home = match private {
             true => self.index,
-            false => home_shard(&hub.topic, self.shards()),
+            false => home_shard(&topics, self.shards()),
         };
         let key = HubKey {
-            topic: hub.topic.clone(),
+            topics,
             subscription: hub.subscription.clone(),
             durable: hub.durable,
             private: private.then(|| id.member()),

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use super::post::SocketId;
+use super::lane::LaneKind;
 use super::shard::Shard;
+use super::topics::Asked;
 use crate::api::{HashingScheme, RoutingMode};
 use crate::pulsar::client::{Event, ProducerId, ProducerSpec, Tag};
 use crate::pulsar::{BrokerError, ErrorKind, Message};
@@ -22,9 +23,6 @@ const SEND_TIMEOUT_MS: u64 = 30_000;
 
 /// Random characters at the end of a producer name, as in Java: names are unique on a topic.
 const NAME_CHARS: usize = 5;
-
-/// The shard number in tags of outlets; sockets' tags begin with a shard that exists.
-const OUTLET_SHARD: usize = 0xfff;
 
 /// One hub's way into one dead-letter topic.
 struct Outlet {
@@ -58,16 +56,6 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    fn tag(&self, outlet: usize) -> Tag {
-        SocketId::new(OUTLET_SHARD, outlet, self.outlets[outlet].generation).tag()
-    }
-
-    fn by_tag(&self, tag: Tag) -> Option<usize> {
-        let id = SocketId::from_tag(tag);
-        let outlet = (id.shard() == OUTLET_SHARD).then(|| id.slot())?;
-        (self.outlets.contains(outlet) && self.tag(outlet) == tag).then_some(outlet)
-    }
-
     fn remove(&mut self, outlet: usize) -> Option<Outlet> {
         let removed = self.outlets.try_remove(outlet)?;
         self.by_topic.remove(&(removed.hub, removed.topic.clone()));
@@ -119,10 +107,12 @@ impl Shard {
             producers: FxHashMap::default(),
             waiting: Vec::new(),
         });
-        let tag = letters.tag(outlet);
-        let client = &mut self.publishing.client;
-        client.count_partitions(now_ms, &key.1, tag);
-        letters.by_topic.insert(key, outlet);
+        let asked = Asked::DeadLetterPartitions {
+            outlet,
+            generation: letters.generation,
+        };
+        letters.by_topic.insert(key.clone(), outlet);
+        self.count_partitions(now_ms, LaneKind::Publishing, &key.1, asked);
         outlet
     }
 
@@ -161,12 +151,6 @@ impl Shard {
     /// The publishing lane's events that are about dead letters; gives back those that are not.
     pub fn on_dead_letter_event(&mut self, now_ms: u64, event: Event) -> Option<Event> {
         match event {
-            Event::Partitions { tag, result } => {
-                let Some(outlet) = self.dead_letters.by_tag(tag) else {
-                    return Some(Event::Partitions { tag, result });
-                };
-                self.letters_counted(now_ms, outlet, result);
-            }
             Event::Receipt { producer, tag, .. } if self.is_outlets(producer) => {
                 self.letter_answered(now_ms, producer, tag, Ok(()));
             }
@@ -196,7 +180,17 @@ impl Shard {
         self.dead_letters.by_producer.contains_key(&producer)
     }
 
-    fn letters_counted(&mut self, now_ms: u64, outlet: usize, count: Result<u32, BrokerError>) {
+    pub fn letters_counted(
+        &mut self,
+        now_ms: u64,
+        outlet: usize,
+        generation: u32,
+        count: Result<u32, BrokerError>,
+    ) {
+        let at = self.dead_letters.outlets.get(outlet);
+        if at.is_none_or(|at| at.generation != generation) {
+            return;
+        }
         match count {
             Ok(count) => {
                 let Some(at) = self.dead_letters.outlets.get_mut(outlet) else {

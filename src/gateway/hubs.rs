@@ -1,13 +1,19 @@
 //! The hubs that live on this shard, and the way of their effects to members and to the upstream.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use super::lane::LaneKind;
 use super::post::{HubKey, Join, MemberEvent, SocketId};
 use super::shard::{Shard, Timer};
 use super::siblings::counted_window;
-use crate::hub::{Answer, Command, CommandRefused, Effect, Hub, Limits, MemberId, Upstream};
-use crate::pulsar::client::{ConsumerId, StartPosition, Tag};
+use super::topics::{Asked, HubPlace, Watcher};
+use crate::hub::{
+    Answer, Command, CommandRefused, Effect, Hub, Limits, MemberId, Topics, Upstream,
+};
+use crate::pulsar::client::{ConsumerId, StartPosition};
 use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime::TimerKey;
 
@@ -36,6 +42,14 @@ struct Seat {
 impl Place {
     pub(super) fn key(&self) -> &HubKey {
         &self.key
+    }
+
+    /// The topics whose partitions are watched, where they have any.
+    fn counted(&self) -> &[Arc<str>] {
+        match &self.hub.spec().topics {
+            Topics::Named(topics) => topics,
+            Topics::Pattern(_) => &[],
+        }
     }
 }
 
@@ -115,14 +129,16 @@ impl Hubs {
         Some(consumer)
     }
 
-    /// The tag under which a hub asks the upstream: its slot and which use of the slot it is.
-    fn tag(&self, slot: usize) -> Tag {
-        u64::from(self.places[slot].generation) << 32 | slot as u64
+    fn place_of(&self, slot: usize) -> HubPlace {
+        HubPlace {
+            slot,
+            generation: self.places[slot].generation,
+        }
     }
 
-    fn by_tag(&self, tag: Tag) -> Option<usize> {
-        let slot = (tag & u64::from(u32::MAX)) as usize;
-        (self.places.get(slot)?.generation == (tag >> 32) as u32).then_some(slot)
+    /// Its slot, while it is the same hub.
+    fn slot_of(&self, hub: HubPlace) -> Option<usize> {
+        (self.places.get(hub.slot)?.generation == hub.generation).then_some(hub.slot)
     }
 }
 
@@ -131,6 +147,7 @@ impl Shard {
         let limits = Limits {
             hub_retained_bytes: self.config.hub_retained_bytes,
             max_uncompressed_bytes: MAX_UNCOMPRESSED_BYTES,
+            topics_update_ms: self.config.topics_update_ms,
         };
         let slot = self.hubs.place_for(&join, limits);
         self.hubs.seat(&join, slot);
@@ -204,9 +221,39 @@ impl Shard {
         }
     }
 
-    pub fn hub_partitions(&mut self, now_ms: u64, tag: Tag, result: Result<u32, BrokerError>) {
-        if let Some(slot) = self.hubs.by_tag(tag) {
-            self.with_hub(now_ms, slot, |hub, out| hub.partitions(now_ms, result, out));
+    /// A topic's first count.
+    pub fn hub_partitions(
+        &mut self,
+        now_ms: u64,
+        hub: HubPlace,
+        topic: &str,
+        result: Result<u32, BrokerError>,
+    ) {
+        if let Some(slot) = self.hubs.slot_of(hub) {
+            self.with_hub(now_ms, slot, |hub, out| {
+                hub.partitions(now_ms, topic, result, out)
+            });
+        }
+    }
+
+    pub fn hub_partitions_now(&mut self, now_ms: u64, hub: HubPlace, topic: &str, count: u32) {
+        if let Some(slot) = self.hubs.slot_of(hub) {
+            self.with_hub(now_ms, slot, |hub, out| {
+                hub.partitions_now(now_ms, topic, count, out)
+            });
+        }
+    }
+
+    pub fn hub_topics(
+        &mut self,
+        now_ms: u64,
+        hub: HubPlace,
+        result: Result<Arc<Vec<String>>, BrokerError>,
+    ) {
+        if let Some(slot) = self.hubs.slot_of(hub) {
+            self.with_hub(now_ms, slot, |hub, out| {
+                hub.topics_listed(now_ms, result, out)
+            });
         }
     }
 
@@ -321,10 +368,16 @@ impl Shard {
                 self.hubs.unseat(member);
                 self.tell(member, MemberEvent::Expelled(refusal));
             }
-            Effect::CountPartitions => {
-                let tag = self.hubs.tag(slot);
-                let topic = self.hubs.places[slot].key.topic.clone();
-                self.consuming.client.count_partitions(now_ms, &topic, tag);
+            Effect::CountPartitions { topic } => {
+                let asked = Asked::HubPartitions {
+                    hub: self.hubs.place_of(slot),
+                    topic: topic.clone(),
+                };
+                self.count_partitions(now_ms, LaneKind::Consuming, &topic, asked);
+            }
+            Effect::ListTopics(pattern) => {
+                let hub = self.hubs.place_of(slot);
+                self.list_for_hub(now_ms, hub, &pattern);
             }
             Effect::PublishDeadLetter {
                 letter,
@@ -400,6 +453,13 @@ impl Shard {
         let Some(place) = self.hubs.places.try_remove(slot) else {
             return;
         };
+        let hub = HubPlace {
+            slot,
+            generation: place.generation,
+        };
+        for topic in place.counted() {
+            self.unwatch_partitions(topic, Watcher::Hub(hub));
+        }
         self.hubs.forget_sibling(&place.key, slot);
         for consumer in place.consumers.into_iter().flatten() {
             self.hubs.by_consumer.remove(&consumer);

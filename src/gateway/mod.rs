@@ -13,6 +13,7 @@
 //! | `hubs` | this shard's hubs and the way of their effects |
 //! | `siblings` | which of the hubs of one subscription a socket joins, and which of them holds a message |
 //! | `dead_letters` | producers of dead-letter topics, for the hubs |
+//! | `topics` | what is asked about topics, and the watch for new partitions |
 //! | `lane` | broker connections |
 //! | `post`, `links` | what shards say to each other |
 //! | `drain` | the orderly end |
@@ -38,6 +39,7 @@ mod socket_timers;
 mod sockets;
 mod tail_homes;
 mod tails;
+mod topics;
 
 use std::io;
 use std::net::SocketAddr;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
-use crate::pulsar::client::Tag;
 use crate::pulsar::{BrokerError, Message};
 use crate::runtime::Accepted;
 
 /// What two sockets that share a hub have in common; which of several such hubs it is, `siblings` decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HubKey {
-    pub topic: String,
+    /// All of them, as one text.
+    pub topics: String,
     pub subscription: String,
     pub durable: bool,
     /// Some: a hub of this socket alone.
@@ -100,7 +100,7 @@ impl Join {
     /// Of a member that has its hub for itself.
     pub fn private(member: MemberId, hub: HubSpec, spec: MemberSpec) -> Join {
         let key = HubKey {
-            topic: hub.topic.clone(),
+            topics: hub.topics.to_string(),
             subscription: hub.subscription.clone(),
             durable: hub.durable,
             private: Some(member),
@@ -159,15 +159,6 @@ impl SocketId {
 
     pub fn of(member: MemberId) -> SocketId {
         SocketId(member.0)
-    }
-
-    /// Under which the client machine is asked for this socket.
-    pub fn tag(self) -> Tag {
-        self.0
-    }
-
-    pub fn from_tag(tag: Tag) -> SocketId {
-        SocketId(tag)
     }
 }
 

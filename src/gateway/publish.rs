@@ -3,7 +3,9 @@
 use super::post::SocketId;
 use super::shard::Shard;
 use super::sockets::Role;
+use super::topics::Watcher;
 use crate::api::Refusal;
+use crate::pulsar::BrokerError;
 use crate::pulsar::client::{Client, Event, ProducerId};
 use crate::runtime;
 use crate::session::{Now, ProducerSession, Progress};
@@ -21,12 +23,7 @@ impl Shard {
             return;
         };
         match event {
-            Event::Partitions { tag, result } => {
-                let now = self.now(now_ms);
-                self.open_producers(now_ms, SocketId::from_tag(tag), |session, client| {
-                    session.counted(now, client, result)
-                });
-            }
+            Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::ProducerReady { producer, name, .. } => {
                 let now = self.now(now_ms);
                 if let Some((id, partition)) = self.producers.get(&producer).copied() {
@@ -61,6 +58,33 @@ impl Shard {
             // No consumer is opened on this lane.
             _ => {}
         }
+    }
+
+    /// The topic of a new socket is counted.
+    pub fn producer_partitions(
+        &mut self,
+        now_ms: u64,
+        id: SocketId,
+        result: Result<u32, BrokerError>,
+    ) {
+        let now = self.now(now_ms);
+        let partitioned = result.as_ref().is_ok_and(|count| *count > 0);
+        let mut topic = None;
+        self.open_producers(now_ms, id, |session, client| {
+            topic = partitioned.then(|| session.topic().to_owned());
+            session.counted(now, client, result)
+        });
+        if let Some(topic) = topic {
+            self.watch_partitions(now_ms, &topic, Watcher::Producer(id));
+        }
+    }
+
+    /// Its topic has so many partitions by now.
+    pub fn producer_partitions_now(&mut self, now_ms: u64, id: SocketId, count: u32) {
+        let now = self.now(now_ms);
+        self.open_producers(now_ms, id, |session, client| {
+            session.grown(now, client, count)
+        });
     }
 
     /// A step of a session's opening; answers its handshake when it was the last.

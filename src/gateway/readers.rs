@@ -6,7 +6,7 @@ use super::post::{Join, MemberEvent, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::api::ReaderParams;
-use crate::hub::{Answer, Command, HubSpec, MemberSpec, Refusal};
+use crate::hub::{Answer, Command, HubSpec, MemberSpec, Refusal, Topics};
 use crate::pulsar::client::StartPosition;
 use crate::pulsar::{InitialPosition, Message, SubscriptionType};
 use crate::session::reader::{Place, Reading, is_replayable};
@@ -402,7 +402,7 @@ impl Shard {
 /// A consumer as the broker sees it of a reader: where in each partition it begins, the last place for all others.
 pub fn upstream_reader(topic: String, name: Option<String>, starts: Vec<StartPosition>) -> HubSpec {
     HubSpec {
-        topic,
+        topics: Topics::one(&topic),
         subscription: format!("reader-{}", random_name(READER_NAME_DIGITS)),
         subscription_type: SubscriptionType::Exclusive,
         durable: false,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::post::{MemberEvent, Post, SocketId};
 use super::shard::Shard;
 use super::sockets::Role;
+use super::topics::Watcher;
 use crate::api::Refusal;
 use crate::hub::Command;
 use crate::runtime::Socket;
@@ -224,6 +225,7 @@ impl Shard {
                 },
             ),
             Role::Producer(session) => {
+                self.unwatch_partitions(session.topic(), Watcher::Producer(id));
                 for producer in session.producers() {
                     self.publishing.client.close_producer(now_ms, producer);
                     self.producers.remove(&producer);

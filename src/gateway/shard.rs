@@ -19,6 +19,7 @@ use super::post::{Post, SocketId};
 use super::sockets::{Role, Sockets};
 use super::tail_homes::{TailHomes, is_feeder};
 use super::tails::Tails;
+use super::topics::{TopicQuestions, WatchId};
 use crate::config::Config;
 use crate::hub::{Command, Effect, Upstream};
 use crate::observe::counters::Counters;
@@ -40,6 +41,8 @@ pub enum Timer {
         slot: usize,
         generation: u32,
     },
+    /// Whether a topic has new partitions.
+    Partitions(WatchId),
     DrainDeadline,
 }
 
@@ -48,6 +51,7 @@ pub struct Shard {
     pub config: Arc<Config>,
     pub sockets: Sockets,
     pub hubs: Hubs,
+    pub topics: TopicQuestions,
     pub dead_letters: DeadLetters,
     pub tails: Tails,
     pub tail_homes: TailHomes,
@@ -141,6 +145,7 @@ impl Shard {
             config,
             sockets: Sockets::default(),
             hubs: Hubs::default(),
+            topics: TopicQuestions::default(),
             dead_letters: DeadLetters::default(),
             tails: Tails::default(),
             tail_homes: TailHomes::default(),
@@ -271,6 +276,7 @@ impl Shard {
             match timer {
                 Timer::Socket(id) => self.socket_timer(now_ms, id),
                 Timer::Hub { slot, generation } => self.hub_timer(now_ms, slot, generation),
+                Timer::Partitions(watch) => self.partitions_due(now_ms, watch),
                 Timer::DrainDeadline => self.drain_deadline(now_ms),
             }
         }
@@ -321,7 +327,8 @@ impl Shard {
 
     fn on_consuming_event(&mut self, now_ms: u64, event: Event) {
         match event {
-            Event::Partitions { tag, result } => self.hub_partitions(now_ms, tag, result),
+            Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
+            Event::Topics { tag, result } => self.topics_answered(now_ms, tag, result),
             Event::ConsumerReady { consumer } => {
                 self.hub_upstream(now_ms, consumer, Upstream::Ready)
             }

@@ -24,7 +24,8 @@ impl Hub {
             self.stats.stale_epoch += 1;
             return;
         }
-        if self.is_acked_upstream() && self.is_repeat(now_ms, slot, key, messages) {
+        self.note_ledger(now_ms, slot, entry.ledger);
+        if self.is_acked_upstream(slot) && self.is_repeat(now_ms, slot, key, messages) {
             self.send_full_acks(slot, out);
             return;
         }
@@ -33,6 +34,19 @@ impl Hub {
         state.waiting += messages as usize;
         self.retained_bytes += entry_bytes(&entry);
         state.queue.push_back(Waiting { entry, messages });
+    }
+
+    /// Learns which topic the ledger's ids are of, and settles what was acked before that was known.
+    fn note_ledger(&mut self, now_ms: u64, slot: usize, ledger: u64) {
+        if !self.has_several_topics()
+            || !self.slots[slot].persistent
+            || self.slots[slot].last_ledger.replace(ledger) == Some(ledger)
+        {
+            return;
+        }
+        for id in self.ledgers.note(ledger, slot) {
+            self.ack_unknown(now_ms, slot, &id);
+        }
     }
 
     /// The broker takes a permit for each message that is not acked. How many messages are to be expected.
@@ -84,7 +98,7 @@ impl Hub {
 
     /// Opens the entry in front of the slot's queue. False: there is none.
     pub(super) fn open_next(&mut self, now_ms: u64, slot: usize) -> bool {
-        let tracked = self.is_acked_upstream();
+        let tracked = self.is_acked_upstream(slot);
         let state = &mut self.slots[slot];
         let Some(Waiting { entry, messages }) = state.queue.pop_front() else {
             return false;
@@ -107,7 +121,7 @@ impl Hub {
     }
 
     fn opened(&mut self, now_ms: u64, slot: usize, key: EntryKey, mut messages: Vec<Message>) {
-        if self.is_acked_upstream() {
+        if self.is_acked_upstream(slot) {
             self.enter(now_ms, slot, key, &mut messages);
         } else if let Some(StartPosition::After(start)) = self.slots[slot].start
             && (start.ledger, start.entry) == key
@@ -119,7 +133,7 @@ impl Hub {
             self.mean_bytes = (self.mean_bytes * 7 + mean) / 8;
         }
         self.retained_bytes += bytes;
-        let passes_on = self.passes_on();
+        let passes_on = self.passes_on(slot);
         let state = &mut self.slots[slot];
         match state.entries.get_mut(&key) {
             Some(entry) if passes_on => entry.bytes += bytes,
@@ -167,7 +181,7 @@ impl Hub {
         } else {
             self.stats.corrupt += 1;
         }
-        if !self.is_acked_upstream() {
+        if !self.is_acked_upstream(slot) {
             return;
         }
         if left_alone {

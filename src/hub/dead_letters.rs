@@ -74,20 +74,20 @@ impl DeadLetters {
 
 impl Hub {
     /// Whether the message has come too often to be given to this member.
-    pub(super) fn is_dead_for(&self, member: MemberId, message: &Message) -> bool {
-        self.redeliveries_left(member, message)
+    pub(super) fn is_dead_for(&self, member: MemberId, slot: usize, message: &Message) -> bool {
+        self.redeliveries_left(member, slot, message)
             .is_some_and(|left| left < 0)
     }
 
     /// Whether the message would be published, were it asked for again: then it must be kept.
-    pub(super) fn may_die_with(&self, member: MemberId, message: &Message) -> bool {
-        self.redeliveries_left(member, message)
+    pub(super) fn may_die_with(&self, member: MemberId, slot: usize, message: &Message) -> bool {
+        self.redeliveries_left(member, slot, message)
             .is_some_and(|left| left <= 0)
     }
 
     /// `None`: without end.
-    fn redeliveries_left(&self, member: MemberId, message: &Message) -> Option<i64> {
-        if !self.redelivers_single() || !self.is_acked_upstream() {
+    fn redeliveries_left(&self, member: MemberId, slot: usize, message: &Message) -> Option<i64> {
+        if !self.redelivers_single() || !self.is_acked_upstream(slot) {
             return None;
         }
         let policy = self.members.get(member)?.spec.dead_letter.as_ref()?;
@@ -98,7 +98,7 @@ impl Hub {
     fn letter(&self, member: MemberId, position: &Position) -> Option<Letter> {
         let holder = self.members.get(member)?;
         let message = holder.held.get(position)?.message.as_ref()?;
-        if !self.may_die_with(member, message) {
+        if !self.may_die_with(member, position.slot as usize, message) {
             return None;
         }
         let policy = holder.spec.dead_letter.as_ref()?;
@@ -152,7 +152,7 @@ impl Hub {
 
     /// The bytes of a kept message count until its entry goes. Where members share messages they count anyway.
     pub(super) fn charge_kept(&mut self, position: &Position, message: &Message) {
-        if self.passes_on() {
+        if self.passes_on(position.slot as usize) {
             return;
         }
         let slot = &mut self.slots[position.slot as usize];
@@ -217,7 +217,11 @@ impl Hub {
     /// What the names of its dead-letter producers begin with, as in Java: topic, subscription and consumer name.
     pub fn dead_letter_producer_name(&self) -> String {
         let consumer = self.spec.consumer_name.as_deref().unwrap_or_default();
-        format!("{}-{}-{consumer}", self.spec.topic, self.spec.subscription)
+        format!(
+            "{}-{}-{consumer}",
+            self.spec.topics.name(),
+            self.spec.subscription
+        )
     }
 
     /// The last member has gone. True: letters are on their way, and their acks are waited for; else they would

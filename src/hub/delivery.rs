@@ -54,29 +54,30 @@ impl Hub {
     ) -> Vec<Message> {
         let mut run = Vec::with_capacity(most);
         while run.len() < most
-            && let Some(message) = self.next_message(now_ms)
+            && let Some((slot, message)) = self.next_message(now_ms)
         {
-            if self.is_dead_for(member, &message) {
-                let slot = self.slot_of(message.id.partition).unwrap_or(0);
+            if self.is_dead_for(member, slot, &message) {
                 self.bury(member, position(slot, &message), &message, out);
                 continue;
             }
-            self.hand_over(now_ms, member, &message);
+            self.hand_over(now_ms, member, slot, &message);
             run.push(message);
         }
         run
     }
 
-    fn next_message(&mut self, now_ms: u64) -> Option<Message> {
+    /// And the slot that it is of.
+    fn next_message(&mut self, now_ms: u64) -> Option<(usize, Message)> {
         while let Some((position, message)) = self.passed_on.pop_first() {
             if self.is_queued(&position) {
-                return Some(message);
+                return Some((position.slot as usize, message));
             }
         }
         let slots = self.slots.len();
         for _ in 0..slots {
-            if let Some(message) = self.next_of_slot(now_ms, self.next_slot) {
-                return Some(message);
+            let slot = self.next_slot;
+            if let Some(message) = self.next_of_slot(now_ms, slot) {
+                return Some((slot, message));
             }
             self.next_slot = (self.next_slot + 1) % slots;
         }
@@ -94,7 +95,7 @@ impl Hub {
                     self.next_slot = (slot + 1) % self.slots.len();
                     self.given_out(now_ms, slot, (message.id.ledger, message.id.entry));
                 }
-                if !self.is_acked_upstream() || self.is_queued(&position(slot, &message)) {
+                if !self.is_acked_upstream(slot) || self.is_queued(&position(slot, &message)) {
                     return Some(message);
                 }
             }
@@ -112,17 +113,22 @@ impl Hub {
         entry.and_then(|entry| entry.get(position.index)) == Some(Index::Queued)
     }
 
-    pub(super) fn hand_over(&mut self, now_ms: u64, member: MemberId, message: &Message) {
-        if !self.is_acked_upstream() {
+    pub(super) fn hand_over(
+        &mut self,
+        now_ms: u64,
+        member: MemberId,
+        slot: usize,
+        message: &Message,
+    ) {
+        if !self.is_acked_upstream(slot) {
             return;
         }
-        let slot = self.slot_of(message.id.partition).unwrap_or(0);
         let position = position(slot, message);
-        let may_die = self.may_die_with(member, message);
+        let may_die = self.may_die_with(member, slot, message);
         if may_die {
             self.charge_kept(&position, message);
         }
-        let kept = (self.passes_on() || may_die).then(|| message.unpinned());
+        let kept = (self.passes_on(slot) || may_die).then(|| message.unpinned());
         if let Some(entry) = self.slots[slot].entries.get_mut(&position.key()) {
             entry.set(position.index, Index::Held(member));
         }

@@ -1,19 +1,54 @@
 //! What a hub is told and what it asks for.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::pulsar::client::{AckPosition, ConsumerSpec, StartPosition, Tag};
-use crate::pulsar::{BrokerError, InitialPosition, Message, MessageId, SubscriptionType};
+use crate::pulsar::{
+    BrokerError, InitialPosition, Message, MessageId, SubscriptionType, TopicsPattern,
+};
 
 /// One member socket, unique in the process and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberId(pub u64);
 
+/// What a hub subscribes to.
+#[derive(Clone, Debug)]
+pub enum Topics {
+    /// At least one full topic name, without partition suffixes of the gateway's own; sorted, each once.
+    Named(Vec<Arc<str>>),
+    /// The topics of a namespace whose names match: they come and go.
+    Pattern(Arc<TopicsPattern>),
+}
+
+impl Topics {
+    pub fn one(topic: &str) -> Topics {
+        Topics::Named(vec![topic.into()])
+    }
+
+    /// The first topic, or the pattern: what producers for the hub are named after.
+    pub fn name(&self) -> &str {
+        match self {
+            Topics::Named(topics) => topics.first().map_or("", |topic| topic),
+            Topics::Pattern(pattern) => pattern.text(),
+        }
+    }
+}
+
+/// All of it in one line: equal for equal ones.
+impl fmt::Display for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Topics::Named(topics) => f.write_str(&topics.join(",")),
+            Topics::Pattern(pattern) => write!(f, "pattern {}", pattern.text()),
+        }
+    }
+}
+
 /// What makes the hub: fixed by its first member.
 #[derive(Clone, Debug)]
 pub struct HubSpec {
-    /// The full topic name, without a partition suffix of the gateway's own.
-    pub topic: String,
+    pub topics: Topics,
     pub subscription: String,
     pub subscription_type: SubscriptionType,
     pub durable: bool,
@@ -123,7 +158,7 @@ pub enum Refusal {
     Busy(String),
 }
 
-/// What the hub wants done. Upstream effects name a slot: the index of the partition's consumer (0 when unpartitioned).
+/// What the hub wants done. Upstream effects name a slot: the place of one topic's, or one partition's, consumer.
 #[derive(Clone, Debug)]
 pub enum Effect {
     // To a member.
@@ -164,7 +199,11 @@ pub enum Effect {
 
     // To the upstream.
     /// Ask how many partitions the topic has; answered by `Hub::partitions`.
-    CountPartitions,
+    CountPartitions {
+        topic: Arc<str>,
+    },
+    /// Ask which topics the pattern's namespace has; answered by `Hub::topics_listed`.
+    ListTopics(Arc<TopicsPattern>),
     OpenConsumer {
         slot: usize,
         spec: ConsumerSpec,

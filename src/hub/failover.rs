@@ -116,18 +116,27 @@ impl Hub {
         if !self.is_failover() {
             return own;
         }
+        let spec = match self.phase {
+            Phase::Open => self
+                .candidates
+                .active(topic, partition)
+                .and_then(|chosen| Some(&self.members.get(chosen)?.spec)),
+            _ => self.best_waiting(topic, partition),
+        };
+        spec.map_or(own, |spec| {
+            (Some(spec.consumer_name.clone()), spec.priority_level)
+        })
+    }
+
+    fn best_waiting(&self, topic: &str, partition: i32) -> Option<&MemberSpec> {
         let mut candidates = Candidates::default();
         for (member, spec) in &self.waiting {
             candidates.add(*member, spec);
         }
-        let chosen = candidates.active(topic, partition);
-        let named = self
-            .waiting
-            .iter()
-            .find(|(member, _)| Some(*member) == chosen);
-        named.map_or(own, |(_, spec)| {
-            (Some(spec.consumer_name.clone()), spec.priority_level)
-        })
+        let chosen = candidates.active(topic, partition)?;
+        let mut waiting = self.waiting.iter();
+        let (_, spec) = waiting.find(|(member, _)| *member == chosen)?;
+        Some(spec)
     }
 
     /// Chooses anew after members or slots have changed.
@@ -138,7 +147,7 @@ impl Hub {
         self.candidates.is_due = false;
         self.active_slots.clear();
         let mut by_member: BTreeMap<MemberId, Vec<usize>> = BTreeMap::new();
-        for slot in 0..self.slots.len() {
+        for slot in self.open_slots().collect::<Vec<_>>() {
             let active = self.chosen(slot);
             let before = std::mem::replace(&mut self.slots[slot].active, active);
             if before.is_some() && before != active && self.has_given_out(slot) {
@@ -189,7 +198,7 @@ impl Hub {
             while run.len() < open
                 && let Some(message) = self.next_of_slot(now_ms, slot)
             {
-                self.hand_over(now_ms, member, &message);
+                self.hand_over(now_ms, member, slot, &message);
                 run.push(message);
             }
             self.give(member, run, out);

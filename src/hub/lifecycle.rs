@@ -4,8 +4,9 @@ use super::Hub;
 use super::effect::{Effect, MemberId, MemberSpec, Refusal};
 use super::member::Member;
 use super::requests::RequestNumber;
-use super::slot::{Link, Slot, partition_index};
-use crate::pulsar::client::{ConsumerSpec, StartPosition, Tag};
+use super::slot::Link;
+use crate::pulsar::client::{StartPosition, Tag};
+use crate::pulsar::topics::{partition_index, partition_name};
 use crate::pulsar::{BrokerError, ErrorKind, SubscriptionType};
 
 /// AbstractDispatcherSingleActiveConsumer.internalAddConsumer.
@@ -14,12 +15,10 @@ const EXCLUSIVE_TAKEN: &str = "Exclusive consumer is already connected";
 /// PersistentSubscription.doUnsubscribe.
 const UNSUBSCRIBE_REFUSED: &str = "Unconnected or shared consumer attempting to unsubscribe";
 
-/// An upstream consumer each; brokers allow any number (maxNumPartitionsPerPartitionedTopic), people use up to hundreds.
-const MAX_PARTITIONS: u32 = 10_000;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     New,
+    /// Topics or their partitions are not known yet.
     Counting,
     /// Some slot has not been ready so far.
     Opening,
@@ -56,8 +55,7 @@ impl Hub {
         }
         self.waiting.push((member, spec));
         if self.phase == Phase::New {
-            self.phase = Phase::Counting;
-            out.push(Effect::CountPartitions);
+            self.ask_for_topics(out);
         }
     }
 
@@ -82,12 +80,12 @@ impl Hub {
 
     /// The topic or partition that the slot's upstream consumer is on.
     pub(super) fn slot_topic(&self, slot: usize) -> String {
-        let topic = &self.spec.topic;
-        match self.slots.get(slot).map_or(-1, |slot| slot.partition) {
-            partition if partition >= 0 && partition_index(topic) < 0 => {
-                format!("{topic}-partition-{partition}")
-            }
-            _ => topic.clone(),
+        let Some(slot) = self.slots.get(slot) else {
+            return String::new();
+        };
+        match partition_index(&slot.topic) {
+            ..0 => partition_name(&slot.topic, slot.partition),
+            _ => slot.topic.to_string(),
         }
     }
 
@@ -106,55 +104,8 @@ impl Hub {
         }
     }
 
-    pub(super) fn open_consumers(
-        &mut self,
-        partitions: Result<u32, BrokerError>,
-        out: &mut Vec<Effect>,
-    ) {
-        if self.phase != Phase::Counting {
-            return;
-        }
-        let partitions = match partitions {
-            Ok(partitions) if partitions <= MAX_PARTITIONS => partitions,
-            Ok(_) => return self.fail(&too_many_partitions(), None, out),
-            Err(error) => return self.fail(&error, None, out),
-        };
-        self.phase = Phase::Opening;
-        if partitions == 0 {
-            let topic = self.spec.topic.clone();
-            self.open_consumer(partition_index(&topic), topic, out);
-        }
-        for partition in 0..partitions {
-            let topic = format!("{}-partition-{partition}", self.spec.topic);
-            self.open_consumer(partition as i32, topic, out);
-        }
-    }
-
-    fn open_consumer(&mut self, partition: i32, topic: String, out: &mut Vec<Effect>) {
-        let start = self.start_of(partition);
-        let (consumer_name, priority_level) = self.upstream_name(&topic, partition);
-        let spec = ConsumerSpec {
-            topic,
-            partition,
-            subscription: self.spec.subscription.clone(),
-            subscription_type: self.spec.subscription_type,
-            durable: self.spec.durable && !self.is_reader(),
-            initial_position: self.spec.initial_position,
-            start,
-            consumer_name,
-            priority_level,
-            read_compacted: false,
-        };
-        out.push(Effect::OpenConsumer {
-            slot: self.slots.len(),
-            spec,
-        });
-        self.slots.push(Slot::new(partition, start));
-        self.candidates.slots_added();
-    }
-
     /// As in Java every partition starts from the same id; ledgers tell them apart.
-    fn start_of(&self, partition: i32) -> Option<StartPosition> {
+    pub(super) fn start_of(&self, partition: i32) -> Option<StartPosition> {
         let own = self
             .spec
             .starts
@@ -164,6 +115,10 @@ impl Hub {
 
     pub(super) fn slot_ready(&mut self, slot: usize, out: &mut Vec<Effect>) {
         self.slots[slot].link = Link::Up;
+        self.opened_if_ready(out);
+    }
+
+    pub(super) fn opened_if_ready(&mut self, out: &mut Vec<Effect>) {
         let all = self.slots.iter().all(|slot| slot.link != Link::Opening);
         if self.phase == Phase::Opening && all {
             self.phase = Phase::Open;
@@ -171,12 +126,25 @@ impl Hub {
         }
     }
 
-    /// Refused at its creation, or gone for good.
+    /// Refused at its creation, or gone for good. What came to an open hub does not end it, nor does a topic that
+    /// was deleted between the listing and the opening.
     pub(super) fn slot_failed(&mut self, slot: usize, error: BrokerError, out: &mut Vec<Effect>) {
-        self.fail(&error, Some(slot), out);
+        let opening = self.phase == Phase::Opening;
+        if !self.slots[slot].may_go || opening && error.kind != ErrorKind::NotFound {
+            return self.fail(&error, Some(slot), out);
+        }
+        let topic = &self.slots[slot].topic;
+        tracing::warn!(%topic, text = %error.message, "a topic cannot be consumed any more, or not yet");
+        self.remove_slot(slot, out);
+        self.opened_if_ready(out);
     }
 
-    fn fail(&mut self, error: &BrokerError, failed: Option<usize>, out: &mut Vec<Effect>) {
+    pub(super) fn fail(
+        &mut self,
+        error: &BrokerError,
+        failed: Option<usize>,
+        out: &mut Vec<Effect>,
+    ) {
         let refusal = Refusal::Broker(error.clone());
         for (member, _) in std::mem::take(&mut self.waiting) {
             out.push(Effect::Refused {
@@ -217,9 +185,13 @@ impl Hub {
     }
 
     fn close_consumers(&mut self, except: Option<usize>, out: &mut Vec<Effect>) {
-        for slot in (0..self.slots.len()).filter(|slot| Some(*slot) != except) {
+        for slot in self.open_slots().filter(|slot| Some(*slot) != except) {
             out.push(Effect::CloseConsumer { slot });
         }
+    }
+
+    pub(super) fn open_slots(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.slots.len()).filter(|slot| self.slots[*slot].link != Link::Closed)
     }
 
     fn finish(&mut self, out: &mut Vec<Effect>) {
@@ -251,10 +223,14 @@ impl Hub {
             member,
             request,
             tag: self.next_tag,
-            answers_left: self.slots.len(),
+            answers_left: self.live_slots(),
             error: None,
         });
-        for slot in 0..self.slots.len() {
+        if self.live_slots() == 0 {
+            // A pattern that has met no topic.
+            return self.all_unsubscribed(out);
+        }
+        for slot in self.open_slots() {
             out.push(Effect::Unsubscribe {
                 slot,
                 tag: self.next_tag,
@@ -268,15 +244,20 @@ impl Hub {
         result: Result<(), BrokerError>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(mut state) = self.unsubscribing.take_if(|state| state.tag == tag) else {
+        let Some(state) = (self.unsubscribing.as_mut()).filter(|state| state.tag == tag) else {
             return;
         };
         state.answers_left -= 1;
-        state.error = state.error.or(result.err());
-        if state.answers_left > 0 {
-            self.unsubscribing = Some(state);
-            return;
+        state.error = state.error.take().or(result.err());
+        if state.answers_left == 0 {
+            self.all_unsubscribed(out);
         }
+    }
+
+    fn all_unsubscribed(&mut self, out: &mut Vec<Effect>) {
+        let Some(state) = self.unsubscribing.take() else {
+            return;
+        };
         match state.error {
             Some(error) => {
                 let member = state.member;
@@ -318,7 +299,6 @@ impl Hub {
             return self.finish(out);
         }
         *self = Hub {
-            phase: Phase::Counting,
             stats: self.stats,
             next_tag: self.next_tag,
             dead_letters: std::mem::take(&mut self.dead_letters).emptied(),
@@ -326,7 +306,7 @@ impl Hub {
             waiting: std::mem::take(&mut self.waiting),
             ..Hub::new(self.spec.clone(), self.limits)
         };
-        out.push(Effect::CountPartitions);
+        self.ask_for_topics(out);
     }
 }
 
@@ -337,12 +317,5 @@ fn broker_name(subscription_type: SubscriptionType) -> &'static str {
         SubscriptionType::Shared => "Shared",
         SubscriptionType::Failover => "Failover",
         SubscriptionType::KeyShared => "Key_Shared",
-    }
-}
-
-fn too_many_partitions() -> BrokerError {
-    BrokerError {
-        kind: ErrorKind::Other,
-        message: format!("The topic has more than {MAX_PARTITIONS} partitions"),
     }
 }

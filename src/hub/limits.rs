@@ -8,6 +8,8 @@ pub struct Limits {
     pub hub_retained_bytes: usize,
     /// The largest payload of an entry after decompression.
     pub max_uncompressed_bytes: usize,
+    /// How often a pattern's namespace is asked for its topics.
+    pub topics_update_ms: u64,
 }
 
 /// The most permits that one hub's slots hold together, beyond one each: what a broker sends within a round trip of
@@ -19,6 +21,17 @@ pub(super) const MAX_PERMITS: u64 = 10_000;
 /// pull-mode members that never ack. The broker itself stops a shared consumer at 50,000
 /// (maxUnackedMessagesPerConsumer), an exclusive one never; a million positions are some 100 MB.
 pub(super) const MAX_UNSETTLED_MESSAGES: usize = 1_000_000;
+
+/// Topics and partitions of one hub, an upstream consumer each. Brokers allow any number
+/// (maxNumPartitionsPerPartitionedTopic), people use up to hundreds; a pattern may meet a whole namespace.
+pub(super) const MAX_SLOTS: usize = 10_000;
+
+/// Ledgers of which a hub over several topics knows the topic: some 4 MB. A topic begins a new one every ten minutes
+/// at most (managedLedgerMinLedgerRolloverTimeMinutes); what is forgotten is learned again with the next entry.
+pub(super) const MAX_LEDGERS: usize = 100_000;
+
+/// Acks that wait until their ledger's topic is known: as many as a member may hold of another gateway's deliveries.
+pub(super) const MAX_STRAY_ACKS: usize = 1000;
 
 /// What a message costs beside its bytes: the struct, its place in the member's tree and in the slot's table.
 pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 192;

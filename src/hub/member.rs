@@ -63,6 +63,13 @@ impl Member {
         self.charged = self.charged.saturating_sub(messages);
     }
 
+    /// What was freed is not: its client still has the message, and will free it.
+    pub fn charge_again(&mut self, messages: u32) {
+        if !self.spec.pull_mode {
+            self.charge(messages);
+        }
+    }
+
     /// Permits of a member in push mode are ignored, as in Java. Sums stay below 2^31, Java's int.
     pub fn permit(&mut self, messages: u32) {
         if self.spec.pull_mode {

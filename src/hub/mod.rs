@@ -1,4 +1,4 @@
-//! Everything about one (topic, subscription) in this process: its upstream consumers, its members, what is unsettled.
+//! Everything about one (topics, subscription) in this process: its upstream consumers, its members, what is unsettled.
 //!
 //! Sans-IO: [`Hub`] is given the members' wishes, the upstream's events and a clock, and writes [`Effect`]s.
 //! It serves Exclusive, Failover and Shared subscriptions and readers. A Key_Shared hub has one member, and the broker
@@ -8,6 +8,7 @@
 //!
 //! | file | what it decides |
 //! |---|---|
+//! | `topics` | which topics and partitions there are, and their slots |
 //! | `lifecycle` | joining, leaving, opening and closing the upstream, unsubscribing |
 //! | `arrival` | what an entry from the broker is: new, a repeat, asked for again; opening it |
 //! | `delivery` | who gets the next messages |
@@ -21,6 +22,7 @@
 //! | `reconnect` | a lost upstream and its return |
 //! | `members`, `member` | turns, windows, what each member holds |
 //! | `slot`, `unsettled`, `memory`, `partials` | state: an upstream consumer, an entry, acked positions, half-acked batches |
+//! | `ledgers` | which topic a message id is of |
 //!
 //! # Invariants
 //!
@@ -38,6 +40,7 @@ mod dead_letters;
 mod delivery;
 mod effect;
 mod failover;
+mod ledgers;
 mod lifecycle;
 mod limits;
 mod member;
@@ -53,9 +56,11 @@ mod slot;
 pub mod tail;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod unsettled;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use effect::*;
 pub use limits::{Limits, Stats};
@@ -64,11 +69,13 @@ use crate::pulsar::client::Tag;
 use crate::pulsar::{BrokerError, Message, MessageId, SubscriptionType};
 use dead_letters::DeadLetters;
 use failover::{ActiveSlots, Candidates};
+use ledgers::Ledgers;
 use lifecycle::{Phase, Unsubscribing};
 use members::Members;
 use partials::Partials;
 use requests::Requests;
-use slot::{Position, Slot};
+use slot::{Link, Position, Slot};
+use topics::Topic;
 
 /// See the module. Every method takes the clock in milliseconds, which never goes back, and appends to `out`; effects are
 /// to be carried out in their order. After [`Effect::Finished`] nothing has an effect any more.
@@ -82,7 +89,14 @@ pub struct Hub {
     members: Members,
     /// Not yet joined, in the order of their coming.
     waiting: Vec<(MemberId, MemberSpec)>,
+    /// By name.
+    topics: Vec<Topic>,
     slots: Vec<Slot>,
+    /// Places in `slots` whose topic is gone.
+    closed_slots: Vec<usize>,
+    ledgers: Ledgers,
+    /// When the pattern's namespace is asked again.
+    list_due_ms: Option<u64>,
     /// The slot that gives the next message, so that no partition starves another.
     next_slot: usize,
     /// Messages of members that left: before all others, in order.
@@ -115,7 +129,11 @@ impl Hub {
             stats: Stats::default(),
             members: Members::default(),
             waiting: Vec::new(),
+            topics: Vec::new(),
             slots: Vec::new(),
+            closed_slots: Vec::new(),
+            ledgers: Ledgers::default(),
+            list_due_ms: None,
             next_slot: 0,
             passed_on: BTreeMap::new(),
             partials: Partials::default(),
@@ -173,7 +191,7 @@ impl Hub {
 
     /// Whether the entry waits here or was given out from here, and is not settled.
     pub fn knows(&self, id: &MessageId) -> bool {
-        self.slot_of(id.partition).is_some_and(|slot| {
+        self.slot_of(id).is_some_and(|slot| {
             self.slots[slot]
                 .entries
                 .contains_key(&(id.ledger, id.entry))
@@ -206,10 +224,35 @@ impl Hub {
     pub fn partitions(
         &mut self,
         now_ms: u64,
+        topic: &str,
         result: Result<u32, BrokerError>,
         out: &mut Vec<Effect>,
     ) {
-        self.open_consumers(result, out);
+        self.counted(topic, result, out);
+        self.pump(now_ms, out);
+    }
+
+    /// A partitioned topic has so many partitions by now. To be told once in a while, also when nothing has changed.
+    pub fn partitions_now(
+        &mut self,
+        now_ms: u64,
+        topic: &str,
+        partitions: u32,
+        out: &mut Vec<Effect>,
+    ) {
+        self.open_grown(topic, partitions, out);
+        self.pump(now_ms, out);
+    }
+
+    /// The answer to [`Effect::ListTopics`]: all topics of the namespace, of partitioned ones the partitions; it may be
+    /// filtered already.
+    pub fn topics_listed(
+        &mut self,
+        now_ms: u64,
+        result: Result<Arc<Vec<String>>, BrokerError>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.listed(now_ms, result, out);
         self.pump(now_ms, out);
     }
 
@@ -240,6 +283,14 @@ impl Hub {
         self.redeliver_due(now_ms, out);
         self.linger_on(now_ms, out);
         self.expire_requests(now_ms, out);
+        if self
+            .list_due_ms
+            .take_if(|due_ms| *due_ms <= now_ms)
+            .is_some()
+            && let Topics::Pattern(pattern) = &self.spec.topics
+        {
+            out.push(Effect::ListTopics(pattern.clone()));
+        }
         self.pump(now_ms, out);
     }
 
@@ -251,6 +302,7 @@ impl Hub {
             self.members.next_timeout_ms(),
             self.dead_letters.lingers_until_ms(),
             self.requests.next_deadline_ms(),
+            self.list_due_ms,
         ]
         .into_iter()
         .flatten()
@@ -288,7 +340,7 @@ impl Hub {
             Command::Unsubscribe => self.unsubscribe(member, None, out),
             Command::IsEndOfTopic => out.push(Effect::EndOfTopic {
                 member,
-                reached: self.slots.iter().all(|slot| slot.end_of_topic),
+                reached: self.at_end_of_topics(),
             }),
             Command::Asked(asked) => self.obey_asked(now_ms, member, *asked, out),
             Command::Clogged => {
@@ -334,15 +386,25 @@ impl Hub {
         self.spec.start.is_some()
     }
 
+    /// Of all topics, as Java's MultiTopicsConsumerImpl says it: yes, where there is none.
+    fn at_end_of_topics(&self) -> bool {
+        let mut slots = self.slots.iter().filter(|slot| slot.link != Link::Closed);
+        slots.all(|slot| slot.end_of_topic)
+    }
+
     /// Whether messages have ids that can be acked. A reader acks nothing; on a non-persistent topic every id is 0:0
     /// (or as good as that), and the broker keeps nothing: acks and nacks only free the window there.
-    fn is_acked_upstream(&self) -> bool {
-        !self.is_reader() && !self.spec.topic.starts_with("non-persistent://")
+    fn is_acked_upstream(&self, slot: usize) -> bool {
+        !self.is_reader() && self.slots[slot].persistent
+    }
+
+    fn is_acked_anywhere(&self) -> bool {
+        (0..self.slots.len()).any(|slot| self.is_acked_upstream(slot))
     }
 
     /// Whether a message may go from one member to another. Where only one member can be, the broker replays.
-    fn passes_on(&self) -> bool {
-        self.is_acked_upstream() && self.spec.subscription_type == SubscriptionType::Shared
+    fn passes_on(&self, slot: usize) -> bool {
+        self.is_acked_upstream(slot) && self.spec.subscription_type == SubscriptionType::Shared
     }
 
     /// Whether the broker redelivers single messages; else everything, in order.
@@ -353,13 +415,27 @@ impl Hub {
         )
     }
 
-    fn slot_of(&self, partition: i32) -> Option<usize> {
-        match self.slots.as_slice() {
-            [only] if partition < 0 || partition == only.partition => Some(0),
-            [_] => None,
-            _ => usize::try_from(partition)
-                .ok()
-                .filter(|slot| *slot < self.slots.len()),
+    /// Whether a message id does not tell by its partition which slot it is of.
+    fn has_several_topics(&self) -> bool {
+        match &self.spec.topics {
+            Topics::Named(names) => names.len() > 1,
+            Topics::Pattern(_) => true,
+        }
+    }
+
+    fn slot_of(&self, id: &MessageId) -> Option<usize> {
+        if self.has_several_topics() {
+            let slot = self.ledgers.slot(id.ledger)?;
+            let partition = self.slots[slot].partition;
+            return (id.partition < 0 || id.partition == partition).then_some(slot);
+        }
+        let topic = self.topics.first()?;
+        match topic.only_slot() {
+            Some((_, slot)) if id.partition < 0 || id.partition == self.slots[slot].partition => {
+                Some(slot)
+            }
+            Some(_) => None,
+            None => topic.slot(id.partition),
         }
     }
 }

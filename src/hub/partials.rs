@@ -91,6 +91,13 @@ impl Partials {
         Some(partial)
     }
 
+    pub fn forget_slot(&mut self, slot: usize) {
+        let keys: Vec<_> = self.of_slot(slot).collect();
+        for key in keys {
+            self.take(slot, key);
+        }
+    }
+
     /// Bit i set = message i is unacked as far as is known here.
     pub fn ack_set(&self, slot: usize, key: EntryKey) -> Option<Vec<u64>> {
         let partial = self.by_entry.get(&(slot, key))?;

@@ -13,7 +13,7 @@ impl Hub {
         let full = self.retained_bytes >= self.limits.hub_retained_bytes
             || self.held >= MAX_UNSETTLED_MESSAGES
             || self.dead_letters.on_their_way() >= MAX_DEAD_LETTERS;
-        if open == 0 || full || self.unsubscribing.is_some() {
+        if open == 0 || full || self.unsubscribing.is_some() || self.live_slots() == 0 {
             return;
         }
         let live = u32::try_from(self.held + self.delayed.len()).unwrap_or(u32::MAX);
@@ -53,7 +53,8 @@ impl Hub {
             .map(|slot| permits_in_use(&self.slots[slot]))
             .sum();
         let mut of_these = (wanted - given).clamp(0, (*left).max(0));
-        let share = (wanted / (slots.len().max(1) as i64)).max(1);
+        let open_slots = slots.len().min(self.live_slots()).max(1);
+        let share = (wanted / open_slots as i64).max(1);
         for slot in slots {
             let permits = chunk(&self.slots[slot], share, of_these);
             if permits > 0 {

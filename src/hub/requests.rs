@@ -171,11 +171,14 @@ impl Hub {
         id: MessageId,
         out: &mut Vec<Effect>,
     ) -> usize {
-        if !self.is_acked_upstream() {
+        let slot = self.slot_of(&id);
+        if slot.map_or(!self.is_acked_anywhere(), |slot| {
+            !self.is_acked_upstream(slot)
+        }) {
             self.answer(number, Ok(()), out);
             return 0;
         }
-        let Some(slot) = self.slot_of(id.partition) else {
+        let Some(slot) = slot else {
             let text = "The id is of a partition that is not subscribed to here";
             self.refuse(number, text, out);
             return 0;

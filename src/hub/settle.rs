@@ -31,8 +31,15 @@ impl Hub {
         id: MessageId,
         out: &mut Vec<Effect>,
     ) -> Option<usize> {
-        let slot = self.slot_of(id.partition);
-        let slot = slot.filter(|_| self.is_acked_upstream())?;
+        let Some(slot) = self.slot_of(&id) else {
+            if self.has_several_topics() {
+                self.ledgers.stray(id);
+            }
+            return None;
+        };
+        if !self.is_acked_upstream(slot) {
+            return None;
+        }
         let key = (id.ledger, id.entry);
         let entry = self.slots[slot].entries.get(&key);
         let opened = entry.filter(|entry| !matches!(entry.indexes, Indexes::Unopened));
@@ -147,7 +154,7 @@ impl Hub {
     /// The hub has not opened it: it waits, is another gateway's delivery, was asked for again, or is made up.
     /// A whole entry is remembered as acked, should it be on its way; indexes are merged when it is opened.
     /// False: there can be no such message.
-    fn ack_unknown(&mut self, now_ms: u64, slot: usize, id: &MessageId) -> bool {
+    pub(super) fn ack_unknown(&mut self, now_ms: u64, slot: usize, id: &MessageId) -> bool {
         let key = (id.ledger, id.entry);
         if self.slots[slot].acked.contains(key) {
             return true;
@@ -188,9 +195,12 @@ impl Hub {
             .checked_next_multiple_of(NACK_GROUP_MS)
             .unwrap_or(due_ms);
         let mut own = 0;
-        let mut any = !self.is_acked_upstream();
-        let slot = self.slot_of(id.partition);
-        if let Some(slot) = slot.filter(|_| self.is_acked_upstream()) {
+        let slot = self.slot_of(&id);
+        let mut any = match slot {
+            Some(slot) => !self.is_acked_upstream(slot),
+            None => !self.is_acked_anywhere(),
+        };
+        if let Some(slot) = slot.filter(|slot| self.is_acked_upstream(*slot)) {
             let key = (id.ledger, id.entry);
             let entry = self.slots[slot].entries.get(&key);
             for index in entry.map_or(0..0, |entry| entry.meant_by(id.batch_index)) {

@@ -1,6 +1,7 @@
-//! One upstream consumer (one partition) as the hub sees it. Data and small questions; the rules are in the hub's files.
+//! One upstream consumer (one topic, or one partition of one) as the hub sees it. Data and small questions; the rules are in the hub's files.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -37,6 +38,8 @@ pub(super) enum Link {
     Up,
     /// Lost; the client machine is getting it back.
     Down,
+    /// Its topic is gone from the hub; the place is free.
+    Closed,
 }
 
 /// An entry that waits, not yet opened, and how many messages are expected in it.
@@ -48,9 +51,15 @@ pub(super) struct Waiting {
 
 #[derive(Debug)]
 pub(super) struct Slot {
+    /// Without the partition.
+    pub topic: Arc<str>,
+    /// What message ids carry: −1 when the topic is not partitioned.
     pub partition: i32,
     /// Of a reader: where it began.
     pub start: Option<StartPosition>,
+    pub persistent: bool,
+    /// The hub goes on without it when the broker refuses it.
+    pub may_go: bool,
     pub link: Link,
     /// The broker's count of our permits. Negative when the last batch was larger than what it had.
     pub permits: i64,
@@ -73,13 +82,18 @@ pub(super) struct Slot {
     pub end_of_topic: bool,
     /// Failover: the member that gets what comes here.
     pub active: Option<MemberId>,
+    /// Of the entry that came last.
+    pub last_ledger: Option<u64>,
     /// How often everything was asked for again: the epoch that valid deliveries have.
     pub redelivered_all: u64,
 }
 
 impl Slot {
-    pub fn new(partition: i32, start: Option<StartPosition>) -> Slot {
+    pub fn new(topic: Arc<str>, partition: i32, start: Option<StartPosition>) -> Slot {
         Slot {
+            topic,
+            persistent: true,
+            may_go: false,
             partition,
             start,
             link: Link::Opening,
@@ -95,6 +109,7 @@ impl Slot {
             read_up_to: None,
             end_of_topic: false,
             active: None,
+            last_ledger: None,
             redelivered_all: 0,
         }
     }
@@ -111,34 +126,13 @@ impl Slot {
     }
 }
 
-/// Java's TopicName.getPartitionIndex: a client may name one partition of a partitioned topic, and then
-/// message ids carry its index.
-pub(super) fn partition_index(topic: &str) -> i32 {
-    topic
-        .rsplit_once("-partition-")
-        .and_then(|(_, digits)| {
-            let index: i32 = digits.parse().ok()?;
-            (index >= 0 && index.to_string() == digits).then_some(index)
-        })
-        .unwrap_or(-1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_partition_of_a_topic_name_is_read_as_java_reads_it() {
-        assert_eq!(partition_index("persistent://p/d/t-partition-3"), 3);
-        assert_eq!(partition_index("persistent://p/d/t-partition-03"), -1);
-        assert_eq!(partition_index("persistent://p/d/t-partition--1"), -1);
-        assert_eq!(partition_index("persistent://p/d/t-partition-+1"), -1);
-        assert_eq!(partition_index("persistent://p/d/t"), -1);
-    }
-
-    #[test]
     fn entries_before_the_last_redelivery_of_all_are_stale() {
-        let mut slot = Slot::new(-1, None);
+        let mut slot = Slot::new("t".into(), -1, None);
         assert!(!slot.is_stale(1));
         slot.redelivered_all = 2;
         assert!(slot.is_stale(1));

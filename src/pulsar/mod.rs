@@ -10,8 +10,10 @@ pub mod client;
 pub mod message;
 pub mod murmur;
 pub mod rest;
+pub mod topics;
 pub mod types;
 pub mod wire;
 
 pub use message::Message;
+pub use topics::TopicsPattern;
 pub use types::{BrokerError, Entry, ErrorKind, InitialPosition, MessageId, SubscriptionType};

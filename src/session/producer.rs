@@ -41,6 +41,10 @@ pub struct ProducerSession {
     router: Router,
     /// How many partitions there will be; 0: the topic is not partitioned.
     count: u32,
+    /// What all its producers are called; the first one's, once it is made.
+    name: Option<String>,
+    /// The handshake may be answered: from now on a refused partition ends nothing.
+    open: bool,
     partitions: Vec<Partition>,
     pending_bytes: usize,
 }
@@ -59,6 +63,17 @@ struct Pending {
     bytes: usize,
 }
 
+impl Partition {
+    fn new(producer: ProducerId) -> Partition {
+        Partition {
+            producer,
+            ready: false,
+            failed: None,
+            pending: VecDeque::new(),
+        }
+    }
+}
+
 impl ProducerSession {
     pub fn new(topic: String, params: ProducerParams, seed: u32) -> ProducerSession {
         ProducerSession {
@@ -67,9 +82,15 @@ impl ProducerSession {
             params,
             seed,
             count: 0,
+            name: None,
+            open: false,
             partitions: Vec::new(),
             pending_bytes: 0,
         }
+    }
+
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// Its upstream producers so far; the place of each is its partition in the calls below.
@@ -107,10 +128,41 @@ impl ProducerSession {
         }
     }
 
+    /// The topic has so many partitions by now. Messages go to the new ones once all of them have a producer, as in
+    /// Java's PartitionedProducerImpl; one that was refused is tried again.
+    pub fn grown(&mut self, now: Now, client: &mut Client, count: u32) -> Progress {
+        let Some(name) = self.name.clone().filter(|_| self.open && self.count > 0) else {
+            return Progress::Waiting;
+        };
+        for place in 0..self.partitions.len() {
+            let partition = &self.partitions[place];
+            if !partition.ready && partition.failed.is_some() {
+                let producer = self.open_producer(now, client, place, Some(name.clone()));
+                self.partitions[place] = Partition::new(producer);
+            }
+        }
+        self.count = self.count.max(count);
+        while self.partitions.len() < self.count as usize {
+            self.open_next(now, client, Some(name.clone()));
+        }
+        Progress::Waiting
+    }
+
     fn open_next(&mut self, now: Now, client: &mut Client, name: Option<String>) {
+        let producer = self.open_producer(now, client, self.partitions.len(), name);
+        self.partitions.push(Partition::new(producer));
+    }
+
+    fn open_producer(
+        &self,
+        now: Now,
+        client: &mut Client,
+        partition: usize,
+        name: Option<String>,
+    ) -> ProducerId {
         let topic = match self.count {
             0 => self.topic.clone(),
-            _ => format!("{}-partition-{}", self.topic, self.partitions.len()),
+            _ => format!("{}-partition-{partition}", self.topic),
         };
         let spec = ProducerSpec {
             topic,
@@ -121,13 +173,7 @@ impl ProducerSession {
             compression: compression(self.params.compression),
             batching: self.params.batching.map(batching),
         };
-        let producer = client.open_producer(now.mono_ms, spec);
-        self.partitions.push(Partition {
-            producer,
-            ready: false,
-            failed: None,
-            pending: VecDeque::new(),
-        });
+        client.open_producer(now.mono_ms, spec)
     }
 
     /// The broker has made the producer of this partition, under this name.
@@ -141,13 +187,18 @@ impl ProducerSession {
         if let Some(partition) = self.partitions.get_mut(partition) {
             partition.ready = true;
         }
+        self.name.get_or_insert_with(|| name.to_owned());
         while self.partitions.len() < self.count as usize {
             self.open_next(now, client, Some(name.to_owned()));
         }
-        match self.partitions.iter().all(|partition| partition.ready) {
-            true => Progress::Open,
-            false => Progress::Waiting,
+        if !self.partitions.iter().all(|partition| partition.ready) {
+            return Progress::Waiting;
         }
+        if std::mem::replace(&mut self.open, true) {
+            self.router.grow(self.count);
+            return Progress::Waiting;
+        }
+        Progress::Open
     }
 
     /// The broker refuses this partition's producer, or has ended it for good. After the handshake the socket stays
@@ -156,7 +207,7 @@ impl ProducerSession {
         let Some(partition) = self.partitions.get_mut(partition) else {
             return Progress::Waiting;
         };
-        if !partition.ready {
+        if !self.open {
             return Progress::Refused(error);
         }
         partition.failed = Some(error);

@@ -53,6 +53,11 @@ impl Router {
         }
     }
 
+    /// The topic has more partitions now; keys go to others than before, as in Java.
+    pub fn grow(&mut self, partitions: u32) {
+        self.partitions = self.partitions.max(partitions);
+    }
+
     /// The partition of the next message, 0 to partitions − 1. `wall_ms` since 1970.
     pub fn choose(&mut self, key: Option<&str>, wall_ms: u64) -> usize {
         if self.partitions == 1 {

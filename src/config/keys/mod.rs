@@ -98,6 +98,7 @@ impl Draft {
                 upstream_pending_bytes: limits::UPSTREAM_PENDING_BYTES,
                 socket_unsent_bytes: limits::SOCKET_UNSENT_BYTES,
                 operation_timeout_ms: limits::OPERATION_TIMEOUT_MS,
+                topics_update_ms: limits::TOPICS_UPDATE_MS,
                 keep_alive_ms: limits::KEEP_ALIVE_MS,
                 backoff_first_ms: limits::BACKOFF_FIRST_MS,
                 backoff_last_ms: limits::BACKOFF_LAST_MS,

@@ -143,6 +143,14 @@ pub(super) const OWN: &[OwnKey] = &[
         help: "whether sockets share upstream consumers",
     },
     OwnKey {
+        key: sets("topicsUpdateMillis", |d, v| {
+            d.config.topics_update_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
+            Ok(())
+        }),
+        default: || limits::TOPICS_UPDATE_MS.to_string(),
+        help: "how often new partitions, and new topics of a pattern, are looked for",
+    },
+    OwnKey {
         key: sets("handshakeTimeoutMillis", |d, v| {
             d.config.handshake_timeout_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
             Ok(())

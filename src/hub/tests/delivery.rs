@@ -96,7 +96,7 @@ fn permits_of_a_push_member_are_ignored() {
 fn flow_comes_in_chunks_and_never_exceeds_the_window() {
     let mut world = World::new(hub_spec(Exclusive));
     world.join(1, member_spec(Exclusive, 100));
-    world.hub.partitions(0, Ok(0), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(0), &mut world.out);
     world.upstream(Upstream::Ready);
     assert_eq!(world.flows(), vec![100]);
     let mut given = 100;
@@ -130,7 +130,7 @@ fn a_batch_larger_than_the_permits_is_made_good() {
 fn every_partition_has_a_permit_even_when_there_are_more_than_the_window() {
     let mut world = World::new(hub_spec(Exclusive));
     world.join(1, member_spec(Exclusive, 1));
-    world.hub.partitions(0, Ok(3), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(3), &mut world.out);
     for slot in 0..3 {
         world.hub.upstream(0, slot, Upstream::Ready, &mut world.out);
     }
@@ -162,7 +162,7 @@ fn retained_bytes_stop_flow_until_they_fall() {
 fn partitions_take_turns() {
     let mut world = World::new(hub_spec(Exclusive));
     world.join(1, member_spec(Exclusive, 2));
-    world.hub.partitions(0, Ok(2), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(2), &mut world.out);
     for slot in 0..2 {
         world.hub.upstream(0, slot, Upstream::Ready, &mut world.out);
     }
@@ -234,7 +234,7 @@ fn what_a_reader_has_waiting_survives_a_reconnect() {
 #[test]
 fn on_a_non_persistent_topic_the_same_id_comes_many_times() {
     let mut spec = hub_spec(Shared);
-    spec.topic = "non-persistent://public/default/t".to_owned();
+    spec.topics = Topics::one("non-persistent://public/default/t");
     let mut world = World::new(spec);
     world.open_with(member_spec(Shared, 2));
     for _ in 0..3 {
@@ -270,7 +270,7 @@ fn a_corrupt_entry_is_acked_and_an_encrypted_one_is_left_alone() {
 fn entries_that_are_corrupt_on_the_way_do_not_stop_the_flow() {
     let mut world = World::new(hub_spec(Exclusive));
     world.join(1, member_spec(Exclusive, 2));
-    world.hub.partitions(0, Ok(0), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(0), &mut world.out);
     world.upstream(Upstream::Ready);
     world.out.clear();
     for entry in 0..20 {

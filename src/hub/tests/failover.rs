@@ -26,7 +26,7 @@ fn the_upstream_is_named_as_the_member_that_will_be_active() {
     for (member, name, level) in [(1, "a", 3), (2, "z", 2), (3, "c", 2)] {
         world.join(member, failover(name, level, 1));
     }
-    world.hub.partitions(0, Ok(3), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(3), &mut world.out);
     let named = world.take(|effect| match effect {
         Effect::OpenConsumer { spec, .. } => {
             Some((spec.consumer_name.clone().unwrap(), spec.priority_level))

@@ -7,9 +7,9 @@ use SubscriptionType::{Exclusive, Shared};
 fn the_first_member_opens_one_consumer_per_partition_and_joins_when_all_are_ready() {
     let mut world = World::new(hub_spec(Shared));
     world.join(1, member_spec(Shared, 5));
-    assert!(matches!(world.out[..], [Effect::CountPartitions]));
+    assert!(matches!(world.out[..], [Effect::CountPartitions { .. }]));
     world.out.clear();
-    world.hub.partitions(0, Ok(2), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(2), &mut world.out);
     world.join(2, member_spec(Shared, 5));
     let topics: Vec<_> = (world.out.iter())
         .map(|effect| match effect {
@@ -47,10 +47,11 @@ fn the_first_member_opens_one_consumer_per_partition_and_joins_when_all_are_read
 #[test]
 fn one_partition_named_by_the_client_is_told_in_its_ids() {
     let mut spec = hub_spec(Exclusive);
-    spec.topic.push_str("-partition-3");
+    let topic = format!("{TOPIC}-partition-3");
+    spec.topics = Topics::one(&topic);
     let mut world = World::new(spec);
     world.join(1, member_spec(Exclusive, 5));
-    world.hub.partitions(0, Ok(0), &mut world.out);
+    world.hub.partitions(0, &topic, Ok(0), &mut world.out);
     let Some(Effect::OpenConsumer { spec, .. }) = world.out.last() else {
         panic!("{:?}", world.out);
     };
@@ -62,7 +63,7 @@ fn a_failure_before_joining_refuses_everybody_and_closes_what_was_opened() {
     let mut world = World::new(hub_spec(Shared));
     world.join(1, member_spec(Shared, 5));
     world.join(2, member_spec(Shared, 5));
-    world.hub.partitions(0, Ok(2), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(2), &mut world.out);
     world.hub.upstream(0, 0, Upstream::Ready, &mut world.out);
     world.out.clear();
     let failed = Upstream::Failed(refusal(ErrorKind::ConsumerBusy));
@@ -90,7 +91,7 @@ fn a_topic_that_is_not_there_refuses() {
     world.join(1, member_spec(Shared, 5));
     world.out.clear();
     let missing = Err(refusal(ErrorKind::NotFound));
-    world.hub.partitions(0, missing, &mut world.out);
+    world.hub.partitions(0, TOPIC, missing, &mut world.out);
     assert!(matches!(
         world.out[..],
         [Effect::Refused { .. }, Effect::Finished]
@@ -102,7 +103,7 @@ fn more_partitions_than_anybody_has_are_a_failure() {
     let mut world = World::new(hub_spec(Shared));
     world.join(1, member_spec(Shared, 5));
     world.out.clear();
-    world.hub.partitions(0, Ok(u32::MAX), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(u32::MAX), &mut world.out);
     assert!(matches!(
         world.out[..],
         [Effect::Refused { .. }, Effect::Finished]
@@ -201,7 +202,7 @@ fn the_last_member_sends_its_acks_and_closes_the_upstream() {
 fn a_member_that_leaves_before_it_has_joined_closes_what_was_opened() {
     let mut world = World::new(hub_spec(Exclusive));
     world.join(1, member_spec(Exclusive, 5));
-    world.hub.partitions(0, Ok(0), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(0), &mut world.out);
     world.out.clear();
     world.leave(1);
     assert!(matches!(
@@ -247,11 +248,11 @@ fn after_unsubscribing_the_upstream_closes_silently_and_who_came_meanwhile_begin
                 member: MemberId(1)
             },
             Effect::CloseConsumer { slot: 0 },
-            Effect::CountPartitions
+            Effect::CountPartitions { .. }
         ]
     ));
     world.out.clear();
-    world.hub.partitions(0, Ok(0), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(0), &mut world.out);
     world.upstream(Upstream::Ready);
     assert!(matches!(
         world.out[1],
@@ -332,7 +333,7 @@ fn a_member_that_left_hears_nothing_of_its_unsubscribe() {
 fn the_end_of_the_topic_is_reached_when_every_partition_says_so() {
     let mut world = World::new(hub_spec(Shared));
     world.join(1, member_spec(Shared, 5));
-    world.hub.partitions(0, Ok(2), &mut world.out);
+    world.hub.partitions(0, TOPIC, Ok(2), &mut world.out);
     for slot in 0..2 {
         world.hub.upstream(0, slot, Upstream::Ready, &mut world.out);
     }

@@ -17,14 +17,17 @@ use super::*;
 use crate::pulsar::client::AckPosition;
 use crate::pulsar::{Entry, ErrorKind, InitialPosition, MessageId};
 
+pub(super) const TOPIC: &str = "persistent://public/default/t";
+
 pub(super) const LIMITS: Limits = Limits {
+    topics_update_ms: 60_000,
     hub_retained_bytes: 1 << 20,
     max_uncompressed_bytes: 1 << 20,
 };
 
 pub(super) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
     HubSpec {
-        topic: "persistent://public/default/t".to_owned(),
+        topics: Topics::one(TOPIC),
         subscription: "s".to_owned(),
         subscription_type,
         durable: true,
@@ -130,7 +133,9 @@ impl World {
 
     pub fn open_with(&mut self, member: MemberSpec) {
         self.join(1, member);
-        self.hub.partitions(self.now_ms, Ok(0), &mut self.out);
+        let topic = self.hub.spec().topics.name().to_owned();
+        self.hub
+            .partitions(self.now_ms, &topic, Ok(0), &mut self.out);
         self.upstream(Upstream::Ready);
         let joined = |effect: &Effect| matches!(effect, Effect::Joined { .. });
         assert!(self.out.iter().any(joined));

@@ -10,7 +10,7 @@ use super::lookup::refusal;
 use super::requests::{Purpose, Request};
 use super::spec::{ConnectionId, Event};
 use crate::pulsar::types::{BrokerError, ErrorKind};
-use crate::pulsar::wire::error_kind;
+use crate::pulsar::wire::{TopicsListed, error_kind};
 
 impl Client {
     /// Commands that carry a request id.
@@ -63,6 +63,19 @@ impl Client {
         }
         // A command that this client has no use for, or has not asked for.
         Ok(())
+    }
+
+    pub(super) fn topics_answered(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        listed: TopicsListed,
+    ) -> Handled {
+        match self.take_answered(now_ms, connection, listed.request_id)? {
+            Some(Purpose::Lookup(id)) => self.listed(now_ms, id, listed.names),
+            Some(_) => Err(wrong_answer()),
+            None => Ok(()),
+        }
     }
 
     fn producer_answered(

@@ -3,9 +3,10 @@
 use ::pulsar::proto::base_command::Type;
 use ::pulsar::proto::{
     AuthMethod, BaseCommand, CommandCloseConsumer, CommandCloseProducer, CommandConnect,
-    CommandGetLastMessageId, CommandLookupTopic, CommandPartitionedTopicMetadata, CommandPing,
-    CommandPong, CommandProducer, CommandRedeliverUnacknowledgedMessages, CommandSeek,
-    CommandSubscribe, CommandUnsubscribe, FeatureFlags, MessageIdData, command_subscribe,
+    CommandGetLastMessageId, CommandGetTopicsOfNamespace, CommandLookupTopic,
+    CommandPartitionedTopicMetadata, CommandPing, CommandPong, CommandProducer,
+    CommandRedeliverUnacknowledgedMessages, CommandSeek, CommandSubscribe, CommandUnsubscribe,
+    FeatureFlags, MessageIdData, command_get_topics_of_namespace, command_subscribe,
 };
 
 use super::address::Route;
@@ -72,6 +73,29 @@ pub(super) fn partitioned_metadata(topic: &str, request_id: u64) -> BaseCommand 
             ..Default::default()
         }),
         ..base(Type::PartitionedMetadata)
+    }
+}
+
+/// `pattern`: what the broker may filter by, if it wants to.
+pub(super) fn topics_of_namespace(
+    namespace: &str,
+    persistent: bool,
+    pattern: Option<&str>,
+    request_id: u64,
+) -> BaseCommand {
+    let mode = match persistent {
+        true => command_get_topics_of_namespace::Mode::Persistent,
+        false => command_get_topics_of_namespace::Mode::NonPersistent,
+    };
+    BaseCommand {
+        get_topics_of_namespace: Some(CommandGetTopicsOfNamespace {
+            request_id,
+            namespace: namespace.to_owned(),
+            mode: Some(mode as i32),
+            topics_pattern: pattern.map(str::to_owned),
+            ..Default::default()
+        }),
+        ..base(Type::GetTopicsOfNamespace)
     }
 }
 
@@ -155,7 +179,7 @@ pub(super) fn subscribe(subscribe: &Subscribe<'_>) -> BaseCommand {
             start_message_id: subscribe.start.map(start_message_id),
             read_compacted: Some(spec.read_compacted),
             initial_position: Some(initial_position as i32),
-            force_topic_creation: Some(true),
+            force_topic_creation: Some(spec.create_topic),
             consumer_epoch: Some(subscribe.consumer_epoch),
             ..Default::default()
         }),

@@ -1,4 +1,6 @@
-//! How many partitions a topic has: asked until there is an answer, or the operation timeout is over.
+//! How many partitions a topic has, and which topics a namespace: asked until there is an answer, or the operation timeout is over.
+
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -7,15 +9,23 @@ use super::backoff::Backoff;
 use super::deadlines::Timer;
 use super::lookup::{Asker, Question};
 use super::spec::{Event, Tag};
+use crate::pulsar::TopicsPattern;
 use crate::pulsar::types::BrokerError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct CountId(u64);
 
+/// The answer.
+#[derive(Debug)]
+pub(super) enum Counted {
+    Partitions(u32),
+    Topics(Arc<Vec<String>>),
+}
+
 #[derive(Debug)]
 struct Count {
     tag: Tag,
-    topic: String,
+    question: Question,
     backoff: Backoff,
     last_error: Option<BrokerError>,
 }
@@ -30,11 +40,39 @@ impl Client {
     /// How many partitions a topic has: answered by `Event::Partitions` with the tag. A topic that does not exist is
     /// created by this, where the namespace allows it.
     pub fn count_partitions(&mut self, now_ms: u64, topic: &str, tag: Tag) {
+        let question = Question::Partitions {
+            topic: topic.to_owned(),
+            create: true,
+        };
+        self.count(now_ms, question, tag);
+    }
+
+    /// The same of a topic that is in use: it is not created, should it have been deleted.
+    pub fn recount_partitions(&mut self, now_ms: u64, topic: &str, tag: Tag) {
+        let question = Question::Partitions {
+            topic: topic.to_owned(),
+            create: false,
+        };
+        self.count(now_ms, question, tag);
+    }
+
+    /// Which topics the pattern's namespace has: answered by `Event::Topics` with the tag. The broker may have left out
+    /// what does not match.
+    pub fn list_topics(&mut self, now_ms: u64, pattern: &TopicsPattern, tag: Tag) {
+        let question = Question::Topics {
+            namespace: pattern.namespace().to_owned(),
+            persistent: pattern.is_persistent(),
+            pattern: pattern.for_broker().map(str::to_owned),
+        };
+        self.count(now_ms, question, tag);
+    }
+
+    fn count(&mut self, now_ms: u64, question: Question, tag: Tag) {
         let id = CountId(self.counts.next_id);
         self.counts.next_id += 1;
         let count = Count {
             tag,
-            topic: topic.to_owned(),
+            question,
             backoff: self.new_backoff(),
             last_error: None,
         };
@@ -46,14 +84,14 @@ impl Client {
 
     pub(super) fn count_retry(&mut self, now_ms: u64, id: CountId) {
         if let Some(count) = self.counts.open.get(&id) {
-            let question = Question::Partitions(count.topic.clone());
+            let question = count.question.clone();
             self.ask(now_ms, question, Asker::Count(id));
         }
     }
 
     pub(super) fn count_expired(&mut self, id: CountId) {
         if let Some(count) = self.counts.open.get(&id) {
-            let question = Question::Partitions(count.topic.clone());
+            let question = count.question.clone();
             let error = self.timed_out(count.last_error.as_ref());
             self.stop_asking(&question, Asker::Count(id));
             self.count_done(id, Err(error));
@@ -74,12 +112,32 @@ impl Client {
         }
     }
 
-    pub(super) fn count_done(&mut self, id: CountId, result: Result<u32, BrokerError>) {
+    pub(super) fn count_done(&mut self, id: CountId, result: Result<Counted, BrokerError>) {
         if let Some(count) = self.counts.open.remove(&id) {
             self.deadlines.cancel(Timer::CountRetry(id));
             self.deadlines.cancel(Timer::CountExpired(id));
             let tag = count.tag;
-            self.events.push_back(Event::Partitions { tag, result });
+            let event = match (count.question, result) {
+                (Question::Topics { .. }, Ok(Counted::Topics(names))) => Event::Topics {
+                    tag,
+                    result: Ok(names),
+                },
+                (Question::Topics { .. }, Err(error)) => Event::Topics {
+                    tag,
+                    result: Err(error),
+                },
+                (_, Ok(Counted::Partitions(partitions))) => Event::Partitions {
+                    tag,
+                    result: Ok(partitions),
+                },
+                (_, Err(error)) => Event::Partitions {
+                    tag,
+                    result: Err(error),
+                },
+                // Questions and answers are matched where the answers come in.
+                (_, Ok(_)) => return,
+            };
+            self.events.push_back(event);
         }
     }
 }

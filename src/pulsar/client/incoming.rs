@@ -32,7 +32,10 @@ impl Client {
                 Ok(())
             }
             Incoming::SendReceipt(receipt) if ready => self.receipt(connection, &receipt),
-            Incoming::Message(_) | Incoming::SendReceipt(_) => Err(before_connected()),
+            Incoming::Topics(listed) if ready => self.topics_answered(now_ms, connection, listed),
+            Incoming::Message(_) | Incoming::SendReceipt(_) | Incoming::Topics(_) => {
+                Err(before_connected())
+            }
             Incoming::Ping => {
                 if let Some(connection) = self.pool.writing(connection) {
                     connection.write(&commands::pong());

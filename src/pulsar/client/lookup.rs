@@ -1,4 +1,4 @@
-//! Questions to any broker: who owns a topic, and how many partitions it has.
+//! Questions to any broker: who owns a topic, how many partitions it has, which topics a namespace has.
 //!
 //! A [`Lookup`] is one try: it goes to one service URL and follows redirects until it has an answer or an error. Where
 //! nobody can be reached it goes on to the next service URL at once, and has failed when it has seen each of them.
@@ -8,6 +8,7 @@
 mod over_http;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use ::pulsar::proto::command_lookup_topic_response::LookupType;
 use ::pulsar::proto::command_partitioned_topic_metadata_response::LookupType as PartitionsLookupType;
@@ -18,13 +19,13 @@ use super::Client;
 use super::address::Route;
 use super::commands;
 use super::connection::Waiter;
-use super::counts::CountId;
+use super::counts::{CountId, Counted};
 use super::deadlines::User;
 use super::pool::{Placed, retryable};
 use super::requests::Purpose;
 use super::spec::{BrokerAddress, ConnectionId, LookupBy};
 use crate::pulsar::types::{BrokerError, ErrorKind};
-use crate::pulsar::wire::error_kind;
+use crate::pulsar::wire::{encode_partitions_if_exists, error_kind};
 
 /// Java's `maxLookupRedirects`.
 const MAX_REDIRECTS: u32 = 20;
@@ -45,7 +46,17 @@ pub(super) struct LookupId(u64);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Question {
     Owner(String),
-    Partitions(String),
+    Partitions {
+        topic: String,
+        /// A topic that does not exist is created by the question, where the namespace allows it.
+        create: bool,
+    },
+    Topics {
+        namespace: String,
+        persistent: bool,
+        /// What the broker may filter by.
+        pattern: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +69,7 @@ pub(super) enum Asker {
 enum Answer {
     Owner(Route),
     Partitions(u32),
+    Topics(Arc<Vec<String>>),
 }
 
 #[derive(Debug)]
@@ -198,14 +210,35 @@ impl Client {
             return;
         };
         let request_id = self.requests.add(now_ms, connection, Purpose::Lookup(id));
+        let Some(connection) = self.pool.writing(connection) else {
+            return;
+        };
+        connection.lookups += 1;
         let command = match &lookup.question {
             Question::Owner(topic) => commands::lookup(topic, lookup.authoritative, request_id),
-            Question::Partitions(topic) => commands::partitioned_metadata(topic, request_id),
+            Question::Partitions {
+                topic,
+                create: true,
+            } => commands::partitioned_metadata(topic, request_id),
+            Question::Partitions {
+                topic,
+                create: false,
+            } => {
+                let out = connection.output.gather();
+                return encode_partitions_if_exists(topic, request_id, out);
+            }
+            Question::Topics {
+                namespace,
+                persistent,
+                pattern,
+            } => commands::topics_of_namespace(
+                namespace,
+                *persistent,
+                pattern.as_deref(),
+                request_id,
+            ),
         };
-        if let Some(connection) = self.pool.writing(connection) {
-            connection.lookups += 1;
-            connection.write(&command);
-        }
+        connection.write(&command);
     }
 
     pub(super) fn owner_answered(
@@ -270,7 +303,7 @@ impl Client {
         let Some(lookup) = self.lookups.open.get(&id) else {
             return Ok(());
         };
-        if !matches!(lookup.question, Question::Partitions(_)) {
+        if !matches!(lookup.question, Question::Partitions { .. }) {
             return self.lookup_misunderstood(now_ms, id);
         }
         let succeeded = response.response == Some(PartitionsLookupType::Success as i32);
@@ -344,6 +377,22 @@ impl Client {
         self.lookup_failed(now_ms, id, error);
     }
 
+    pub(super) fn listed(
+        &mut self,
+        now_ms: u64,
+        id: LookupId,
+        names: Vec<String>,
+    ) -> Result<(), String> {
+        let Some(lookup) = self.lookups.open.get(&id) else {
+            return Ok(());
+        };
+        if !matches!(lookup.question, Question::Topics { .. }) {
+            return Err("a list of topics to another question".to_owned());
+        }
+        self.lookup_done(now_ms, id, Ok(Answer::Topics(Arc::new(names))));
+        Ok(())
+    }
+
     /// The try has failed. When another broker may know better, the next one goes to the next service URL.
     pub(super) fn lookup_failed(&mut self, now_ms: u64, id: LookupId, error: BrokerError) {
         if error.kind.may_pass() {
@@ -376,12 +425,15 @@ impl Client {
         match (asker, result) {
             (Asker::User(user), Ok(Answer::Owner(route))) => self.link_found(now_ms, user, route),
             (Asker::Count(id), Ok(Answer::Partitions(partitions))) => {
-                self.count_done(id, Ok(partitions));
+                self.count_done(id, Ok(Counted::Partitions(partitions)));
+            }
+            (Asker::Count(id), Ok(Answer::Topics(names))) => {
+                self.count_done(id, Ok(Counted::Topics(names)));
             }
             (Asker::User(user), Err(error)) => self.link_failed(now_ms, user, error),
             (Asker::Count(id), Err(error)) => self.count_failed(now_ms, id, error),
             // Questions and answers are matched where the answers come in.
-            (Asker::User(_), Ok(Answer::Partitions(_)))
+            (Asker::User(_), Ok(Answer::Partitions(_) | Answer::Topics(_)))
             | (Asker::Count(_), Ok(Answer::Owner(_))) => {}
         }
     }

@@ -1,5 +1,7 @@
 //! What an owner asks of the client machine, and what it is told.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::pulsar::types::{BrokerError, Entry, InitialPosition, MessageId, SubscriptionType};
@@ -98,6 +100,8 @@ pub struct ConsumerSpec {
     pub consumer_name: Option<String>,
     pub priority_level: i32,
     pub read_compacted: bool,
+    /// Whether a topic that does not exist may be created by being subscribed to, where the namespace allows it.
+    pub create_topic: bool,
 }
 
 /// The fields of one message to publish; the payload is written by a closure given to [`super::Client::send`].
@@ -161,6 +165,12 @@ pub enum Event {
     Partitions {
         tag: Tag,
         result: Result<u32, BrokerError>,
+    },
+
+    /// The topics of a namespace, by their full names; of a partitioned one its partitions.
+    Topics {
+        tag: Tag,
+        result: Result<Arc<Vec<String>>, BrokerError>,
     },
 
     /// Once, after `open_producer`. Reconnects are silent.

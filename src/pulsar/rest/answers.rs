@@ -33,6 +33,11 @@ pub fn partitions(body: &[u8]) -> Option<u64> {
     answer.get("partitions")?.as_u64()
 }
 
+/// `None`: the body is not a list of names.
+pub fn topics(body: &[u8]) -> Option<Vec<String>> {
+    serde_json::from_slice(body).ok()
+}
+
 /// Where a redirect leads: `http://host:port` and the target there. Nothing else than `http` is followed, and nothing
 /// that could not stand in a request line. An answer without an authority stays with the server that gave it.
 pub fn redirect(response: &Response) -> Option<(Option<String>, String)> {

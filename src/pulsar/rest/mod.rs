@@ -7,6 +7,6 @@ mod answers;
 mod paths;
 mod response;
 
-pub use answers::{Owner, owner, partitions, redirect, refusal};
-pub use paths::{lookup_path, partitions_path, request};
+pub use answers::{Owner, owner, partitions, redirect, refusal, topics};
+pub use paths::{lookup_path, partitions_path, request, topics_path};
 pub use response::{Response, ResponseReader};

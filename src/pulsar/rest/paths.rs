@@ -27,11 +27,23 @@ pub fn lookup_path(topic: &str) -> String {
     }
 }
 
-/// How many partitions it has. A topic that is not there is made, where the namespace allows it.
-pub fn partitions_path(topic: &str) -> String {
+/// How many partitions it has. With `create`, a topic that is not there is made, where the namespace allows it.
+pub fn partitions_path(topic: &str, create: bool) -> String {
     match lookup_name(topic) {
-        (name, true) => format!("/admin/v2/{name}/partitions?checkAllowAutoCreation=true"),
-        (name, false) => format!("/admin/{name}/partitions?checkAllowAutoCreation=true"),
+        (name, true) => format!("/admin/v2/{name}/partitions?checkAllowAutoCreation={create}"),
+        (name, false) => format!("/admin/{name}/partitions?checkAllowAutoCreation={create}"),
+    }
+}
+
+/// Which topics a namespace has (`tenant/namespace`, or `tenant/cluster/namespace`).
+pub fn topics_path(namespace: &str, persistent: bool) -> String {
+    let mode = match persistent {
+        true => "PERSISTENT",
+        false => "NON_PERSISTENT",
+    };
+    match namespace.matches('/').count() {
+        1 => format!("/admin/v2/namespaces/{namespace}/topics?mode={mode}"),
+        _ => format!("/admin/namespaces/{namespace}/destinations?mode={mode}"),
     }
 }
 
@@ -59,11 +71,11 @@ mod tests {
             "/lookup/v2/destination/non-persistent/sample/standalone/ns1/t"
         );
         assert_eq!(
-            partitions_path("persistent://public/default/t"),
+            partitions_path("persistent://public/default/t", true),
             "/admin/v2/persistent/public/default/t/partitions?checkAllowAutoCreation=true"
         );
         assert_eq!(
-            partitions_path("persistent://sample/standalone/ns1/t"),
+            partitions_path("persistent://sample/standalone/ns1/t", true),
             "/admin/persistent/sample/standalone/ns1/t/partitions?checkAllowAutoCreation=true"
         );
     }

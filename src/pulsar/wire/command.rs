@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::checksum::crc32c;
 use super::frame::MAGIC_CHECKSUM;
 use super::hot::{MessageCommand, MessageParts, ReceiptParts, SendReceipt};
+use super::topics::TopicsListed;
 use super::varint::{DecodeError, Fields, Value};
 
 /// A command that has come in.
@@ -15,6 +16,8 @@ use super::varint::{DecodeError, Fields, Value};
 pub enum Incoming {
     Message(MessageCommand),
     SendReceipt(SendReceipt),
+    /// GET_TOPICS_OF_NAMESPACE_RESPONSE: it may be as long as a frame.
+    Topics(TopicsListed),
     Ping,
     Pong,
     /// Decoded by prost; boxed, for it is a struct of 4.4 KB.
@@ -34,6 +37,7 @@ mod field {
     pub const MESSAGE: u64 = 9;
     pub const CLOSE_PRODUCER: u64 = 15;
     pub const CLOSE_CONSUMER: u64 = 16;
+    pub const TOPICS_LISTED: u64 = 33;
 }
 
 /// Decodes [`super::Frame::command`].
@@ -52,6 +56,11 @@ pub fn decode_command(bytes: &[u8]) -> Result<Incoming, DecodeError> {
             let mut parts = ReceiptParts::default();
             each_submessage(bytes, field::SEND_RECEIPT, |receipt| parts.merge(receipt))?;
             Incoming::SendReceipt(parts.finish()?)
+        }
+        Type::GetTopicsOfNamespaceResponse => {
+            let mut listed = TopicsListed::default();
+            each_submessage(bytes, field::TOPICS_LISTED, |topics| listed.merge(topics))?;
+            Incoming::Topics(listed)
         }
         Type::Ping => Incoming::Ping,
         Type::Pong => Incoming::Pong,

@@ -20,6 +20,7 @@ mod hot;
 mod message_id;
 mod metadata;
 mod send;
+mod topics;
 pub(crate) mod varint;
 
 pub use ack::{AckHeader, AckId, AckValidationError, encode_ack, encode_flow};
@@ -35,6 +36,7 @@ pub use hot::{MessageCommand, SendReceipt};
 pub use message_id::EncodedMessageId;
 pub use metadata::{Compression, MetadataFields, SingleMetadataFields};
 pub use send::{EncodeSendError, SendHeader, encode_send};
+pub use topics::{TopicsListed, encode_partitions_if_exists};
 pub use varint::DecodeError;
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub enum DecodeError {
     Missing(&'static str),
     #[error("an ack set of more than {max} words", max = super::hot::MAX_ACK_SET_WORDS)]
     AckSetTooLong,
+    #[error("a list of more than {max} topics", max = super::topics::MAX_NAMES)]
+    TooManyNames,
     #[error("batch_size is negative")]
     BatchSize,
     #[error("a command of {0} bytes that carries no message")]

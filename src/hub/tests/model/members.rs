@@ -39,7 +39,7 @@ impl Model {
         }
         let slots = self.brokers.len();
         let count = if slots == 1 { 0 } else { slots as u32 };
-        self.call(|hub, now_ms, out| hub.partitions(now_ms, Ok(count), out));
+        self.call(|hub, now_ms, out| hub.partitions(now_ms, TOPIC, Ok(count), out));
         for slot in 0..slots {
             self.brokers[slot].subscribe(0);
             self.call(|hub, now_ms, out| hub.upstream(now_ms, slot, Upstream::Ready, out));
@@ -90,9 +90,10 @@ impl Model {
         line.sort();
         for (slot, given_out) in given_out.iter().enumerate() {
             let chosen = match self.wires.len() {
-                1 => line.iter().rev().min_by_key(|(name, _)| {
-                    crate::pulsar::murmur::ring_distance(&hub_spec(self.kind).topic, name)
-                }),
+                1 => line
+                    .iter()
+                    .rev()
+                    .min_by_key(|(name, _)| crate::pulsar::murmur::ring_distance(TOPIC, name)),
                 _ => line.get(slot % line.len().max(1)),
             };
             let active = chosen.map(|(_, member)| *member);

@@ -156,7 +156,7 @@ impl Model {
                 Effect::Ack { slot, .. } => self.wires[slot].to_broker.push_back(effect),
                 Effect::CloseConsumer { slot } => self.wires[slot].to_broker.push_back(effect),
                 Effect::Finished => self.finish(),
-                Effect::CountPartitions | Effect::OpenConsumer { .. } => {}
+                Effect::CountPartitions { .. } | Effect::OpenConsumer { .. } => {}
                 other => panic!("not expected here: {other:?}"),
             }
         }

@@ -1,5 +1,7 @@
 //! What is asked over HTTP, and what the answers mean.
 
+use std::sync::Arc;
+
 use super::super::Client;
 use super::super::address::Route;
 use super::super::pool::retryable;
@@ -11,7 +13,12 @@ use crate::pulsar::rest::{self, Response};
 pub(super) fn target(question: &Question) -> String {
     match question {
         Question::Owner(topic) => rest::lookup_path(topic),
-        Question::Partitions(topic) => rest::partitions_path(topic),
+        Question::Partitions { topic, create } => rest::partitions_path(topic, *create),
+        Question::Topics {
+            namespace,
+            persistent,
+            ..
+        } => rest::topics_path(namespace, *persistent),
     }
 }
 
@@ -39,10 +46,17 @@ impl Client {
                     }
                 }
             }
-            (200, Question::Partitions(_)) => match rest::partitions(&response.body) {
+            (200, Question::Partitions { .. }) => match rest::partitions(&response.body) {
                 Some(partitions) => self.partitions_known(now_ms, id, partitions),
                 None => {
                     let error = retryable("the answer to an HTTP lookup is no partition count");
+                    self.lookup_failed(now_ms, id, error);
+                }
+            },
+            (200, Question::Topics { .. }) => match rest::topics(&response.body) {
+                Some(names) => self.lookup_done(now_ms, id, Ok(Answer::Topics(Arc::new(names)))),
+                None => {
+                    let error = retryable("the answer to an HTTP lookup is no list of topics");
                     self.lookup_failed(now_ms, id, error);
                 }
             },

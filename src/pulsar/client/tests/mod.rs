@@ -89,6 +89,7 @@ fn consumer_spec() -> ConsumerSpec {
         consumer_name: None,
         priority_level: 0,
         read_compacted: false,
+        create_topic: true,
     }
 }
 
