@@ -14,6 +14,7 @@ use super::post::{Post, SocketId, TailKey};
 use super::readers::Reader;
 use super::shard::{Shard, ShardRef};
 use super::sockets::{Entry, Role};
+use crate::hub::tail::feeder::MESSAGES_PER_REPORT;
 use crate::hub::tail::{Batch, FrameLog, Points};
 use crate::hub::{MemberId, Refusal};
 use crate::runtime;
@@ -34,6 +35,8 @@ pub struct LocalTail {
     log: Option<FrameLog>,
     feeder: Option<MemberId>,
     readers: Vec<SocketId>,
+    /// Messages taken into the log that the home side has not been told of.
+    untold: u32,
     /// No reader's next frame has a lower number.
     lowest: u64,
 }
@@ -85,6 +88,7 @@ impl Shard {
             log: None,
             feeder: None,
             readers: vec![id],
+            untold: 0,
             lowest: 0,
         });
         self.tails.by_key.insert(key.clone(), tail);
@@ -171,19 +175,22 @@ impl Shard {
         let (Some(log), Some(feeder)) = (&mut local.log, local.feeder) else {
             return;
         };
-        let messages = batch.len() as u32;
+        local.untold += batch.len() as u32;
         self.tails.memory_bytes += batch.memory_bytes();
         log.push(batch);
-        let (home, shard) = (local.home, self.index);
-        self.post(
-            home,
-            Post::TailTaken {
-                feeder,
-                shard,
-                joining,
-                messages,
-            },
-        );
+        if local.untold >= MESSAGES_PER_REPORT {
+            let (home, shard) = (local.home, self.index);
+            let messages = std::mem::take(&mut local.untold);
+            self.post(
+                home,
+                Post::TailTaken {
+                    feeder,
+                    shard,
+                    joining,
+                    messages,
+                },
+            );
+        }
         self.evict(tail);
         let local = &self.tails.local[tail];
         for id in &local.readers {

@@ -4,6 +4,9 @@
 /// brings in 40 ms, twice what a busy shard's turn takes.
 pub const MESSAGES_UNTAKEN_MAX: u32 = 4096;
 
+/// A shard tells what it has taken in steps of this, so that a message costs no post back.
+pub const MESSAGES_PER_REPORT: u32 = MESSAGES_UNTAKEN_MAX / 8;
+
 /// One shard that has readers of the tail.
 #[derive(Debug)]
 struct Fed {
@@ -82,7 +85,7 @@ impl Feeder {
         let untaken = self.fed.iter().map(|fed| fed.untaken).max().unwrap_or(0);
         let room = MESSAGES_UNTAKEN_MAX.saturating_sub(untaken.saturating_add(self.granted));
         // In few steps: each is a command to the hub.
-        if !self.open || self.fed.is_empty() || room < MESSAGES_UNTAKEN_MAX / 8 {
+        if !self.open || self.fed.is_empty() || room < MESSAGES_PER_REPORT {
             return 0;
         }
         self.granted += room;
