@@ -287,6 +287,7 @@ mod delivery {
                 batch_index: -1,
                 batch_size: 0,
             },
+            first_chunk: None,
             redelivery_count: 0,
             publish_time_ms: metadata.publish_time,
             metadata: Bytes::from(metadata.encode_to_vec()),

@@ -24,7 +24,10 @@ pub fn append_delivery(message: &Message, out: &mut Vec<u8>) {
     let parts = message.parts();
     out.reserve(delivery_size_hint(message));
     out.extend_from_slice(b"{\"messageId\":");
-    append_id(&message.id, out);
+    match message.first_chunk {
+        None => append_id(&message.id, out),
+        Some(first) => append_base64(&message.id.encode_chunked(first), out),
+    }
     out.extend_from_slice(b",\"payload\":");
     append_base64(
         if parts.null_value {

@@ -112,6 +112,7 @@ impl Hub {
         }
         match split(&entry, self.limits.max_uncompressed_bytes) {
             Ok(messages) => self.opened(now_ms, slot, key, messages),
+            Err(SplitError::Chunked) => self.chunk_opened(now_ms, slot, entry),
             Err(error) => self.unreadable(now_ms, slot, key, &error),
         }
         if self.slots[slot].opened.is_empty() {
@@ -120,13 +121,22 @@ impl Hub {
         true
     }
 
-    fn opened(&mut self, now_ms: u64, slot: usize, key: EntryKey, mut messages: Vec<Message>) {
+    pub(super) fn opened(
+        &mut self,
+        now_ms: u64,
+        slot: usize,
+        key: EntryKey,
+        mut messages: Vec<Message>,
+    ) {
         if self.is_acked_upstream(slot) {
             self.enter(now_ms, slot, key, &mut messages);
         } else if let Some(StartPosition::After(start)) = self.slots[slot].start
             && (start.ledger, start.entry) == key
         {
             messages.retain(|message| message.id.batch_index > start.batch_index);
+        }
+        if let Some(last) = messages.last() {
+            self.slots[slot].chunks.saw(last.publish_time_ms);
         }
         let bytes = messages.iter().map(message_bytes).sum::<usize>();
         if let Some(mean) = bytes.checked_div(messages.len()) {
@@ -173,9 +183,15 @@ impl Hub {
     }
 
     /// A corrupt entry is acked, as in Java: it would come again for ever and could never be read. What
-    /// another consumer may be able to read (encrypted: Java's cryptoFailureAction FAIL; chunked) stays unacked.
-    fn unreadable(&mut self, now_ms: u64, slot: usize, key: EntryKey, error: &SplitError) {
-        let left_alone = matches!(error, SplitError::Encrypted | SplitError::Chunked);
+    /// another consumer may be able to read (encrypted: Java's cryptoFailureAction FAIL) stays unacked.
+    pub(super) fn unreadable(
+        &mut self,
+        now_ms: u64,
+        slot: usize,
+        key: EntryKey,
+        error: &SplitError,
+    ) {
+        let left_alone = matches!(error, SplitError::Encrypted);
         if left_alone {
             self.stats.unreadable += 1;
         } else {
@@ -193,15 +209,23 @@ impl Hub {
 
     /// Every index of the entry is settled: nothing is kept of it but that it is acked.
     pub(super) fn settled_whole(&mut self, now_ms: u64, slot: usize, key: EntryKey) {
-        self.forget_entry(slot, key);
-        self.slots[slot].acked.insert(key);
-        self.gather_whole(now_ms, slot, key);
+        let parts = self.forget_entry(slot, key);
+        for key in parts.iter().copied().chain([key]) {
+            self.slots[slot].acked.insert(key);
+            self.gather_whole(now_ms, slot, key);
+        }
     }
 
-    pub(super) fn forget_entry(&mut self, slot: usize, key: EntryKey) {
-        if let Some(entry) = self.slots[slot].entries.remove(&key) {
-            self.retained_bytes -= entry.bytes;
+    /// The entries of the message's other chunks, if it came in several, are forgotten with it and given back.
+    pub(super) fn forget_entry(&mut self, slot: usize, key: EntryKey) -> Box<[EntryKey]> {
+        let state = &mut self.slots[slot];
+        let parts = state.chunks.take_parts(key);
+        for key in parts.iter().chain([&key]) {
+            if let Some(entry) = state.entries.remove(key) {
+                self.retained_bytes -= entry.bytes;
+            }
         }
+        parts
     }
 }
 

@@ -101,6 +101,18 @@ pub(super) const MAX_REQUESTS: usize = 10_000;
 /// for is not taken back.
 pub(super) const REQUEST_TIMEOUT_MS: u64 = 30_000;
 
+/// Messages of one slot of which some chunks have come and others not: Java's `maxPendingChunkedMessage`. As there, the
+/// oldest makes room and is left to come again (`autoAckOldestChunkedMessageOnQueueFull` is off).
+pub(super) const MAX_INCOMPLETE_MESSAGES: usize = 10;
+
+/// The most chunks of a message. Producers cut at the broker's `maxMessageSize`, 5 MiB by default; the bound is for those
+/// that say otherwise.
+pub(super) const MAX_CHUNKS: usize = 10_000;
+
+/// A message of which no further chunk comes for so long, although it could, will not be whole any more: Java's
+/// `expireTimeOfIncompleteChunkedMessage`.
+pub(super) const CHUNKS_EXPIRE_MS: u64 = 60_000;
+
 /// Plain counters of one hub since it began; the owner reads and sums them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -126,6 +138,8 @@ pub struct Stats {
     pub stale_epoch: u64,
     /// Entries that can never be read: acked and dropped.
     pub corrupt: u64,
-    /// Entries that this gateway cannot read (encrypted, chunked): left unacked.
+    /// Entries that this gateway cannot read (encrypted, a chunk without its message): left unacked.
     pub unreadable: u64,
+    /// Messages of which some chunk never came: acked.
+    pub chunks_expired: u64,
 }

@@ -11,6 +11,7 @@
 //! | `topics` | which topics and partitions there are, and their slots |
 //! | `lifecycle` | joining, leaving, opening and closing the upstream, unsubscribing |
 //! | `arrival` | what an entry from the broker is: new, a repeat, asked for again; opening it |
+//! | `chunks` | messages that come in several entries |
 //! | `delivery` | who gets the next messages |
 //! | `failover` | Failover: which member is active on each partition |
 //! | `permits` | how much the broker may send |
@@ -36,6 +37,7 @@
 
 mod acks;
 mod arrival;
+mod chunks;
 mod dead_letters;
 mod delivery;
 mod effect;
@@ -280,6 +282,7 @@ impl Hub {
         if self.ack_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
             self.send_all_acks(out);
         }
+        self.expire_chunks(now_ms);
         self.redeliver_due(now_ms, out);
         self.linger_on(now_ms, out);
         self.expire_requests(now_ms, out);
@@ -303,6 +306,7 @@ impl Hub {
             self.dead_letters.lingers_until_ms(),
             self.requests.next_deadline_ms(),
             self.list_due_ms,
+            self.chunks_expire_ms(),
         ]
         .into_iter()
         .flatten()
@@ -369,8 +373,10 @@ impl Hub {
     fn pump(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
         if self.phase == Phase::Open {
             self.choose_active(out);
+            self.excuse_stalled_chunks(now_ms);
             self.deliver(now_ms, out);
             self.flow(out);
+            self.note_stalled_chunks();
         }
     }
 

@@ -37,10 +37,14 @@ impl Hub {
     /// Forgets what waits in the slot: the broker will send it again.
     pub(super) fn drop_waiting(&mut self, slot: usize) {
         let state = &mut self.slots[slot];
+        let incomplete = state.chunks.drop_incomplete();
         let opened = std::mem::take(&mut state.opened);
         let queue = std::mem::take(&mut state.queue);
         state.waiting = 0;
         self.retained_bytes -= std::mem::take(&mut state.opened_bytes);
+        for key in incomplete {
+            self.forget_entry(slot, key);
+        }
         for waiting in queue {
             self.retained_bytes -= entry_bytes(&waiting.entry);
             self.unarrive(slot, (waiting.entry.ledger, waiting.entry.entry));
@@ -61,7 +65,8 @@ impl Hub {
             return;
         };
         if matches!(entry.indexes, Indexes::Unopened) {
-            return self.forget_entry(slot, key);
+            self.forget_entry(slot, key);
+            return;
         }
         for index in entry.indexes_in(Index::Arrived) {
             entry.set(index, Index::Absent);

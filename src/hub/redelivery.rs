@@ -57,14 +57,17 @@ impl Hub {
     /// Shared: the broker raises their redelivery count. While the connection is gone nothing needs to be said,
     /// for it sends everything again.
     fn redeliver_entries(&mut self, slot: usize, keys: &BTreeSet<EntryKey>, out: &mut Vec<Effect>) {
+        let mut asked = Vec::with_capacity(keys.len());
         for key in keys {
+            // A message in chunks comes again chunk by chunk.
+            asked.extend_from_slice(self.slots[slot].chunks.parts_of(*key));
+            asked.push(*key);
             self.make_dormant(slot, *key);
         }
         if !self.slots[slot].is_up() {
             return;
         }
-        let keys: Vec<_> = keys.iter().copied().collect();
-        for positions in keys.chunks(REDELIVER_CHUNK) {
+        for positions in asked.chunks(REDELIVER_CHUNK) {
             out.push(Effect::Redeliver {
                 slot,
                 positions: positions.to_vec(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::acks::Gathering;
+use super::chunks::Chunks;
 use super::effect::MemberId;
 use super::memory::AckedMemory;
 use super::unsettled::EntryState;
@@ -75,6 +76,7 @@ pub(super) struct Slot {
     pub waiting: usize,
     /// Every entry that has a message waiting, held or delayed.
     pub entries: FxHashMap<EntryKey, EntryState>,
+    pub chunks: Chunks,
     pub acked: AckedMemory,
     pub gathering: Gathering,
     /// Of a reader: the last entry that was given out as a whole, until the broker is told.
@@ -104,6 +106,7 @@ impl Slot {
             opened_bytes: 0,
             waiting: 0,
             entries: FxHashMap::default(),
+            chunks: Chunks::default(),
             acked: AckedMemory::default(),
             gathering: Gathering::default(),
             read_up_to: None,

@@ -214,6 +214,7 @@ mod tests {
     fn message(entry: u64) -> Message {
         Message {
             id: id(entry),
+            first_chunk: None,
             redelivery_count: 0,
             publish_time_ms: 0,
             metadata: Default::default(),

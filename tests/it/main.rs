@@ -4,6 +4,7 @@ mod backpressure;
 mod bad_broker;
 mod bad_input;
 mod batching;
+mod chunks;
 mod dead_letters;
 mod end_of_topic;
 mod exclusive;

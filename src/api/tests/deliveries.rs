@@ -19,6 +19,7 @@ fn key_values(pairs: &[(&str, &str)]) -> Vec<KeyValue> {
 fn stored(entry: u64, payload: &'static str, metadata: &MessageMetadata) -> Message {
     Message {
         id: id(16, entry),
+        first_chunk: None,
         redelivery_count: 0,
         publish_time_ms: metadata.publish_time,
         metadata: Bytes::from(metadata.encode_to_vec()),

@@ -1,5 +1,6 @@
 //! The rules of the hub, one by one, and a model of the broker that tries them all together.
 
+mod chunks;
 mod dead_letters;
 mod delivery;
 mod failover;

@@ -61,6 +61,47 @@ impl EntryMetadata {
     }
 }
 
+/// One of the entries that a large message was cut into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The producer's name for the message.
+    pub uuid: Bytes,
+    /// From 0.
+    pub index: usize,
+    /// Above 1.
+    pub count: usize,
+    /// Of the whole message, compressed.
+    pub total_bytes: usize,
+}
+
+/// What the metadata of a chunk says of it. None: it is no chunk, or says nonsense.
+pub fn chunk_of(metadata: &Bytes) -> Option<Chunk> {
+    let (mut uuid, mut index, mut count, mut total_bytes) = (Bytes::new(), 0, 0, 0);
+    let mut fields = Fields::new(metadata);
+    while let Some(field) = fields.next().ok()? {
+        match field {
+            // A copy: the metadata is a slice of what was read from the connection.
+            (26, Value::Bytes(bytes)) => uuid = Bytes::copy_from_slice(bytes),
+            (27, Value::Varint(value)) => count = value as i32,
+            (28, Value::Varint(value)) => total_bytes = value as i32,
+            (29, Value::Varint(value)) => index = value as i32,
+            _ => {}
+        }
+    }
+    let chunk = Chunk {
+        uuid,
+        index: index.try_into().ok()?,
+        count: count.try_into().ok()?,
+        total_bytes: total_bytes.try_into().ok()?,
+    };
+    (chunk.count > 1 && chunk.index < chunk.count).then_some(chunk)
+}
+
+/// When an entry was published, in milliseconds since 1970; 0 where its metadata does not say.
+pub fn published_ms(metadata: &[u8]) -> u64 {
+    EntryMetadata::decode(metadata).map_or(0, |metadata| metadata.publish_time_ms)
+}
+
 /// Out of `SingleMessageMetadata`.
 #[derive(Debug)]
 pub(super) struct SingleMetadata {

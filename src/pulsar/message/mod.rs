@@ -12,13 +12,16 @@ use bytes::{Bytes, BytesMut};
 use super::types::MessageId;
 
 pub use compress::Compressor;
+pub use metadata::{Chunk, chunk_of, published_ms};
 pub use parts::{Parts, Properties};
-pub use split::{SplitError, split};
+pub use split::{SplitError, open_chunked, split};
 
 /// One message, still in wire form; cheap to clone (refcounts) and to send to another shard.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub id: MessageId,
+    /// Of a message in chunks: ledger and entry of the first one. `id` is the last one's.
+    pub first_chunk: Option<(u64, u64)>,
     pub redelivery_count: u32,
     pub publish_time_ms: u64,
     /// `MessageMetadata` when `id.batch_index` is −1, else `SingleMessageMetadata`.

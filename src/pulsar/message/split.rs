@@ -50,13 +50,33 @@ pub fn split(entry: &Entry, max_uncompressed_bytes: usize) -> Result<Vec<Message
     let payload = plain_payload(entry, &metadata, max_uncompressed_bytes)?;
     match metadata.num_messages_in_batch {
         Some(count) => split_batch(entry, &metadata, count, payload),
-        None => Ok(vec![Message {
-            id: message_id(entry, -1, 0),
-            redelivery_count: entry.redelivery_count,
-            publish_time_ms: metadata.publish_time_ms,
-            metadata: entry.metadata.clone(),
-            payload,
-        }]),
+        None => Ok(vec![single(entry, &metadata, payload)]),
+    }
+}
+
+/// The message of an entry that was put together from chunks: its payload is all of theirs, the rest is the last one's.
+/// `first_chunk` is the first one's entry. Chunks are never batches.
+pub fn open_chunked(
+    entry: &Entry,
+    first_chunk: (u64, u64),
+    max_uncompressed_bytes: usize,
+) -> Result<Message, SplitError> {
+    let metadata = EntryMetadata::decode(&entry.metadata)?;
+    let payload = plain_payload(entry, &metadata, max_uncompressed_bytes)?;
+    Ok(Message {
+        first_chunk: Some(first_chunk),
+        ..single(entry, &metadata, payload)
+    })
+}
+
+fn single(entry: &Entry, metadata: &EntryMetadata, payload: Bytes) -> Message {
+    Message {
+        id: message_id(entry, -1, 0),
+        first_chunk: None,
+        redelivery_count: entry.redelivery_count,
+        publish_time_ms: metadata.publish_time_ms,
+        metadata: entry.metadata.clone(),
+        payload,
     }
 }
 
@@ -105,6 +125,7 @@ fn split_batch(
         }
         messages.push(Message {
             id: message_id(entry, index, count),
+            first_chunk: None,
             redelivery_count: entry.redelivery_count,
             publish_time_ms: metadata.publish_time_ms,
             metadata: concat(&inherited, single),

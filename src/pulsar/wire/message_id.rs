@@ -62,6 +62,22 @@ impl MessageId {
         out
     }
 
+    /// As Java's `ChunkMessageIdImpl.toByteArray`: the id of the last chunk, with the first one's in it.
+    pub fn encode_chunked(&self, (ledger, entry): (u64, u64)) -> Vec<u8> {
+        let first = MessageId {
+            ledger,
+            entry,
+            ..*self
+        };
+        let first = first.encode();
+        let mut out = self.encode().to_vec();
+        out.push(7 << 3 | 2);
+        // An id has at most 55 bytes: its length is one.
+        out.push(first.len);
+        out.extend_from_slice(&first);
+        out
+    }
+
     /// An id that a client gives back. Ledger and entry are required; −1 is legal in both ("earliest" has it).
     /// Nothing says that it is an id of this topic, or that its batch index is below its batch size.
     pub fn decode(bytes: &[u8]) -> Result<MessageId, DecodeError> {

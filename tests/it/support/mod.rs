@@ -8,6 +8,7 @@ mod client;
 pub mod flow;
 mod neighbours;
 pub mod process;
+pub mod publisher;
 pub mod raw;
 
 use std::net::SocketAddr;

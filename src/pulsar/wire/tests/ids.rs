@@ -44,6 +44,29 @@ fn ids_are_encoded_byte_for_byte_as_java_does() {
     }
 }
 
+/// Bytes printed by Java's `ChunkMessageIdImpl` (4.0.8) `toByteArray`; what is read of it is the last chunk's id.
+#[test]
+fn ids_of_messages_in_chunks_hold_the_first_chunks_too() {
+    for (id, bytes) in [
+        (
+            id(301, 1, -1, -1, 0),
+            &[
+                8, 0xad, 2, 0x10, 1, 0x30, 0, 0x3a, 7, 8, 0xac, 2, 0x10, 7, 0x30, 0,
+            ][..],
+        ),
+        (
+            id(301, 1, 2, -1, 0),
+            &[
+                8, 0xad, 2, 0x10, 1, 0x18, 2, 0x30, 0, 0x3a, 9, 8, 0xac, 2, 0x10, 7, 0x18, 2, 0x30,
+                0,
+            ],
+        ),
+    ] {
+        assert_eq!(id.encode_chunked((300, 7)), bytes);
+        assert_eq!(MessageId::decode(bytes), Ok(id));
+    }
+}
+
 /// Each line was given to Java's `MessageIdImpl.fromByteArray`.
 #[test]
 fn decoding_takes_what_java_takes() {

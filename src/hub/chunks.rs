@@ -1,0 +1,252 @@
+//! Messages that came in chunks, an entry each: put together, followed until they are settled, and given up. The rules
+//! are those of Java's `ConsumerImpl.processMessageChunk`.
+//!
+//! A chunk's entry is known to its slot as unopened as long as the message is incomplete or unsettled, so that it is not
+//! taken twice; the message goes by the last one's id.
+
+use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHashMap;
+
+use super::Hub;
+use super::limits::{CHUNKS_EXPIRE_MS, MAX_CHUNKS, MAX_INCOMPLETE_MESSAGES};
+use super::slot::EntryKey;
+use crate::pulsar::Entry;
+use crate::pulsar::message::{self, Chunk};
+
+#[derive(Debug)]
+struct Incomplete {
+    uuid: Bytes,
+    payload: BytesMut,
+    /// Of its chunks so far.
+    keys: Vec<EntryKey>,
+    /// When it was begun, or could last go on.
+    since_ms: u64,
+}
+
+/// The chunks of one slot.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    /// In the order of their beginning.
+    incomplete: Vec<Incomplete>,
+    bytes: usize,
+    /// Of messages that are not settled: all chunks but the last, by the last.
+    parts: FxHashMap<EntryKey, Box<[EntryKey]>>,
+    /// At the end of the last turn nothing could come: that is not the producer's fault.
+    stalled: bool,
+    /// Of all messages that were opened: what time it is, as far as the stream tells.
+    newest_publish_ms: u64,
+}
+
+/// What a chunk made of its message.
+enum Taken {
+    /// Others are missing.
+    Kept,
+    /// It was the last one: the message as one entry, and the entry of its first chunk.
+    Whole(Box<Entry>, EntryKey),
+    /// It has no message, is too large or out of order: it is left unacked, unless it is old.
+    Stray,
+    /// The producer has sent it twice.
+    Repeat,
+}
+
+/// Entries of messages that were given up.
+#[derive(Default)]
+struct GivenUp {
+    /// They will never be whole.
+    acked: Vec<EntryKey>,
+    /// They may come again.
+    left: Vec<EntryKey>,
+}
+
+impl Chunks {
+    fn take(&mut self, now_ms: u64, entry: Entry, max_bytes: usize, up: &mut GivenUp) -> Taken {
+        let key = (entry.ledger, entry.entry);
+        let Some(chunk) = message::chunk_of(&entry.metadata) else {
+            return Taken::Stray;
+        };
+        if chunk.total_bytes > max_bytes || chunk.count > MAX_CHUNKS {
+            return Taken::Stray;
+        }
+        let mut place = self.place_of(&chunk.uuid);
+        if chunk.index == 0 {
+            if let Some(begun) = place.take() {
+                // The producer has begun anew.
+                up.acked.extend(self.remove(begun).keys);
+            }
+            place = Some(self.begin(now_ms, &chunk, max_bytes, up));
+        }
+        let Some(place) = place else {
+            return Taken::Stray;
+        };
+        let begun = &mut self.incomplete[place];
+        if chunk.index < begun.keys.len() {
+            return Taken::Repeat;
+        }
+        let is_next = chunk.index == begun.keys.len();
+        if !is_next || begun.payload.len() + entry.payload.len() > chunk.total_bytes {
+            up.left.extend(self.remove(place).keys);
+            return Taken::Stray;
+        }
+        begun.payload.extend_from_slice(&entry.payload);
+        begun.keys.push(key);
+        begun.since_ms = now_ms;
+        self.bytes += entry.payload.len();
+        if chunk.index + 1 < chunk.count {
+            return Taken::Kept;
+        }
+        let mut whole = self.remove(place);
+        let first = whole.keys.first().copied().unwrap_or(key);
+        whole.keys.pop();
+        self.parts.insert(key, whole.keys.into());
+        let payload = whole.payload.freeze();
+        Taken::Whole(Box::new(Entry { payload, ..entry }), first)
+    }
+
+    fn place_of(&self, uuid: &Bytes) -> Option<usize> {
+        self.incomplete.iter().position(|begun| begun.uuid == *uuid)
+    }
+
+    /// Room for a new message is made by giving up the oldest ones.
+    fn begin(&mut self, now_ms: u64, chunk: &Chunk, max_bytes: usize, up: &mut GivenUp) -> usize {
+        while !self.incomplete.is_empty()
+            && (self.incomplete.len() >= MAX_INCOMPLETE_MESSAGES
+                || self.bytes + chunk.total_bytes > max_bytes)
+        {
+            up.left.extend(self.remove(0).keys);
+        }
+        self.incomplete.push(Incomplete {
+            uuid: chunk.uuid.clone(),
+            payload: BytesMut::new(),
+            keys: Vec::new(),
+            since_ms: now_ms,
+        });
+        self.incomplete.len() - 1
+    }
+
+    fn remove(&mut self, place: usize) -> Incomplete {
+        let removed = self.incomplete.remove(place);
+        self.bytes -= removed.payload.len();
+        removed
+    }
+
+    /// Whether an entry was published so long ago that the rest of its message will not come any more.
+    fn is_old(&self, published_ms: u64) -> bool {
+        published_ms.saturating_add(CHUNKS_EXPIRE_MS) < self.newest_publish_ms
+    }
+
+    pub fn saw(&mut self, published_ms: u64) {
+        self.newest_publish_ms = self.newest_publish_ms.max(published_ms);
+    }
+
+    /// All chunks but the last of the message that goes by this entry.
+    pub fn parts_of(&self, key: EntryKey) -> &[EntryKey] {
+        self.parts.get(&key).map_or(&[], |parts| parts)
+    }
+
+    pub fn take_parts(&mut self, key: EntryKey) -> Box<[EntryKey]> {
+        match self.parts.is_empty() {
+            true => Box::default(),
+            false => self.parts.remove(&key).unwrap_or_default(),
+        }
+    }
+
+    /// The entries of what is incomplete, which is forgotten.
+    pub fn drop_incomplete(&mut self) -> Vec<EntryKey> {
+        self.bytes = 0;
+        let dropped = std::mem::take(&mut self.incomplete);
+        dropped.into_iter().flat_map(|begun| begun.keys).collect()
+    }
+
+    pub fn expires_ms(&self) -> Option<u64> {
+        let since_ms = self.incomplete.iter().map(|begun| begun.since_ms).min()?;
+        Some(since_ms.saturating_add(CHUNKS_EXPIRE_MS))
+    }
+
+    /// Nothing could come up to now.
+    fn excuse(&mut self, now_ms: u64) {
+        for begun in &mut self.incomplete {
+            begun.since_ms = now_ms;
+        }
+    }
+
+    fn take_expired(&mut self, now_ms: u64) -> Option<Vec<EntryKey>> {
+        let expired =
+            |begun: &Incomplete| begun.since_ms.saturating_add(CHUNKS_EXPIRE_MS) <= now_ms;
+        let place = self.incomplete.iter().position(expired)?;
+        Some(self.remove(place).keys)
+    }
+}
+
+impl Hub {
+    /// The entry in front of the queue is a chunk.
+    pub(super) fn chunk_opened(&mut self, now_ms: u64, slot: usize, entry: Entry) {
+        let key = (entry.ledger, entry.entry);
+        let published_ms = message::published_ms(&entry.metadata);
+        let max_bytes = self.limits.max_uncompressed_bytes;
+        let mut up = GivenUp::default();
+        let chunks = &mut self.slots[slot].chunks;
+        chunks.saw(published_ms);
+        let is_old = chunks.is_old(published_ms);
+        let taken = chunks.take(now_ms, entry, max_bytes, &mut up);
+        for key in up.left {
+            self.forget_entry(slot, key);
+        }
+        for key in up.acked {
+            self.settle_chunk(now_ms, slot, key);
+        }
+        match taken {
+            Taken::Kept => {}
+            Taken::Whole(entry, first) => match message::open_chunked(&entry, first, max_bytes) {
+                Ok(message) => self.opened(now_ms, slot, key, vec![message]),
+                Err(error) => self.unreadable(now_ms, slot, key, &error),
+            },
+            Taken::Repeat => self.settle_chunk(now_ms, slot, key),
+            Taken::Stray if is_old => self.settle_chunk(now_ms, slot, key),
+            Taken::Stray => {
+                self.stats.unreadable += 1;
+                self.forget_entry(slot, key);
+            }
+        }
+    }
+
+    fn settle_chunk(&mut self, now_ms: u64, slot: usize, key: EntryKey) {
+        if self.is_acked_upstream(slot) {
+            self.settled_whole(now_ms, slot, key);
+        }
+    }
+
+    /// At the beginning of a turn, and before anything expires.
+    pub(super) fn excuse_stalled_chunks(&mut self, now_ms: u64) {
+        for slot in &mut self.slots {
+            if slot.chunks.stalled {
+                slot.chunks.excuse(now_ms);
+            }
+        }
+    }
+
+    /// At the end of a turn.
+    pub(super) fn note_stalled_chunks(&mut self) {
+        for slot in &mut self.slots {
+            let may_receive = slot.is_up() && slot.permits > 0 && slot.queue.is_empty();
+            slot.chunks.stalled = !may_receive && !slot.chunks.incomplete.is_empty();
+        }
+    }
+
+    /// Messages of which no chunk has come for too long are acked as they are: as in Java, nobody could ever read them.
+    pub(super) fn expire_chunks(&mut self, now_ms: u64) {
+        self.excuse_stalled_chunks(now_ms);
+        for slot in 0..self.slots.len() {
+            while let Some(keys) = self.slots[slot].chunks.take_expired(now_ms) {
+                self.stats.chunks_expired += 1;
+                for key in keys {
+                    self.settle_chunk(now_ms, slot, key);
+                }
+            }
+        }
+    }
+
+    pub(super) fn chunks_expire_ms(&self) -> Option<u64> {
+        let slots = self.slots.iter();
+        slots.filter_map(|slot| slot.chunks.expires_ms()).min()
+    }
+}
