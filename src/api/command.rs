@@ -22,6 +22,8 @@ pub struct Request<C> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Ack(MessageId),
+    /// The message and all before it; not in Java's gateway.
+    AckCumulative(MessageId),
     NegativeAck(MessageId),
     /// Pull mode: so many more messages. 0 (a client's number of 0 or below): none, not an error.
     Permit(u32),
@@ -108,6 +110,7 @@ fn command(fields: &Fields<'_>) -> Result<Command, CommandError> {
         Some(b"unsubscribe") => Ok(Command::Unsubscribe),
         Some(b"negativeAcknowledge") => Ok(Command::NegativeAck(id(fields)?)),
         Some(b"isEndOfTopic") => Ok(Command::IsEndOfTopic),
+        Some(b"ackCumulative") => Ok(Command::AckCumulative(id(fields)?)),
         _ => Ok(Command::Ack(id(fields)?)),
     }
 }

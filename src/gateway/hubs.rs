@@ -420,6 +420,15 @@ impl Shard {
                     client.ack(now_ms, consumer, tag, &positions);
                 }
             }
+            Effect::AckCumulative {
+                slot: index,
+                tag,
+                position,
+            } => {
+                if let Some(consumer) = hubs.consumer(slot, index) {
+                    client.ack_cumulative(now_ms, consumer, tag, &position);
+                }
+            }
             Effect::AckUpTo {
                 slot: index,
                 ledger,

@@ -1,5 +1,6 @@
 //! Acks on their way: gathered, sent, confirmed; and sent again after a lost connection.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Hub;
@@ -9,6 +10,13 @@ use super::slot::EntryKey;
 use crate::pulsar::BrokerError;
 use crate::pulsar::client::{AckPosition, Tag};
 
+/// An entry, with all before it; of a batch that is not acked as a whole, which of its messages are not.
+#[derive(Clone, Debug)]
+pub(super) struct Cumulative {
+    pub key: EntryKey,
+    pub unacked: Vec<u64>,
+}
+
 /// The acks of one slot that the broker has not confirmed.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
@@ -16,6 +24,10 @@ pub(super) struct Gathering {
     whole: Vec<EntryKey>,
     /// To be sent: entries of which some indexes are acked. Which ones is read when it is sent.
     partial: BTreeSet<EntryKey>,
+    /// To be sent: the furthest.
+    cumulative: Option<Cumulative>,
+    /// Sent: the furthest. It stands for those before it.
+    sent_cumulative: Option<(Tag, Cumulative)>,
     /// Sent, by tag. The oldest is forgotten over the bound.
     sent: BTreeMap<Tag, Vec<EntryKey>>,
     sent_count: usize,
@@ -34,8 +46,44 @@ impl Gathering {
         sent.chain(&self.lost).chain(&self.whole).copied()
     }
 
+    /// Everything before `below` is acked by it.
+    pub fn gather_cumulative(&mut self, cumulative: Cumulative, below: EntryKey) {
+        self.whole.retain(|key| *key >= below);
+        self.lost.retain(|key| *key >= below);
+        self.partial.retain(|key| *key >= below);
+        self.keep_furthest(cumulative);
+    }
+
+    fn keep_furthest(&mut self, cumulative: Cumulative) {
+        let is_further = |than: &Cumulative| match cumulative.key.cmp(&than.key) {
+            // Fewer are unacked; none at all is an empty set.
+            Ordering::Equal => {
+                !than.unacked.is_empty()
+                    && (cumulative.unacked.is_empty() || count(&cumulative) < count(than))
+            }
+            order => order == Ordering::Greater,
+        };
+        if self.cumulative.as_ref().is_none_or(is_further) {
+            self.cumulative = Some(cumulative);
+        }
+    }
+
+    /// Everything before this is acked and not confirmed.
+    pub fn unconfirmed_below(&self) -> Option<EntryKey> {
+        let sent = self.sent_cumulative.as_ref().map(|(_, sent)| sent);
+        let both = [self.cumulative.as_ref(), sent].into_iter().flatten();
+        both.map(|cumulative| match cumulative.unacked.is_empty() {
+            true => (cumulative.key.0, cumulative.key.1.saturating_add(1)),
+            false => cumulative.key,
+        })
+        .max()
+    }
+
     /// The connection went: what was not confirmed has to be sent again.
     pub fn connection_lost(&mut self) {
+        if let Some((_, sent)) = self.sent_cumulative.take() {
+            self.keep_furthest(sent);
+        }
         let sent = std::mem::take(&mut self.sent);
         self.sent_count = 0;
         self.lost.extend(sent.into_values().flatten());
@@ -76,6 +124,11 @@ impl Gathering {
         self.sent_count -= keys.len();
         Some(keys)
     }
+}
+
+fn count(cumulative: &Cumulative) -> u32 {
+    let words = cumulative.unacked.iter();
+    words.map(|word| word.count_ones()).sum()
 }
 
 fn whole_position((ledger, entry): EntryKey) -> AckPosition {
@@ -139,6 +192,10 @@ impl Hub {
                 entry,
             });
         }
+        if let Some(cumulative) = state.gathering.cumulative.take() {
+            self.send_cumulative(slot, cumulative, out);
+        }
+        let state = &mut self.slots[slot];
         let whole = std::mem::take(&mut state.gathering.whole);
         let partial = std::mem::take(&mut state.gathering.partial);
         let mut positions: Vec<_> = whole.into_iter().map(whole_position).collect();
@@ -165,6 +222,25 @@ impl Hub {
         }
     }
 
+    fn send_cumulative(&mut self, slot: usize, cumulative: Cumulative, out: &mut Vec<Effect>) {
+        let Cumulative { key, unacked } = cumulative.clone();
+        let known = (!unacked.is_empty()).then(|| self.partial_position(slot, key));
+        let position = known.flatten().unwrap_or(AckPosition {
+            ledger: key.0,
+            entry: key.1,
+            ack_set: unacked,
+        });
+        self.next_tag += 1;
+        let tag = self.next_tag;
+        self.slots[slot].gathering.sent_cumulative = Some((tag, cumulative));
+        self.requests.ack_sent(tag, (slot, key));
+        out.push(Effect::AckCumulative {
+            slot,
+            tag,
+            position,
+        });
+    }
+
     fn partial_position(&self, slot: usize, key: EntryKey) -> Option<AckPosition> {
         let held = self.slots[slot].entries.get(&key);
         let ack_set = held
@@ -189,6 +265,9 @@ impl Hub {
         let confirmed = result.is_ok();
         self.ack_answered(tag, result, out);
         let gathering = &mut self.slots[slot].gathering;
+        // One that was refused stays, to be sent again on the next connection.
+        let is_it = |(sent, _): &mut (Tag, Cumulative)| confirmed && *sent == tag;
+        gathering.sent_cumulative.take_if(is_it);
         let Some(keys) = gathering.take_sent(tag) else {
             return;
         };

@@ -92,6 +92,8 @@ pub struct DeadLetterPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Ack(MessageId),
+    /// It and all before it in its partition. Refused on Shared and Key_Shared, also where no answer was asked for.
+    AckCumulative(MessageId),
     NegativeAck(MessageId),
     /// A reader's frame: one message handled, whichever.
     Handled,
@@ -217,6 +219,12 @@ pub enum Effect {
         slot: usize,
         tag: Tag,
         positions: Vec<AckPosition>,
+    },
+    /// The position and all before it; answered as `Ack` is.
+    AckCumulative {
+        slot: usize,
+        tag: Tag,
+        position: AckPosition,
     },
     /// A reader's: the entry and all before it are read. Unanswered.
     AckUpTo {

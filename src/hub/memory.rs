@@ -12,10 +12,15 @@ use super::slot::EntryKey;
 pub(super) struct AckedMemory {
     /// (ledger, first entry) → last entry.
     ranges: BTreeMap<EntryKey, u64>,
+    /// Everything before this is in the set, too.
+    below: Option<EntryKey>,
 }
 
 impl AckedMemory {
     pub fn contains(&self, (ledger, entry): EntryKey) -> bool {
+        if self.below > Some((ledger, entry)) {
+            return true;
+        }
         self.range_at((ledger, entry))
             .is_some_and(|(_, last)| last >= entry)
     }
@@ -42,8 +47,18 @@ impl AckedMemory {
         }
     }
 
+    /// All that is before this position, in whichever ledger.
+    pub fn insert_below(&mut self, below: EntryKey) {
+        if self.below < Some(below) {
+            self.below = Some(below);
+            self.ranges
+                .retain(|(ledger, _), last| (*ledger, *last) >= below);
+        }
+    }
+
     pub fn clear(&mut self) {
         self.ranges.clear();
+        self.below = None;
     }
 
     /// The range that begins at or before the entry, in the same ledger.
@@ -82,6 +97,21 @@ mod tests {
         memory.insert((u64::MAX, u64::MAX - 1));
         assert!(memory.contains((u64::MAX, u64::MAX)));
         assert_eq!(memory.ranges.len(), 1);
+    }
+
+    #[test]
+    fn what_is_below_a_position_is_in_it_and_takes_no_room() {
+        let mut memory = AckedMemory::default();
+        for key in [(1, 5), (7, 1), (7, 3), (7, 4), (7, 9)] {
+            memory.insert(key);
+        }
+        memory.insert_below((7, 4));
+        memory.insert_below((6, 0));
+        assert!(memory.contains((0, 0)) && memory.contains((7, 0)) && memory.contains((7, 4)));
+        assert!(!memory.contains((7, 5)) && memory.contains((7, 9)));
+        assert_eq!(memory.ranges.len(), 2);
+        memory.clear();
+        assert!(!memory.contains((0, 0)));
     }
 
     proptest! {

@@ -16,6 +16,7 @@
 //! | `failover` | Failover: which member is active on each partition |
 //! | `permits` | how much the broker may send |
 //! | `settle` | acks and negative acks |
+//! | `cumulative` | acks of a message and all before it |
 //! | `acks` | acks on their way to the broker |
 //! | `redelivery` | negative-ack delays, ack timeouts |
 //! | `dead_letters` | what goes to a dead-letter topic instead |
@@ -38,6 +39,7 @@
 mod acks;
 mod arrival;
 mod chunks;
+mod cumulative;
 mod dead_letters;
 mod delivery;
 mod effect;
@@ -336,6 +338,11 @@ impl Hub {
             Command::Ack(id) => self.ack(now_ms, member, id, out),
             Command::NegativeAck(id) => {
                 self.negative_ack(now_ms, member, id);
+            }
+            Command::AckCumulative(id) => {
+                if let Some(number) = self.open_request(now_ms, member, None, out) {
+                    self.ack_cumulative(now_ms, member, number, id, out);
+                }
             }
             Command::Handled => self.free(member, 1),
             Command::Permit(messages) => {

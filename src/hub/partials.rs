@@ -98,6 +98,17 @@ impl Partials {
         }
     }
 
+    pub fn forget_below(&mut self, slot: usize, below: EntryKey) {
+        let by_age = &mut self.by_age;
+        self.by_entry.retain(|(of, key), partial| {
+            let kept = *of != slot || *key >= below;
+            if !kept {
+                by_age.remove(&partial.age);
+            }
+            kept
+        });
+    }
+
     /// Bit i set = message i is unacked as far as is known here.
     pub fn ack_set(&self, slot: usize, key: EntryKey) -> Option<Vec<u64>> {
         let partial = self.by_entry.get(&(slot, key))?;

@@ -24,6 +24,9 @@ impl Hub {
         state.gathering.connection_lost();
         if !abrupt {
             state.acked.clear();
+            if let Some(below) = state.gathering.unconfirmed_below() {
+                state.acked.insert_below(below);
+            }
             for key in state.gathering.unconfirmed() {
                 state.acked.insert(key);
             }

@@ -58,7 +58,7 @@ impl Requests {
         }
     }
 
-    fn watch_ack(&mut self, at: At, number: RequestNumber) {
+    pub fn watch_ack(&mut self, at: At, number: RequestNumber) {
         self.acks.entry(at).or_default().push(number);
     }
 
@@ -98,6 +98,9 @@ impl Hub {
                 Err("Permits are for sockets with pullMode=true")
             }
             Command::Unsubscribe => return self.unsubscribe(member, Some(number), out),
+            Command::AckCumulative(id) => {
+                return self.ack_cumulative(now_ms, member, number, id, out);
+            }
             other => {
                 self.obey(now_ms, member, other, out);
                 Ok(())

@@ -48,6 +48,7 @@ impl ConsumerSession {
                 let frame = api::parse_command(frame)?;
                 let command = match frame.command {
                     Frame::Ack(id) => Command::Ack(id),
+                    Frame::AckCumulative(id) => Command::AckCumulative(id),
                     Frame::NegativeAck(id) => Command::NegativeAck(id),
                     Frame::Permit(0) if frame.id.is_none() => return Ok(Wish::Nothing),
                     Frame::Permit(permits) => Command::Permit(permits),

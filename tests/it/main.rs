@@ -5,6 +5,7 @@ mod bad_broker;
 mod bad_input;
 mod batching;
 mod chunks;
+mod cumulative;
 mod dead_letters;
 mod end_of_topic;
 mod exclusive;

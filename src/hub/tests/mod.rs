@@ -1,6 +1,7 @@
 //! The rules of the hub, one by one, and a model of the broker that tries them all together.
 
 mod chunks;
+mod cumulative;
 mod dead_letters;
 mod delivery;
 mod failover;

@@ -97,6 +97,28 @@ impl Client {
     /// Acks the positions, each for itself. Answered by `AckDone`; without a broker side at once, with a `Retryable`
     /// error: what was not acked comes again.
     pub fn ack(&mut self, now_ms: u64, consumer: ConsumerId, tag: Tag, positions: &[AckPosition]) {
+        self.send_ack(now_ms, consumer, tag, positions, false);
+    }
+
+    /// Acks the position and all before it (Exclusive, Failover). Answered as [`Client::ack`] is.
+    pub fn ack_cumulative(
+        &mut self,
+        now_ms: u64,
+        consumer: ConsumerId,
+        tag: Tag,
+        position: &AckPosition,
+    ) {
+        self.send_ack(now_ms, consumer, tag, std::slice::from_ref(position), true);
+    }
+
+    fn send_ack(
+        &mut self,
+        now_ms: u64,
+        consumer: ConsumerId,
+        tag: Tag,
+        positions: &[AckPosition],
+        cumulative: bool,
+    ) {
         let Some(connection) = self.consumer_connection(consumer) else {
             self.refuse(Purpose::Ack(consumer, tag), not_connected());
             return;
@@ -107,7 +129,7 @@ impl Client {
         };
         let header = AckHeader {
             consumer_id: consumer.0,
-            cumulative: false,
+            cumulative,
             validation_error: None,
             request_id: Some(request_id),
         };
