@@ -3,7 +3,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `path`, `topic`, `percent` | request paths → endpoints with valid topic names |
+//! | `path`, `topic`, `topic_set`, `percent` | request paths → endpoints with valid topic names |
 //! | `query`, `params` | query strings → checked settings of a producer, consumer or reader |
 //! | `publish` | client → producer socket |
 //! | `command` | client → consumer and reader sockets |
@@ -34,6 +34,7 @@ mod refusal;
 mod response;
 mod time;
 mod topic;
+mod topic_set;
 
 #[cfg(test)]
 mod tests;
@@ -54,3 +55,4 @@ pub use query::Query;
 pub use refusal::Refusal;
 pub use response::{append_ack, append_answer, append_end_of_topic, append_error};
 pub use topic::TopicName;
+pub use topic_set::TopicSet;

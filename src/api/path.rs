@@ -1,33 +1,39 @@
 //! Request paths to endpoints (the protocol page's table "Paths").
 
-use super::Refusal;
 use super::percent;
 use super::topic::{Namespace, TopicName};
+use super::{Query, Refusal, TopicSet};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum EndpointKind {
     Producer,
-    Consumer { subscription: String },
+    Consumer {
+        subscription: String,
+    },
     Reader,
+    MultiTopicConsumer {
+        subscription: String,
+        topics: TopicSet,
+    },
 }
 
-/// What a socket is to be, and on which topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a socket is to be, and on which topic: of several, the one that things are named after.
+#[derive(Clone, Debug)]
 pub struct Endpoint {
     pub kind: EndpointKind,
     pub topic: TopicName,
 }
 
 impl Endpoint {
-    /// `raw_path` is the request target up to the `?`, not decoded.
+    /// `raw_path` is the request target up to the `?`, not decoded; `raw_query` what follows it.
     ///
-    /// 404: no path of the gateway. 400: one, but its topic or subscription is not valid. 501: multi-topic consumers.
-    pub fn parse(raw_path: &str) -> Result<Endpoint, Refusal> {
+    /// 404: no path of the gateway. 400: one, but its topic or subscription is not valid.
+    pub fn parse(raw_path: &str, raw_query: &str) -> Result<Endpoint, Refusal> {
         // The first part is what stands before the leading slash: nothing.
         let parts: Vec<&str> = raw_path.split('/').collect();
         let (role, is_v2) = match parts[..] {
             ["", "ws", "v2", role, ..] => (role, true),
-            ["", "ws", "v3", "consumer", ..] => return Err(multi_topic_refusal(&parts)),
+            ["", "ws", "v3", "consumer", ..] => return multi_topic(&parts, raw_query),
             ["", "ws", role, ..] => (role, false),
             _ => return Err(not_found()),
         };
@@ -90,19 +96,39 @@ fn topic(parts: &[&str], is_v2: bool, end: usize) -> Result<TopicName, Refusal> 
     TopicName::new(domain, &namespace, &local).map_err(bad)
 }
 
+/// `MultiTopicConsumerHandler`: what follows the subscription is ignored.
+fn multi_topic(parts: &[&str], raw_query: &str) -> Result<Endpoint, Refusal> {
+    let (topic, topics) = TopicSet::parse(&Query::parse(raw_query)?)?;
+    let subscription = match parts.get(4) {
+        None => return Err(Refusal::invalid_params("Invalid topic name format")),
+        Some(part) => subscription_name(part)?,
+    };
+    Ok(Endpoint {
+        kind: EndpointKind::MultiTopicConsumer {
+            subscription,
+            topics,
+        },
+        topic,
+    })
+}
+
 /// `ConsumerHandler.extractSubscription`.
 fn subscription(parts: &[&str]) -> Result<String, Refusal> {
     match parts.get(SUBSCRIPTION_PART..) {
-        Some([""]) => Err(Refusal::invalid_params("Empty subscription name")),
-        Some([subscription]) => {
-            let subscription = decode(subscription, "subscription")?;
-            if super::topic::is_blank(&subscription) {
-                return Err(Refusal::invalid_params("subscriptionName cannot be blank"));
-            }
-            Ok(subscription)
-        }
+        Some([part]) => subscription_name(part),
         _ => Err(Refusal::invalid_params("Invalid topic name format")),
     }
+}
+
+fn subscription_name(part: &str) -> Result<String, Refusal> {
+    if part.is_empty() {
+        return Err(Refusal::invalid_params("Empty subscription name"));
+    }
+    let subscription = decode(part, "subscription")?;
+    if super::topic::is_blank(&subscription) {
+        return Err(Refusal::invalid_params("subscriptionName cannot be blank"));
+    }
+    Ok(subscription)
 }
 
 /// Java's `Codec.decode`, but what is no UTF-8 is refused where Java puts a replacement character.
@@ -117,17 +143,6 @@ fn decode(text: &str, what: &str) -> Result<String, Refusal> {
             400,
             format!("The {what} name is not valid UTF-8"),
         )),
-    }
-}
-
-fn multi_topic_refusal(parts: &[&str]) -> Refusal {
-    match parts.get(4) {
-        None => Refusal::invalid_params("Invalid topic name format"),
-        Some(&"") => Refusal::invalid_params("Empty subscription name"),
-        Some(_) => Refusal::new(
-            501,
-            "Multi-topic consumers (/ws/v3/consumer) are not served yet",
-        ),
     }
 }
 

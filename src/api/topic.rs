@@ -26,8 +26,44 @@ impl TopicName {
         Ok(TopicName(full.trim_matches(|c: char| c <= ' ').to_owned()))
     }
 
+    /// `TopicName.get`: a full name, `tenant/namespace/topic`, or a topic of `public/default`.
+    /// The error is one line for the client.
+    pub fn parse(text: &str) -> Result<TopicName, String> {
+        let full;
+        let (domain, rest) = match text.split_once("://") {
+            Some(parts) => parts,
+            None => {
+                // StringUtils.split: what is between slashes, where there is anything.
+                let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+                full = match parts[..] {
+                    [topic] => format!("public/default/{topic}"),
+                    [_, _, _] => text.to_owned(),
+                    _ => return Err(invalid_short_name(text)),
+                };
+                ("persistent", full.as_str())
+            }
+        };
+        if !["persistent", "non-persistent"].contains(&domain) {
+            return Err(format!("Invalid topic domain: '{domain}'"));
+        }
+        let (namespace, local) = match rest.splitn(4, '/').collect::<Vec<_>>()[..] {
+            [tenant, name, local] => (Namespace::v2(tenant, name)?, local),
+            [tenant, cluster, name, local] => (Namespace::v1(tenant, cluster, name)?, local),
+            _ => return Err(format!("Invalid topic name: {text}")),
+        };
+        TopicName::new(domain, &namespace, local)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// `tenant/namespace`, or `tenant/cluster/namespace`.
+    pub fn namespace(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        // The local name is what follows the third slash, where there is one, as Pulsar reads it.
+        let slashes = rest.match_indices('/').map(|(at, _)| at).take(3);
+        rest.get(..slashes.last().unwrap_or(0)).unwrap_or_default()
     }
 
     pub fn is_persistent(&self) -> bool {
@@ -97,6 +133,12 @@ impl fmt::Display for Namespace<'_> {
 fn is_named_entity(name: &str) -> bool {
     name.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-=:._".contains(&byte))
+}
+
+fn invalid_short_name(text: &str) -> String {
+    format!(
+        "Invalid short topic name '{text}', it should be in the format of <tenant>/<namespace>/<topic> or <topic>"
+    )
 }
 
 fn blank_check(full: &str, local: &str) -> Result<(), String> {

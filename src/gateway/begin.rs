@@ -9,7 +9,7 @@ use super::shard::Shard;
 use super::sockets::Role;
 use super::topics::Asked;
 use crate::api::{
-    ConsumerParams, Endpoint, EndpointKind, ProducerParams, Query, ReaderParams, Refusal,
+    ConsumerParams, Endpoint, EndpointKind, ProducerParams, Query, ReaderParams, Refusal, TopicSet,
 };
 use crate::config::UpstreamMode;
 use crate::http::{Request, upgrade};
@@ -35,10 +35,11 @@ impl Shard {
         if self.draining {
             return Err(drain::refusal());
         }
-        let endpoint = Endpoint::parse(request.path())?;
+        let raw_query = request.query().unwrap_or_default();
+        let endpoint = Endpoint::parse(request.path(), raw_query)?;
         let upgrade = upgrade::check(request)
             .map_err(|refusal| Refusal::new(refusal.status, refusal.message))?;
-        let query = Query::parse(request.query().unwrap_or_default())?;
+        let query = Query::parse(raw_query)?;
         let topic = endpoint.topic.as_str().to_owned();
         // A tail that is open already answers at once.
         let (answer, opened) = oneshot();
@@ -51,7 +52,20 @@ impl Shard {
             }
             EndpointKind::Consumer { subscription } => {
                 let params = ConsumerParams::parse(&query, &endpoint.topic, &subscription)?;
-                self.begin_consumer(id, topic, subscription, params);
+                self.begin_consumer(id, Topics::one(&topic), subscription, params);
+            }
+            EndpointKind::MultiTopicConsumer {
+                subscription,
+                topics,
+            } => {
+                let params = ConsumerParams::parse(&query, &endpoint.topic, &subscription)?;
+                let topics = match topics {
+                    TopicSet::Named(names) => {
+                        Topics::Named(names.iter().map(|name| name.as_str().into()).collect())
+                    }
+                    TopicSet::Pattern(pattern) => Topics::Pattern(pattern),
+                };
+                self.begin_consumer(id, topics, subscription, params);
             }
             EndpointKind::Reader => self.begin_reader(id, topic, ReaderParams::parse(&query)?),
         }
@@ -87,7 +101,7 @@ impl Shard {
     fn begin_consumer(
         &mut self,
         id: SocketId,
-        topic: String,
+        topics: Topics,
         subscription: String,
         params: ConsumerParams,
     ) {
@@ -111,7 +125,7 @@ impl Shard {
             }),
         };
         let hub = HubSpec {
-            topics: Topics::one(&topic),
+            topics,
             subscription,
             subscription_type: params.subscription_type,
             durable: params.durable,

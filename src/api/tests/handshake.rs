@@ -4,12 +4,30 @@ use crate::api::*;
 use crate::pulsar::{BrokerError, ErrorKind};
 
 fn endpoint(path: &str) -> Result<String, (u16, String)> {
-    let endpoint = Endpoint::parse(path).map_err(|refusal| (refusal.status, refusal.message))?;
+    endpoint_of(path, "")
+}
+
+fn endpoint_of(path: &str, query: &str) -> Result<String, (u16, String)> {
+    let endpoint =
+        Endpoint::parse(path, query).map_err(|refusal| (refusal.status, refusal.message))?;
     let topic = endpoint.topic.as_str();
     Ok(match &endpoint.kind {
         EndpointKind::Producer => format!("producer {topic}"),
         EndpointKind::Reader => format!("reader {topic}"),
         EndpointKind::Consumer { subscription } => format!("consumer {topic} {subscription}"),
+        EndpointKind::MultiTopicConsumer {
+            subscription,
+            topics,
+        } => match topics {
+            TopicSet::Named(names) => {
+                let names: Vec<_> = names.iter().map(TopicName::as_str).collect();
+                format!("consumer of {} {subscription}", names.join(","))
+            }
+            TopicSet::Pattern(pattern) => {
+                let (namespace, text) = (pattern.namespace(), pattern.text());
+                format!("consumer of {namespace} {text} {subscription}")
+            }
+        },
     })
 }
 
@@ -171,15 +189,102 @@ fn paths_that_are_no_topic_are_refused_in_one_line() {
     }
 }
 
+fn several(query: &str) -> Result<String, (u16, String)> {
+    endpoint_of("/ws/v3/consumer/s", query)
+}
+
 #[test]
-fn multi_topic_consumers_are_recognised_and_refused_plainly() {
-    let not_served = "Multi-topic consumers (/ws/v3/consumer) are not served yet";
+fn several_topics_are_named_as_the_java_client_takes_them() {
+    let a = "persistent://public/default/a";
+    for (topics, expected) in [
+        ("a", vec![a]),
+        ("a,a", vec![a]),
+        ("b,%20a", vec![a, "persistent://public/default/b"]),
+        ("a,t/n/a", vec![a, "persistent://t/n/a"]),
+        (
+            "/a/,non-persistent://t/n/a",
+            vec!["non-persistent://t/n/a", a],
+        ),
+        ("persistent://t/c/n/a/b", vec!["persistent://t/c/n/a/b"]),
+        ("a%2Cb", vec![a, "persistent://public/default/b"]),
+        (
+            "a-partition-1",
+            vec!["persistent://public/default/a-partition-1"],
+        ),
+        ("%C3%A9", vec!["persistent://public/default/é"]),
+    ] {
+        let expected = format!("consumer of {} {}", expected.join(","), "s");
+        assert_eq!(
+            several(&format!("topics={topics}")),
+            Ok(expected),
+            "{topics}"
+        );
+    }
+    let pattern = several("topicsPattern=persistent://t/n/x.*");
     assert_eq!(
-        endpoint("/ws/v3/consumer/s3"),
-        Err((501, not_served.to_owned()))
+        pattern,
+        Ok("consumer of t/n persistent://t/n/x.* s".to_owned())
     );
-    let empty = "Invalid query params: Empty subscription name";
-    assert_eq!(endpoint("/ws/v3/consumer/"), Err((400, empty.to_owned())));
+    let pattern = endpoint_of("/ws/v3/consumer/a%2Fb/c", "topicsPattern=.*");
+    assert_eq!(pattern, Ok("consumer of public/default .* a/b".to_owned()));
+}
+
+#[test]
+fn several_topics_are_refused_in_javas_words() {
+    let invalid = |text: &str| format!("Invalid query params: {text}");
+    let duplicates = invalid("Subscription topics include duplicate items or invalid names.");
+    let short = |name: &str| {
+        format!(
+            "Invalid short topic name '{name}', it should be in the format of <tenant>/<namespace>/<topic> or <topic>"
+        )
+    };
+    for (query, text) in [
+        ("", "Should set topics or topicsPattern".to_owned()),
+        (
+            "topics=a&topicsPattern=b",
+            "Topics must be null when use topicsPattern".to_owned(),
+        ),
+        ("topics=", short("")),
+        ("topicsPattern=", short("")),
+        ("topics=a/b,c", short("a/b")),
+        ("topics=a,", invalid("topicNames cannot have blank topic")),
+        ("topics=a,persistent://public/default/a", duplicates.clone()),
+        ("topics=a,b/c", duplicates),
+        ("topics=x://t/n/a", "Invalid topic domain: 'x'".to_owned()),
+        (
+            "topics=persistent://t/n",
+            "Invalid topic name: persistent://t/n".to_owned(),
+        ),
+        (
+            "topics=persistent://t/n!/a",
+            "Invalid named entity: n!".to_owned(),
+        ),
+        ("topicsPattern=.*/x", short(".*/x")),
+    ] {
+        assert_eq!(several(query), Err((400, text)), "{query}");
+    }
+    for (path, text) in [
+        ("/ws/v3/consumer", "Invalid topic name format"),
+        ("/ws/v3/consumer/", "Empty subscription name"),
+        ("/ws/v3/consumer/%20", "subscriptionName cannot be blank"),
+    ] {
+        assert_eq!(
+            endpoint_of(path, "topics=a"),
+            Err((400, invalid(text))),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "compiles regular expressions")]
+fn a_pattern_that_cannot_be_served_is_a_mistake_of_the_client() {
+    for pattern in ["[a-", "(?=a)b", "a*%2B"] {
+        let refused = several(&format!("topicsPattern={pattern}"));
+        let (status, text) = refused.expect_err(pattern);
+        assert_eq!(status, 400);
+        assert!(text.starts_with("Invalid query params: "), "{text}");
+    }
 }
 
 #[test]

@@ -101,7 +101,10 @@ proptest! {
         let _ = parse_command(&mut bytes.clone());
         let _ = parse_reader_command(&mut bytes.clone());
         let text = String::from_utf8_lossy(&bytes);
-        let _ = Endpoint::parse(&text);
+        let _ = Endpoint::parse(&text, "");
+        let _ = Endpoint::parse("/ws/v3/consumer/s", &format!("topics={text}"));
+        let _ = Endpoint::parse("/ws/v3/consumer/s", &text);
+        let _ = TopicName::parse(&text);
         let _ = Query::parse(&text);
     }
 

@@ -12,7 +12,8 @@ fn producer(raw: &str) -> Result<ProducerParams, String> {
 }
 
 fn consumer(raw: &str) -> Result<ConsumerParams, String> {
-    let Ok(Endpoint { topic, .. }) = Endpoint::parse("/ws/v2/consumer/persistent/p/d/t/s") else {
+    let Ok(Endpoint { topic, .. }) = Endpoint::parse("/ws/v2/consumer/persistent/p/d/t/s", "")
+    else {
         panic!("a valid path")
     };
     ConsumerParams::parse(&query(raw), &topic, "s").map_err(only_invalid)
