@@ -29,6 +29,12 @@ impl Admin {
             .turn(|broker, _| broker.create_partitioned_topic(topic, partitions))
     }
 
+    /// More partitions for a topic that has some.
+    pub fn update_partitioned_topic(&self, topic: &str, partitions: u32) -> io::Result<()> {
+        self.shared
+            .turn(|broker, _| broker.update_partitioned_topic(topic, partitions))
+    }
+
     /// With its messages, subscriptions and partitions; connected producers and consumers are closed.
     pub fn delete_topic(&self, topic: &str) -> io::Result<()> {
         self.shared

@@ -7,7 +7,9 @@ use ::pulsar::proto::{CommandCloseProducer, MessageIdData};
 
 use super::Broker;
 use super::connection::NO_REQUEST;
+use super::cursor::Cursor;
 use super::names::{TopicName, partition_name};
+use super::subscription::Subscription;
 use super::topic::Topic;
 
 /// More partitions than any test or demo wants; every one is a topic.
@@ -48,6 +50,40 @@ impl Broker {
         for n in 0..partitions {
             self.topic(&partition_name(&name.full, n), true)
                 .map_err(|refusal| io::Error::other(refusal.message))?;
+        }
+        Ok(())
+    }
+
+    /// More partitions than before. They have the subscriptions that the others have, from their beginning, as
+    /// `PersistentTopicsBase.updatePartitionedTopic` makes them.
+    pub fn update_partitioned_topic(&mut self, topic: &str, partitions: u32) -> io::Result<()> {
+        let name = parse(topic)?;
+        let Some(&before) = self.partitioned.get(&name.full) else {
+            return Err(not_found("Topic"));
+        };
+        if !(before + 1..=MAX_PARTITIONS).contains(&partitions) {
+            return Err(invalid("Number of partitions must be greater than it is"));
+        }
+        let first = self.by_name.get(&partition_name(&name.full, 0)).copied();
+        let subscriptions: Vec<_> = first
+            .into_iter()
+            .flat_map(|key| &self.topics[key].subscriptions)
+            .filter(|(_, subscription)| subscription.durable)
+            .map(|(_, subscription)| (subscription.name.clone(), subscription.kind))
+            .collect();
+        self.partitioned.insert(name.full.clone(), partitions);
+        for n in before..partitions {
+            let key = self
+                .topic(&partition_name(&name.full, n), true)
+                .map_err(|refusal| io::Error::other(refusal.message))?;
+            let topic = &mut self.topics[key];
+            for (name, kind) in &subscriptions {
+                let cursor = Cursor::new(topic.log.start());
+                let subscription = Subscription::new(name.clone(), true, *kind, cursor);
+                topic
+                    .add_subscription(subscription)
+                    .map_err(|refusal| io::Error::other(refusal.message))?;
+            }
         }
         Ok(())
     }

@@ -98,6 +98,36 @@ impl Admin<'_> {
         }
     }
 
+    /// More partitions for a topic that has some.
+    pub fn update_partitions(&self, topic: &str, partitions: u32) {
+        match self {
+            Admin::Embedded(broker) => broker
+                .admin()
+                .update_partitioned_topic(&full(topic), partitions)
+                .expect("it can be updated"),
+            Admin::Http(url) => expect_ok(http(
+                url,
+                "POST",
+                &path(topic, "/partitions"),
+                &partitions.to_string(),
+            )),
+        }
+    }
+
+    /// A namespace (`tenant/namespace`) with nothing in it.
+    pub fn create_namespace(&self, namespace: &str) {
+        match self {
+            Admin::Embedded(broker) => broker
+                .admin()
+                .create_namespace(namespace)
+                .expect("it can be created"),
+            Admin::Http(url) => {
+                let path = format!("/admin/v2/namespaces/{namespace}");
+                expect_ok(http(url, "PUT", &path, "{}"));
+            }
+        }
+    }
+
     /// The broker lets go of the topic; clients have to find it again.
     pub fn unload(&self, topic: &str) {
         match self {
