@@ -58,6 +58,20 @@ impl Admin {
             .turn(|broker, now| broker.unload_namespace(now, namespace))
     }
 
+    /// The topic goes to another broker of the cluster, without its messages: look-ups lead there, and whoever is
+    /// connected is told with the CLOSE (`assignedBrokerServiceUrl`).
+    pub fn hand_over(&self, topic: &str, service_url: &str) -> io::Result<()> {
+        self.shared
+            .turn(|broker, now| broker.hand_over(now, topic, service_url))
+    }
+
+    /// The topic goes to another cluster, without its messages: whoever is or wants to be connected is told
+    /// (TOPIC_MIGRATED), look-ups still lead here.
+    pub fn migrate(&self, topic: &str, service_url: &str) -> io::Result<()> {
+        self.shared
+            .turn(|broker, now| broker.migrate(now, topic, service_url))
+    }
+
     /// Moves a subscription to the first message published at `time_ms` (since 1970) or later: 0 is the earliest,
     /// `u64::MAX` the latest. Its consumers are closed and come back.
     pub fn reset_cursor(&self, topic: &str, subscription: &str, time_ms: u64) -> io::Result<()> {

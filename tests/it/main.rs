@@ -13,6 +13,7 @@ mod failover;
 mod first_messages;
 mod head_of_line;
 mod http_lookup;
+mod moves;
 mod non_persistent;
 mod own_upstream;
 mod partition_growth;

@@ -3,8 +3,10 @@
 
 use pws_fast::embedded::{Faults, Options};
 
+use serde_json::json;
+
 use crate::support::flow::Flow;
-use crate::support::{World, eventually, topic};
+use crate::support::{World, base64, eventually, topic};
 
 /// How long a restarting broker refuses connections: some of the gateway's attempts fail.
 const REFUSE_MS: u64 = 300;
@@ -36,6 +38,56 @@ fn the_topic_moves() {
     flow.through(|_| world.admin().unload(&name));
     flow.through(|_| world.admin().unload(&name));
     flow.finish(&world);
+}
+
+/// A bundle of a namespace moves with all its topics, of which a partitioned one has several.
+#[test]
+fn the_namespace_moves() {
+    let world = World::start();
+    let namespace = world.admin().create_namespace("moves");
+    let topics = ["alone", "partitioned"].map(|name| format!("{namespace}/{name}"));
+    let in_full = topics.each_ref().map(|name| format!("persistent://{name}"));
+    world.admin().create_partitioned(&in_full[1], 3);
+    let path =
+        |kind: &str, topic: &str, rest: &str| format!("/ws/v2/{kind}/persistent/{topic}{rest}");
+    let mut sockets = Vec::new();
+    for topic in &topics {
+        let mut consumers = Vec::new();
+        for kind in ["Exclusive", "Shared", "Failover", "Key_Shared"] {
+            let rest = format!("/{kind}?subscriptionType={kind}");
+            consumers.push(world.open(&path("consumer", topic, &rest)));
+        }
+        consumers.push(world.open(&path("reader", topic, "")));
+        sockets.push((world.open(&path("producer", topic, "")), consumers));
+    }
+    for round in 0..3 {
+        // Some of each round are under way when the topics go.
+        for (producer, _) in &mut sockets {
+            for number in 0..20 {
+                let payload = base64(&format!("{round}-{number}"));
+                producer.send_json(json!({ "payload": payload, "key": "k" }));
+            }
+        }
+        world.admin().unload_namespace(&namespace);
+        for (producer, consumers) in &mut sockets {
+            for _ in 0..20 {
+                assert_eq!(producer.json()["result"], "ok");
+            }
+            // The key keeps them on one partition, in order. What was unconfirmed may be there twice, the repeats behind.
+            for consumer in consumers {
+                let expected: Vec<String> =
+                    (0..20).map(|number| format!("{round}-{number}")).collect();
+                let mut got: Vec<String> = Vec::new();
+                while got.len() < 20 {
+                    let payload = consumer.receive();
+                    if payload.starts_with(&format!("{round}-")) && !got.contains(&payload) {
+                        got.push(payload);
+                    }
+                }
+                assert_eq!(got, expected);
+            }
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ use ::prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint,
     encoded_len_varint, key_len, skip_field,
 };
-use ::pulsar::proto::base_command::Type;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The bytes are no command. The connection is closed, as the broker does.
@@ -77,14 +76,14 @@ fn walk(bytes: &Bytes, mut visit: impl FnMut(u32, Value)) -> Result<(), Malforme
     Ok(())
 }
 
-/// A whole frame's head: everything but the `body_bytes` that follow.
+/// A whole frame's head: everything but the `body_bytes` that follow. `kind`: a `BaseCommand.Type`.
 pub(super) fn append_head(
     out: &mut BytesMut,
-    kind: Type,
+    kind: i32,
     message: &impl Message,
     body_bytes: usize,
 ) {
-    let number = kind as i32 as u32;
+    let number = kind as u32;
     let message_bytes = message.encoded_len();
     let command_bytes = key_len(1)
         + encoded_len_varint(u64::from(number))
@@ -103,6 +102,7 @@ pub(super) fn append_head(
 
 #[cfg(test)]
 mod tests {
+    use ::pulsar::proto::base_command::Type;
     use ::pulsar::proto::{BaseCommand, CommandFlow, CommandPing};
 
     use super::*;
@@ -114,7 +114,7 @@ mod tests {
             message_permits: 7,
         };
         let mut out = BytesMut::new();
-        append_head(&mut out, Type::Flow, &flow, 9);
+        append_head(&mut out, Type::Flow as i32, &flow, 9);
         let whole = BaseCommand {
             r#type: Type::Flow as i32,
             flow: Some(flow),

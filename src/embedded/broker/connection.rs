@@ -91,11 +91,17 @@ impl Connection {
         self.answer_delay_ms = answer_delay_ms;
     }
 
-    pub fn send(&mut self, kind: Type, message: &impl Message) {
+    /// `kind`: a `BaseCommand.Type`, by its number where the proto does not know it.
+    pub fn send(&mut self, kind: impl Into<i32>, message: &impl Message) {
         self.send_with_body(kind, message, None);
     }
 
-    pub fn send_with_body(&mut self, kind: Type, message: &impl Message, body: Option<&Bytes>) {
+    pub fn send_with_body(
+        &mut self,
+        kind: impl Into<i32>,
+        message: &impl Message,
+        body: Option<&Bytes>,
+    ) {
         if self.phase != Phase::Closing {
             let release_at_ms =
                 (self.answer_delay_ms > 0).then(|| self.now_ms + self.answer_delay_ms);

@@ -12,6 +12,7 @@ use ::pulsar::proto::{
 use super::Broker;
 use super::connection::{ConnectionId, ConsumerRef};
 use super::consumer::message_id;
+use super::moves::NO_OWNER;
 use super::settle::ack_set_of;
 use super::subscription::Subscription;
 use super::topic::Topic;
@@ -136,7 +137,7 @@ impl Broker {
             }
             (None, time_ms) => (log.published_at_or_after(time_ms.unwrap_or(0)), None),
         };
-        self.close_consumers_of(topic_key, subscription_key, &consumers);
+        self.close_consumers_of(topic_key, subscription_key, &consumers, NO_OWNER);
         if let Some(subscription) = self.subscription_mut(topic_key, subscription_key) {
             let unacked = unacked.as_ref().map(|(set, size)| (set.as_slice(), *size));
             subscription.reset(index, unacked);

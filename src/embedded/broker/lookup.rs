@@ -72,8 +72,9 @@ impl Broker {
     /// The service URL of the broker that has the topic.
     pub(super) fn owner_of(&mut self, topic: &str) -> Result<String, Refusal> {
         self.faults.refuse_lookup()?;
-        self.checked_name(topic)?;
-        Ok(self.service_url.clone())
+        let name = self.checked_name(topic)?;
+        let elsewhere = self.owner_elsewhere(&name);
+        Ok(elsewhere.unwrap_or_else(|| self.service_url.clone()))
     }
 
     /// The client filters by its pattern: `filtered` stays false.

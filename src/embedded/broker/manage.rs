@@ -2,12 +2,11 @@
 
 use std::io;
 
-use ::pulsar::proto::base_command::Type;
-use ::pulsar::proto::{CommandCloseProducer, MessageIdData};
+use ::pulsar::proto::MessageIdData;
 
 use super::Broker;
-use super::connection::NO_REQUEST;
 use super::cursor::Cursor;
+use super::moves::{NO_OWNER, Resource};
 use super::names::{TopicName, partition_name};
 use super::subscription::Subscription;
 use super::topic::Topic;
@@ -93,7 +92,7 @@ impl Broker {
     }
 
     /// The topic, or all partitions of it.
-    fn topics_named(&self, topic: &str) -> io::Result<Vec<usize>> {
+    pub(super) fn topics_named(&self, topic: &str) -> io::Result<Vec<usize>> {
         let name = parse(topic)?;
         let keys = match self.partitioned.get(&name.full) {
             Some(&n) => (0..n)
@@ -128,7 +127,7 @@ impl Broker {
     fn unload_all(&mut self, now_ms: u64, keys: Vec<usize>) {
         self.begin(now_ms);
         for key in keys {
-            self.disconnect_all(key);
+            self.disconnect_all(key, NO_OWNER);
             let ledger = self.new_ledger();
             self.topics[key].log.new_ledger(ledger);
         }
@@ -140,7 +139,7 @@ impl Broker {
         let keys = self.topics_named(topic)?;
         self.begin(now_ms);
         for key in keys {
-            self.disconnect_all(key);
+            self.disconnect_all(key, NO_OWNER);
             let topic = self.topics.remove(key);
             self.bytes -= topic.log.bytes();
             self.by_name.remove(&topic.name.full);
@@ -193,24 +192,21 @@ impl Broker {
         }
     }
 
-    /// CLOSE_PRODUCER and CLOSE_CONSUMER to everyone on the topic.
-    fn disconnect_all(&mut self, key: usize) {
+    /// CLOSE_PRODUCER and CLOSE_CONSUMER to everyone on the topic; `owner`: where it is next, or [`NO_OWNER`].
+    pub(super) fn disconnect_all(&mut self, key: usize, owner: &str) {
         let producers = std::mem::take(&mut self.topics[key].producers);
         for producer in producers.into_values() {
             if let Some(connection) = self.connections.touch(producer.connection) {
                 connection.producers.remove(&producer.producer_id);
                 connection.remember_closed(producer.producer_id);
-                let close = CommandCloseProducer {
-                    producer_id: producer.producer_id,
-                    request_id: NO_REQUEST,
-                };
-                connection.send(Type::CloseProducer, &close);
             }
+            let resource = Resource::Producer(producer.producer_id);
+            self.tell_closed(producer.connection, resource, owner);
         }
         for subscription in subscription_keys(&self.topics[key]) {
             let found = &self.topics[key].subscriptions[subscription];
             let consumers: Vec<usize> = found.consumers.iter().map(|(key, _)| key).collect();
-            self.close_consumers_of(key, subscription, &consumers);
+            self.close_consumers_of(key, subscription, &consumers, owner);
         }
     }
 }

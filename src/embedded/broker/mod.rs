@@ -21,6 +21,7 @@ mod keys;
 mod log;
 mod lookup;
 mod manage;
+mod moves;
 mod multiple;
 mod names;
 mod output;
@@ -48,6 +49,7 @@ pub(super) use connection::ConnectionId;
 use connections::Connections;
 use faults::Faults;
 pub(super) use faults::{Nonsense, Refused};
+use moves::Elsewhere;
 pub use stats::{ConsumerStats, SubscriptionStats, TopicStats};
 use timers::{Alarm, Timers};
 use topic::Topic;
@@ -74,6 +76,8 @@ pub(super) struct Broker {
     /// Base name → number of partitions.
     partitioned: HashMap<String, u32>,
     namespaces: BTreeSet<String>,
+    /// Topics that have gone, by their full names.
+    elsewhere: HashMap<String, Elsewhere>,
     ledgers: u64,
     generated_names: u64,
     /// Of all logs.
@@ -103,6 +107,7 @@ impl Broker {
                 "public/default".to_owned(),
                 "sample/standalone/ns1".to_owned(),
             ]),
+            elsewhere: HashMap::new(),
             ledgers: 0,
             generated_names: 0,
             bytes: 0,

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use ::prost::Message;
-use ::pulsar::proto::base_command::Type;
 use bytes::{Bytes, BytesMut};
 
 use super::codec::append_head;
@@ -34,14 +33,19 @@ impl Output {
     /// `release_at_ms`: what is written now may go out only then.
     pub fn command(
         &mut self,
-        kind: Type,
+        kind: impl Into<i32>,
         message: &impl Message,
         body: Option<&Bytes>,
         release_at_ms: Option<u64>,
     ) {
         let hold = self.hold(release_at_ms);
         let before = self.open.len();
-        append_head(&mut self.open, kind, message, body.map_or(0, Bytes::len));
+        append_head(
+            &mut self.open,
+            kind.into(),
+            message,
+            body.map_or(0, Bytes::len),
+        );
         self.unwritten_bytes += self.open.len() - before;
         if let Some(body) = body {
             self.unwritten_bytes += body.len();
@@ -125,6 +129,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use ::pulsar::proto::CommandPing;
+    use ::pulsar::proto::base_command::Type;
 
     use super::*;
 

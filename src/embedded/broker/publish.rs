@@ -14,6 +14,7 @@ use super::consumer::Turn;
 use super::cursor::Cursor;
 use super::entry::read_entry;
 use super::log::{Entry, Log};
+use super::moves::Resource;
 use super::names::MAX_NAME_BYTES;
 use super::subscription::{Refusal, Subscription};
 use super::topic::Producer;
@@ -30,7 +31,13 @@ impl Broker {
             let name = known.name.to_string();
             return self.producer_success(id, request, name, -1);
         }
-        match self.create_producer(id, request) {
+        let resource = Resource::Producer(request.producer_id);
+        let created = match self.sent_away(id, &request.topic, resource) {
+            Ok(true) => return,
+            Ok(false) => self.create_producer(id, request),
+            Err(refusal) => Err(refusal),
+        };
+        match created {
             Ok((name, last_sequence_id)) => {
                 self.producer_success(id, request, name, last_sequence_id);
             }
@@ -85,7 +92,9 @@ impl Broker {
             Some(name) => name.clone(),
             None => {
                 self.generated_names += 1;
-                format!("embedded-0-{}", self.generated_names)
+                // Unlike any other broker's.
+                let port = self.service_url.rsplit(':').next().unwrap_or_default();
+                format!("embedded-{port}-{}", self.generated_names)
             }
         };
         let full = self

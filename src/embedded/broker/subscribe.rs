@@ -1,15 +1,15 @@
 //! SUBSCRIBE, CLOSE_CONSUMER, UNSUBSCRIBE, and what becomes of a consumer that goes.
 
-use ::pulsar::proto::base_command::Type;
 use ::pulsar::proto::command_subscribe::{InitialPosition, SubType};
 use ::pulsar::proto::{
     CommandCloseConsumer, CommandSubscribe, CommandUnsubscribe, MessageIdData, ServerError,
 };
 
-use super::connection::{ConnectionId, ConsumerRef, NO_REQUEST};
+use super::connection::{ConnectionId, ConsumerRef};
 use super::consumer::Consumer;
 use super::cursor::Cursor;
 use super::log::Log;
+use super::moves::Resource;
 use super::names::MAX_NAME_BYTES;
 use super::subscription::{Joining, Refusal, Subscription};
 use super::topic::Topic;
@@ -21,7 +21,14 @@ impl Broker {
         let result = match known {
             // As the broker answers a repeated request.
             true => Ok(()),
-            false => self.create_consumer(id, request),
+            false => {
+                let resource = Resource::Consumer(request.consumer_id);
+                match self.sent_away(id, &request.topic, resource) {
+                    Ok(true) => return,
+                    Ok(false) => self.create_consumer(id, request),
+                    Err(refusal) => Err(refusal),
+                }
+            }
         };
         if let Some(connection) = self.connections.touch(id) {
             match result {
@@ -185,6 +192,7 @@ impl Broker {
         topic: usize,
         subscription: usize,
         consumers: &[usize],
+        owner: &str,
     ) {
         for &consumer in consumers {
             let at = ConsumerRef {
@@ -200,11 +208,7 @@ impl Broker {
                 continue;
             };
             self.forget_consumer(connection, consumer_id);
-            let close = CommandCloseConsumer {
-                consumer_id,
-                request_id: NO_REQUEST,
-            };
-            self.answer(connection, Type::CloseConsumer, &close);
+            self.tell_closed(connection, Resource::Consumer(consumer_id), owner);
             self.remove_consumer(at);
         }
     }

@@ -13,9 +13,9 @@ use super::address::Route;
 use super::spec::{ConsumerSpec, ProducerSpec, SeekTarget, StartPosition};
 use crate::pulsar::types::{InitialPosition, MessageId, SubscriptionType};
 
-/// `ProtocolVersion.v19`: the newest that the `pulsar` crate's proto describes. The broker sends no command that is
-/// younger; ack receipts (v17) are the newest thing this client relies on.
-const PROTOCOL_VERSION: i32 = 19;
+/// `ProtocolVersion.v21`, Pulsar 4.0's. Of what is younger than the `pulsar` crate's proto (v19) the broker sends
+/// CommandTopicMigrated (v20) alone, which `wire` reads by hand.
+const PROTOCOL_VERSION: i32 = 21;
 const CLIENT_VERSION: &str = concat!("pws-fast-", env!("CARGO_PKG_VERSION"));
 /// Java's `MessageId.earliest` and `MessageId.latest` on the wire.
 const EARLIEST: (u64, u64) = (u64::MAX, u64::MAX);

@@ -42,6 +42,11 @@ impl Client {
                 }
                 Ok(())
             }
+            Incoming::TopicMigrated(migrated) if ready => {
+                self.topic_migrated(connection, &migrated);
+                Ok(())
+            }
+            Incoming::TopicMigrated(_) => Err(before_connected()),
             Incoming::Pong | Incoming::Unknown(_) => Ok(()),
             Incoming::Other(command) if ready => {
                 self.command(now_ms, connection, *command, &frame.command)

@@ -9,9 +9,9 @@ use super::backoff::Backoff;
 use super::commands;
 use super::connection::Waiter;
 use super::deadlines::{Timer, User};
-use super::pool::{Placed, retryable};
+use super::pool::Placed;
 use super::requests::Purpose;
-use super::spec::ConnectionId;
+use super::spec::{BrokerAddress, ConnectionId};
 use crate::pulsar::types::{BrokerError, ErrorKind};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(super) struct Link {
     pub last_error: Option<BrokerError>,
     /// The broker that closed it has named the next owner: no look-up then.
     assigned: Option<Route>,
+    /// Its topic has gone to another cluster (TOPIC_MIGRATED): looked up there from now on.
+    pub migrated_to: Option<BrokerAddress>,
 }
 
 impl Link {
@@ -46,6 +48,7 @@ impl Link {
             backoff,
             last_error: None,
             assigned: None,
+            migrated_to: None,
         }
     }
 
@@ -61,7 +64,7 @@ impl Link {
     }
 
     /// The connection on which the broker may know it.
-    fn known_on(&self) -> Option<ConnectionId> {
+    pub fn known_on(&self) -> Option<ConnectionId> {
         match self.state {
             LinkState::Asking { connection, .. } | LinkState::Attached(connection) => {
                 Some(connection)
@@ -85,14 +88,14 @@ impl Link {
 }
 
 impl Client {
-    fn link(&self, user: User) -> Option<&Link> {
+    pub(super) fn link(&self, user: User) -> Option<&Link> {
         match user {
             User::Producer(id) => self.producers.get(&id).map(|producer| &producer.link),
             User::Consumer(id) => self.consumers.get(&id).map(|consumer| &consumer.link),
         }
     }
 
-    fn link_mut(&mut self, user: User) -> Option<&mut Link> {
+    pub(super) fn link_mut(&mut self, user: User) -> Option<&mut Link> {
         match user {
             User::Producer(id) => self
                 .producers
@@ -130,7 +133,10 @@ impl Client {
         link.state = LinkState::LookingUp;
         match link.assigned.take() {
             Some(route) => self.link_found(now_ms, user, route),
-            None => self.look_up(now_ms, &topic, user),
+            None => {
+                let there = link.migrated_to.clone();
+                self.look_up(now_ms, &topic, there, user);
+            }
         }
     }
 
@@ -261,12 +267,13 @@ impl Client {
             return;
         };
         let state = std::mem::replace(&mut link.state, LinkState::BackingOff);
+        let there = link.migrated_to.clone();
         self.deadlines.cancel(Timer::Retry(user));
         match state {
             LinkState::BackingOff => {}
             LinkState::LookingUp => {
                 if let Some(topic) = self.topic_of(user) {
-                    self.stop_looking_up(&topic, user);
+                    self.stop_looking_up(&topic, there, user);
                 }
             }
             LinkState::Connecting(connection) | LinkState::Attached(connection) => {
@@ -336,46 +343,5 @@ impl Client {
             kind: ErrorKind::Timeout,
             message,
         }
-    }
-
-    /// CLOSE_PRODUCER or CLOSE_CONSUMER from the broker: an unload, a cursor reset, an admin.
-    pub(super) fn closed_by_broker(
-        &mut self,
-        now_ms: u64,
-        user: User,
-        connection: ConnectionId,
-        command: &[u8],
-    ) {
-        let known = self
-            .link(user)
-            .is_some_and(|link| link.known_on() == Some(connection));
-        if !known {
-            return;
-        }
-        let assigned = self.assigned_route(connection, command);
-        let error = retryable("closed by the broker");
-        self.link_lost(now_ms, user, false, error, assigned);
-    }
-
-    /// The next owner that a CLOSE command may name; behind a proxy, by the same proxy.
-    fn assigned_route(&self, connection: ConnectionId, command: &[u8]) -> Option<Route> {
-        let route = &self.pool.get(connection)?.route;
-        let assigned = crate::pulsar::wire::assigned_broker(command)?;
-        let url = if route.address.tls {
-            assigned.service_url_tls?
-        } else {
-            assigned.service_url?
-        };
-        let address = super::spec::BrokerAddress::parse(&url)?;
-        if address.tls != route.address.tls {
-            return None;
-        }
-        Some(match &route.proxy_to {
-            Some(_) => Route {
-                address: route.address.clone(),
-                proxy_to: Some(address.authority()),
-            },
-            None => Route::direct(address),
-        })
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct LookupId(u64);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Question {
     Owner(String),
+    /// In another cluster, to which the topic has migrated.
+    OwnerThere(String, BrokerAddress),
     Partitions {
         topic: String,
         /// A topic that does not exist is created by the question, where the namespace allows it.
@@ -57,6 +59,20 @@ pub(super) enum Question {
         /// What the broker may filter by.
         pattern: Option<String>,
     },
+}
+
+impl Question {
+    fn owner(topic: &str, there: Option<BrokerAddress>) -> Question {
+        match there {
+            None => Question::Owner(topic.to_owned()),
+            Some(there) => Question::OwnerThere(topic.to_owned(), there),
+        }
+    }
+
+    /// The brokers of its own cluster are asked.
+    fn is_here(&self) -> bool {
+        !matches!(self, Question::OwnerThere(..))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,15 +118,26 @@ pub(super) struct Lookups {
 }
 
 impl Client {
-    /// Finds a topic's owner for `user`, which hears of it by `link_found` or `link_failed`.
-    pub(super) fn look_up(&mut self, now_ms: u64, topic: &str, user: User) {
-        let question = Question::Owner(topic.to_owned());
+    /// Finds a topic's owner for `user`, which hears of it by `link_found` or `link_failed`. `there`: in another cluster.
+    pub(super) fn look_up(
+        &mut self,
+        now_ms: u64,
+        topic: &str,
+        there: Option<BrokerAddress>,
+        user: User,
+    ) {
+        let question = Question::owner(topic, there);
         self.ask(now_ms, question, Asker::User(user));
     }
 
     /// `user` no longer wants the answer.
-    pub(super) fn stop_looking_up(&mut self, topic: &str, user: User) {
-        self.stop_asking(&Question::Owner(topic.to_owned()), Asker::User(user));
+    pub(super) fn stop_looking_up(
+        &mut self,
+        topic: &str,
+        there: Option<BrokerAddress>,
+        user: User,
+    ) {
+        self.stop_asking(&Question::owner(topic, there), Asker::User(user));
     }
 
     pub(super) fn ask(&mut self, now_ms: u64, question: Question, asker: Asker) {
@@ -125,7 +152,11 @@ impl Client {
             self.tell(now_ms, asker, Err(error));
             return;
         }
-        let Some(route) = self.service_route() else {
+        let route = match &question {
+            Question::OwnerThere(_, there) => Some(Route::direct(there.clone())),
+            _ => self.service_route(),
+        };
+        let Some(route) = route else {
             let error = BrokerError {
                 kind: ErrorKind::Invalid,
                 message: "no service URL".to_owned(),
@@ -137,10 +168,7 @@ impl Client {
         self.lookups.next_id += 1;
         self.lookups.by_question.insert(question.clone(), id);
         let lookup = Lookup {
-            http_target: match self.config.lookup_by {
-                LookupBy::Broker => None,
-                LookupBy::Http => Some(over_http::target(&question)),
-            },
+            http_target: over_http::target(self.config.lookup_by, &question),
             question,
             askers: vec![asker],
             route,
@@ -215,7 +243,9 @@ impl Client {
         };
         connection.lookups += 1;
         let command = match &lookup.question {
-            Question::Owner(topic) => commands::lookup(topic, lookup.authoritative, request_id),
+            Question::Owner(topic) | Question::OwnerThere(topic, _) => {
+                commands::lookup(topic, lookup.authoritative, request_id)
+            }
             Question::Partitions {
                 topic,
                 create: true,
@@ -259,7 +289,10 @@ impl Client {
             self.lookup_failed(now_ms, id, error);
             return Ok(());
         }
-        if !matches!(lookup.question, Question::Owner(_)) {
+        if !matches!(
+            lookup.question,
+            Question::Owner(_) | Question::OwnerThere(..)
+        ) {
             return self.lookup_misunderstood(now_ms, id);
         }
         // An answer may not lead from an encrypted connection to one in the clear.
@@ -355,6 +388,7 @@ impl Client {
         let service_urls = self.config.service_urls.len();
         if let Some(lookup) = self.lookups.open.get_mut(&id)
             && error.kind.may_pass()
+            && lookup.question.is_here()
             && lookup.unreachable + 1 < service_urls
         {
             lookup.unreachable += 1;
@@ -366,10 +400,7 @@ impl Client {
                 lookup.service_url = service_url;
                 lookup.route = route;
                 lookup.authoritative = false;
-                lookup.http_target = match self.config.lookup_by {
-                    LookupBy::Broker => None,
-                    LookupBy::Http => Some(over_http::target(&lookup.question)),
-                };
+                lookup.http_target = over_http::target(self.config.lookup_by, &lookup.question);
             }
             self.place_lookup(now_ms, id);
             return;
@@ -387,7 +418,7 @@ impl Client {
             return Ok(());
         };
         if !matches!(lookup.question, Question::Topics { .. }) {
-            return Err("a list of topics to another question".to_owned());
+            return self.lookup_misunderstood(now_ms, id);
         }
         self.lookup_done(now_ms, id, Ok(Answer::Topics(Arc::new(names))));
         Ok(())
@@ -404,6 +435,7 @@ impl Client {
     /// From now on the next one is asked, unless somebody else has left it already.
     fn leave_service_url(&mut self, id: LookupId) {
         if let Some(lookup) = self.lookups.open.get(&id)
+            && lookup.question.is_here()
             && lookup.service_url == self.lookups.service_url
         {
             self.lookups.service_url = lookup.service_url.wrapping_add(1);

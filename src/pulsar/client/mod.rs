@@ -11,7 +11,7 @@
 //! | `pool`, `connection`, `output` | connections: which there are, one of them, what it has to write |
 //! | `incoming`, `answers`, `requests` | what a broker says, and what it was asked |
 //! | `lookup`, `http`, `counts`, `address` | who owns a topic (also over HTTP), how many partitions it has, how to reach a broker |
-//! | `link` | how a producer or consumer finds and loses its broker |
+//! | `link`, `moves` | how a producer or consumer finds and loses its broker, and follows its topic |
 //! | `producer`, `batch`, `pending`, `receipts` | publishing: messages out, together, kept, and what becomes of them |
 //! | `consumer`, `delivery`, `resume` | subscribing: what the owner does, what comes, where it goes on |
 //! | `commands` | the commands that go out |
@@ -38,6 +38,7 @@ mod http;
 mod incoming;
 mod link;
 mod lookup;
+mod moves;
 mod output;
 mod pending;
 mod pool;

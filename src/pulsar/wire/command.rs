@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::checksum::crc32c;
 use super::frame::MAGIC_CHECKSUM;
 use super::hot::{MessageCommand, MessageParts, ReceiptParts, SendReceipt};
+use super::moves::{TOPIC_MIGRATED, TopicMigrated, topic_migrated};
 use super::topics::TopicsListed;
 use super::varint::{DecodeError, Fields, Value};
 
@@ -22,6 +23,7 @@ pub enum Incoming {
     Pong,
     /// Decoded by prost; boxed, for it is a struct of 4.4 KB.
     Other(Box<BaseCommand>),
+    TopicMigrated(Box<TopicMigrated>),
     /// A `BaseCommand.Type` that is newer than the `pulsar` crate's proto. Never a reason to close the connection.
     Unknown(i32),
 }
@@ -31,7 +33,7 @@ pub enum Incoming {
 const MAX_COLD_COMMAND_BYTES: usize = 1024 * 1024;
 
 /// Field numbers of `BaseCommand`.
-mod field {
+pub(super) mod field {
     pub const TYPE: u64 = 1;
     pub const SEND_RECEIPT: u64 = 7;
     pub const MESSAGE: u64 = 9;
@@ -44,7 +46,10 @@ mod field {
 pub fn decode_command(bytes: &[u8]) -> Result<Incoming, DecodeError> {
     let number = command_type(bytes)?;
     let Ok(kind) = Type::try_from(number) else {
-        return Ok(Incoming::Unknown(number));
+        return match number {
+            TOPIC_MIGRATED => Ok(Incoming::TopicMigrated(Box::new(topic_migrated(bytes)?))),
+            _ => Ok(Incoming::Unknown(number)),
+        };
     };
     Ok(match kind {
         Type::Message => {
@@ -83,7 +88,7 @@ fn command_type(bytes: &[u8]) -> Result<i32, DecodeError> {
     number.ok_or(DecodeError::Missing("type"))
 }
 
-fn each_submessage<'a>(
+pub(super) fn each_submessage<'a>(
     command: &'a [u8],
     number: u64,
     mut visit: impl FnMut(&'a [u8]) -> Result<(), DecodeError>,
@@ -97,42 +102,6 @@ fn each_submessage<'a>(
         }
     }
     Ok(())
-}
-
-/// The broker that a CLOSE_PRODUCER or CLOSE_CONSUMER names as the topic's next owner
-/// (`assignedBrokerServiceUrl` and `…Tls`, fields 3 and 4 of both since protocol version 21).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AssignedBroker {
-    pub service_url: Option<String>,
-    pub service_url_tls: Option<String>,
-}
-
-/// The assigned broker in the bytes of a CLOSE_PRODUCER or CLOSE_CONSUMER ([`super::Frame::command`]), whose fields
-/// the `pulsar` crate's proto does not have. `None`: the broker named none; look the topic up.
-pub fn assigned_broker(command: &[u8]) -> Option<AssignedBroker> {
-    let mut assigned = AssignedBroker::default();
-    for number in [field::CLOSE_PRODUCER, field::CLOSE_CONSUMER] {
-        each_submessage(command, number, |close| {
-            let mut fields = Fields::new(close);
-            while let Some(field) = fields.next()? {
-                match field {
-                    (3, Value::Bytes(url)) => assigned.service_url = text(url),
-                    (4, Value::Bytes(url)) => assigned.service_url_tls = text(url),
-                    _ => {}
-                }
-            }
-            Ok(())
-        })
-        .ok()?;
-    }
-    (assigned != AssignedBroker::default()).then_some(assigned)
-}
-
-fn text(bytes: &[u8]) -> Option<String> {
-    std::str::from_utf8(bytes)
-        .ok()
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
 }
 
 /// A whole frame with a command and nothing behind it.

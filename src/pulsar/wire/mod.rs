@@ -19,14 +19,15 @@ mod frame;
 mod hot;
 mod message_id;
 mod metadata;
+mod moves;
 mod send;
 mod topics;
 pub(crate) mod varint;
 
 pub use ack::{AckHeader, AckId, AckValidationError, encode_ack, encode_flow};
 pub use command::{
-    AssignedBroker, Incoming, append_command, append_command_with_body, assigned_broker,
-    decode_command, encode_command, encode_command_with_body,
+    Incoming, append_command, append_command_with_body, decode_command, encode_command,
+    encode_command_with_body,
 };
 pub use errors::error_kind;
 pub use frame::{
@@ -35,6 +36,7 @@ pub use frame::{
 pub use hot::{MessageCommand, SendReceipt};
 pub use message_id::EncodedMessageId;
 pub use metadata::{Compression, MetadataFields, SingleMetadataFields};
+pub use moves::{AssignedBroker, TopicMigrated, assigned_broker};
 pub use send::{EncodeSendError, SendHeader, encode_send};
 pub use topics::{TopicsListed, encode_partitions_if_exists};
 pub use varint::DecodeError;

@@ -149,7 +149,7 @@ fn a_producer_name_is_taken_until_its_producer_goes() {
     world.send(1, 5, 0, "stray", |_| {});
     assert!(world.broker.is_closing(1));
     let generated = producer(&mut world, 2, |p| p.producer_id = 2).unwrap();
-    assert!(generated.0.starts_with("embedded-0-"));
+    assert!(generated.0.starts_with("embedded-"));
 }
 
 #[test]

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use super::super::Client;
 use super::super::address::Route;
 use super::super::pool::retryable;
-use super::super::spec::BrokerAddress;
+use super::super::spec::{BrokerAddress, LookupBy};
 use super::{Answer, LookupId, Question};
 use crate::pulsar::rest::{self, Response};
 
-/// Of the request.
-pub(super) fn target(question: &Question) -> String {
+/// Of the request; `None` where the question goes over the binary protocol, as it does to other clusters.
+pub(super) fn target(lookup_by: LookupBy, question: &Question) -> Option<String> {
+    if lookup_by == LookupBy::Broker {
+        return None;
+    }
     match question {
-        Question::Owner(topic) => rest::lookup_path(topic),
-        Question::Partitions { topic, create } => rest::partitions_path(topic, *create),
+        Question::Owner(topic) => Some(rest::lookup_path(topic)),
+        Question::OwnerThere(..) => None,
+        Question::Partitions { topic, create } => Some(rest::partitions_path(topic, *create)),
         Question::Topics {
             namespace,
             persistent,
             ..
-        } => rest::topics_path(namespace, *persistent),
+        } => Some(rest::topics_path(namespace, *persistent)),
     }
 }
 
@@ -33,7 +37,7 @@ impl Client {
             return;
         };
         match (response.status, &lookup.question) {
-            (200, Question::Owner(_)) => {
+            (200, Question::Owner(_) | Question::OwnerThere(..)) => {
                 let url = rest::owner(&response.body).and_then(|owner| owner.service_url);
                 match url.as_deref().and_then(BrokerAddress::parse) {
                     Some(broker) if !broker.tls => {

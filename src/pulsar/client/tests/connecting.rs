@@ -14,7 +14,7 @@ fn the_first_frame_is_connect_with_version_and_features() {
     let said = world.heard(Type::Connect);
     let connect = said.command.connect.expect("its fields");
     assert!(connect.client_version.starts_with("pws-fast-"));
-    assert_eq!(connect.protocol_version, Some(19));
+    assert_eq!(connect.protocol_version, Some(21));
     assert_eq!(connect.proxy_to_broker_url, None);
     let features = connect.feature_flags.expect("features");
     assert_eq!(features.supports_auth_refresh, Some(true));

@@ -67,7 +67,7 @@ fn a_command_of_a_newer_broker_is_passed_over() {
     world.say(
         connection,
         &BaseCommand {
-            r#type: 68,
+            r#type: 99,
             ..base(Type::Ping)
         },
     );

@@ -5,6 +5,7 @@ mod connecting;
 mod consuming;
 mod hostile;
 mod looking_up;
+mod moving;
 mod over_http;
 mod producing;
 mod simulation;

@@ -1,0 +1,95 @@
+//! TOPIC_MIGRATED: whom it concerns, and where look-ups go afterwards.
+
+use bytes::BufMut;
+
+use super::*;
+
+/// Resource types of CommandTopicMigrated.
+const PRODUCER: u64 = 0;
+const CONSUMER: u64 = 1;
+
+fn topic_migrated(kind: u64, id: u64, url: &str) -> Vec<u8> {
+    let mut message = vec![0x08, id as u8, 0x10, kind as u8, 0x1a, url.len() as u8];
+    message.extend_from_slice(url.as_bytes());
+    let mut command = vec![0x08, 68, 0xa2, 0x04, message.len() as u8];
+    command.extend_from_slice(&message);
+    let mut frame = Vec::new();
+    frame.put_u32(command.len() as u32 + 4);
+    frame.put_u32(command.len() as u32);
+    frame.extend_from_slice(&command);
+    frame
+}
+
+#[test]
+fn a_producer_is_looked_up_in_the_cluster_that_its_topic_went_to() {
+    let mut world = World::new(config());
+    let (producer, connection) = world.producer(producer_spec());
+    world.send(producer, 1, b"kept");
+    world.heard_send();
+    let said = topic_migrated(PRODUCER, producer.0, "pulsar://blue:6650");
+    world.say_bytes(connection, &said);
+    world.heard_nothing();
+    world.say(connection, &close_producer(producer));
+    world.pass(100);
+    world.accept("blue");
+    world.answer_lookup("blue-3");
+    let owner = world.accept("blue-3");
+    let (_, asked) = world.heard_producer();
+    world.say(owner, &producer_success(asked.request_id, "p-1", -1));
+    assert_eq!(world.heard_send().0, 0);
+    // It stays there: the next look-up is asked in that cluster too.
+    world.lose(owner);
+    world.pass(200);
+    world.heard(Type::Lookup);
+    assert!(world.dialled.is_empty());
+}
+
+#[test]
+fn others_of_the_topic_and_partition_counts_stay() {
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(consumer_spec());
+    let said = topic_migrated(PRODUCER, consumer.0, "pulsar://blue:6650");
+    world.say_bytes(connection, &said);
+    world.say(connection, &close_consumer(consumer));
+    world.pass(100);
+    let asked = world.heard(Type::Lookup);
+    assert_eq!(asked.connection, connection);
+    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    assert_eq!(
+        world.heard(Type::PartitionedMetadata).connection,
+        connection
+    );
+}
+
+#[test]
+fn a_cluster_without_a_usable_url_changes_nothing() {
+    for url in [
+        "",
+        "http://blue",
+        "pulsar+ssl://blue:6651",
+        "pulsar://b\r\n",
+    ] {
+        let mut world = World::new(config());
+        let (consumer, connection) = world.consumer(consumer_spec());
+        let said = topic_migrated(CONSUMER, consumer.0, url);
+        world.say_bytes(connection, &said);
+        world.say(connection, &close_consumer(consumer));
+        world.pass(100);
+        let asked = world.heard(Type::Lookup);
+        assert_eq!(asked.connection, connection, "{url:?}");
+    }
+}
+
+/// Before CONNECTED nothing but CONNECTED is in order.
+#[test]
+fn a_migration_before_connected_is_a_violation() {
+    let mut world = World::new(config());
+    world.client.open_producer(world.now_ms, producer_spec());
+    world.pump();
+    let (connection, _) = world.dialled.pop_front().expect("dialled");
+    world.client.connected(world.now_ms, connection);
+    world.pump();
+    let said = topic_migrated(PRODUCER, 0, "pulsar://blue:6650");
+    world.say_bytes(connection, &said);
+    assert_eq!(world.closed, [connection]);
+}
