@@ -44,7 +44,8 @@ fn the_topic_moves() {
 #[test]
 fn the_namespace_moves() {
     let world = World::start();
-    let namespace = world.admin().create_namespace("moves");
+    let namespace = format!("public/{}", topic("moves"));
+    world.admin().create_namespace(&namespace);
     let topics = ["alone", "partitioned"].map(|name| format!("{namespace}/{name}"));
     let in_full = topics.each_ref().map(|name| format!("persistent://{name}"));
     world.admin().create_partitioned(&in_full[1], 3);

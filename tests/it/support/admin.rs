@@ -139,23 +139,6 @@ impl Admin<'_> {
         }
     }
 
-    /// A new namespace of the tenant `public`, with a name of its own: `public/name-…`.
-    pub fn create_namespace(&self, name: &str) -> String {
-        let namespace = format!("public/{}", super::topic(name));
-        match self {
-            Admin::Embedded(broker) => broker
-                .admin()
-                .create_namespace(&namespace)
-                .expect("a legal name"),
-            Admin::Http(url) => {
-                let path = format!("/admin/v2/namespaces/{namespace}");
-                // As those that are made with the cluster: four bundles.
-                expect_ok(http(url, "PUT", &path, r#"{"bundles":{"numBundles":4}}"#));
-            }
-        }
-        namespace
-    }
-
     /// The broker lets go of all bundles of a namespace, with the topics in them.
     pub fn unload_namespace(&self, namespace: &str) {
         match self {
