@@ -11,7 +11,7 @@ use super::shard::{Shard, Timer};
 use super::siblings::counted_window;
 use super::topics::{Asked, HubPlace, Watcher};
 use crate::hub::{
-    Answer, Command, CommandRefused, Effect, Hub, Limits, MemberId, Topics, Upstream,
+    Answer, Command, CommandRefused, Effect, Hub, Input, Limits, MemberId, Topics, Upstream,
 };
 use crate::pulsar::client::{ConsumerId, StartPosition};
 use crate::pulsar::{BrokerError, ErrorKind};
@@ -29,6 +29,8 @@ pub(super) struct Place {
     pub(super) windows: u64,
     /// The upstream consumer of each slot; None before it is opened and after it is closed.
     consumers: Vec<Option<ConsumerId>>,
+    /// What it has not heard yet of this turn.
+    inbox: Vec<Input>,
     /// The wheel's entry for the hub's next deadline, and that deadline.
     timer: Option<(TimerKey, u64)>,
 }
@@ -61,6 +63,8 @@ pub struct Hubs {
     by_member: FxHashMap<MemberId, Seat>,
     /// Which hub and slot of it an upstream consumer belongs to.
     by_consumer: FxHashMap<ConsumerId, (usize, usize)>,
+    /// Places with something in their inbox; they may be gone.
+    busy: Vec<usize>,
 }
 
 impl Hubs {
@@ -79,6 +83,7 @@ impl Hubs {
             hub: Hub::new(join.hub.clone(), limits),
             windows: 0,
             consumers: Vec::new(),
+            inbox: Vec::new(),
             timer: None,
         });
         self.by_key.entry(join.key.clone()).or_default().push(slot);
@@ -99,6 +104,16 @@ impl Hubs {
             place.windows -= window;
         }
         Some(slot)
+    }
+
+    /// For [`Shard::run_hubs`] later in this turn.
+    fn put(&mut self, slot: usize, input: Input) {
+        if let Some(place) = self.places.get_mut(slot) {
+            if place.inbox.is_empty() {
+                self.busy.push(slot);
+            }
+            place.inbox.push(input);
+        }
     }
 
     fn hub_of(&self, member: MemberId) -> Option<usize> {
@@ -171,7 +186,7 @@ impl Shard {
         }
     }
 
-    pub fn hub_command(&mut self, now_ms: u64, member: MemberId, command: Command) {
+    pub fn hub_command(&mut self, member: MemberId, command: Command) {
         let Some(slot) = self.hubs.hub_of(member) else {
             return self.command_after_unsubscribing(member, command);
         };
@@ -179,15 +194,17 @@ impl Shard {
         if let Some(id) = command.acked()
             && let Some(holder) = self.hubs.holder(slot, &id)
         {
-            let by = (member, command.into_request());
-            self.with_hub(now_ms, holder, |hub, out| {
-                hub.ack_by_other(now_ms, by, id, out)
-            });
+            self.hubs.put(
+                holder,
+                Input::AckByOther {
+                    member,
+                    request: command.into_request(),
+                    id,
+                },
+            );
             command = Command::Handled;
         }
-        self.with_hub(now_ms, slot, |hub, out| {
-            hub.command(now_ms, member, command, out)
-        });
+        self.hubs.put(slot, Input::Command(member, command));
     }
 
     /// No hub knows the member any more; its open socket is answered as Java's closed consumer answers.
@@ -213,12 +230,19 @@ impl Shard {
         }
     }
 
-    pub fn hub_upstream(&mut self, now_ms: u64, consumer: ConsumerId, event: Upstream) {
+    pub fn hub_upstream(&mut self, consumer: ConsumerId, event: Upstream) {
         if let Some((slot, index)) = self.hubs.by_consumer.get(&consumer).copied() {
-            self.with_hub(now_ms, slot, |hub, out| {
-                hub.upstream(now_ms, index, event, out)
-            });
+            self.hubs.put(slot, Input::Upstream(index, event));
         }
+    }
+
+    /// Hands the hubs what they have not heard yet. False: there was nothing.
+    pub fn run_hubs(&mut self, now_ms: u64) -> bool {
+        let busy = std::mem::take(&mut self.hubs.busy);
+        for slot in &busy {
+            self.with_hub(now_ms, *slot, |_, _| ());
+        }
+        !busy.is_empty()
     }
 
     /// A topic's first count.
@@ -301,7 +325,7 @@ impl Shard {
         }
     }
 
-    /// Runs one input through a hub, then carries its effects on and sets its timer anew.
+    /// Runs a hub's inbox and one more input through it, then carries its effects on and sets its timer anew.
     fn with_hub(
         &mut self,
         now_ms: u64,
@@ -312,11 +336,19 @@ impl Shard {
             return;
         };
         let mut effects = std::mem::take(&mut self.effects);
+        let mut strangers = Vec::new();
+        if !place.inbox.is_empty() {
+            let inputs = std::mem::take(&mut place.inbox);
+            (place.hub).run(now_ms, inputs, &mut strangers, &mut effects);
+        }
         input(&mut place.hub, &mut effects);
         for effect in effects.drain(..) {
             self.hub_effect(now_ms, slot, effect);
         }
         self.effects = effects;
+        for (member, command) in strangers {
+            self.command_after_unsubscribing(member, command);
+        }
         self.arm_hub(slot);
     }
 

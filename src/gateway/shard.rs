@@ -197,7 +197,7 @@ impl Shard {
                 self.on_publishing_event(now_ms, event);
             } else if let Some(post) = self.local.pop_front() {
                 self.on_post(now_ms, post);
-            } else {
+            } else if !self.run_hubs(now_ms) {
                 return;
             }
         }
@@ -286,9 +286,9 @@ impl Shard {
         match post {
             Post::Join(join) => self.hub_join(now_ms, *join),
             Post::Leave { member } => self.hub_leave(now_ms, member),
-            Post::Command { member, command } => self.hub_command(now_ms, member, command),
+            Post::Command { member, command } => self.hub_command(member, command),
             Post::ToMember { member, event } if is_feeder(member) => {
-                self.feeder_event(now_ms, member, event)
+                self.feeder_event(member, event)
             }
             Post::ToMember { member, event } => {
                 self.member_event(now_ms, SocketId::of(member), event)
@@ -308,8 +308,8 @@ impl Shard {
                 shard,
                 joining,
                 messages,
-            } => self.tail_taken(now_ms, feeder, shard, joining, messages),
-            Post::TailEndOfTopic { feeder, asker } => self.tail_end_of_topic(now_ms, feeder, asker),
+            } => self.tail_taken(feeder, shard, joining, messages),
+            Post::TailEndOfTopic { feeder, asker } => self.tail_end_of_topic(feeder, asker),
             Post::TailOpen {
                 joining,
                 feeder,
@@ -329,21 +329,15 @@ impl Shard {
         match event {
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::Topics { tag, result } => self.topics_answered(now_ms, tag, result),
-            Event::ConsumerReady { consumer } => {
-                self.hub_upstream(now_ms, consumer, Upstream::Ready)
-            }
+            Event::ConsumerReady { consumer } => self.hub_upstream(consumer, Upstream::Ready),
             Event::ConsumerLost { consumer, abrupt } => {
-                self.hub_upstream(now_ms, consumer, Upstream::Lost { abrupt });
+                self.hub_upstream(consumer, Upstream::Lost { abrupt });
             }
-            Event::ConsumerResumed { consumer } => {
-                self.hub_upstream(now_ms, consumer, Upstream::Resumed)
-            }
+            Event::ConsumerResumed { consumer } => self.hub_upstream(consumer, Upstream::Resumed),
             Event::ConsumerFailed { consumer, error } => {
-                self.hub_upstream(now_ms, consumer, Upstream::Failed(error));
+                self.hub_upstream(consumer, Upstream::Failed(error));
             }
-            Event::Entry { consumer, entry } => {
-                self.hub_upstream(now_ms, consumer, Upstream::Entry(entry))
-            }
+            Event::Entry { consumer, entry } => self.hub_upstream(consumer, Upstream::Entry(entry)),
             Event::CorruptEntry {
                 consumer,
                 ledger,
@@ -358,24 +352,22 @@ impl Shard {
                     reason,
                     "the broker sent an entry that cannot be read"
                 );
-                self.hub_upstream(now_ms, consumer, Upstream::Corrupt { ledger, entry });
+                self.hub_upstream(consumer, Upstream::Corrupt { ledger, entry });
             }
-            Event::EndOfTopic { consumer } => {
-                self.hub_upstream(now_ms, consumer, Upstream::EndOfTopic)
-            }
+            Event::EndOfTopic { consumer } => self.hub_upstream(consumer, Upstream::EndOfTopic),
             Event::AckDone {
                 consumer,
                 tag,
                 result,
             } => {
-                self.hub_upstream(now_ms, consumer, Upstream::AckDone { tag, result });
+                self.hub_upstream(consumer, Upstream::AckDone { tag, result });
             }
             Event::Unsubscribed {
                 consumer,
                 tag,
                 result,
             } => {
-                self.hub_upstream(now_ms, consumer, Upstream::Unsubscribed { tag, result });
+                self.hub_upstream(consumer, Upstream::Unsubscribed { tag, result });
             }
             // Nothing here seeks, asks for last ids, or depends on which failover consumer is active; and no producer
             // is opened on this lane.

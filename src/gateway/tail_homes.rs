@@ -78,38 +78,31 @@ impl Shard {
             self.forget_tail_home(member);
             self.hub_leave(now_ms, member);
         } else {
-            self.grant_tail(now_ms, member);
+            self.grant_tail(member);
         }
     }
 
     /// A shard has put so many messages into its log.
-    pub fn tail_taken(
-        &mut self,
-        now_ms: u64,
-        feeder: MemberId,
-        shard: usize,
-        joining: u64,
-        messages: u32,
-    ) {
+    pub fn tail_taken(&mut self, feeder: MemberId, shard: usize, joining: u64, messages: u32) {
         if let Some(home) = self.tail_homes.by_feeder.get_mut(&feeder) {
             home.feeder.taken(shard, joining, messages);
-            self.grant_tail(now_ms, feeder);
+            self.grant_tail(feeder);
         }
     }
 
     /// A reader asks whether the topic has ended.
-    pub fn tail_end_of_topic(&mut self, now_ms: u64, feeder: MemberId, asker: MemberId) {
+    pub fn tail_end_of_topic(&mut self, feeder: MemberId, asker: MemberId) {
         match self.tail_homes.by_feeder.get_mut(&feeder) {
             Some(home) => {
                 home.askers.push_back(asker);
-                self.hub_command(now_ms, feeder, Command::IsEndOfTopic);
+                self.hub_command(feeder, Command::IsEndOfTopic);
             }
             None => self.tell(asker, MemberEvent::EndOfTopic(false)),
         }
     }
 
     /// What the tail's hub says.
-    pub fn feeder_event(&mut self, now_ms: u64, member: MemberId, event: MemberEvent) {
+    pub fn feeder_event(&mut self, member: MemberId, event: MemberEvent) {
         let Some(home) = self.tail_homes.by_feeder.get_mut(&member) else {
             return;
         };
@@ -120,9 +113,9 @@ impl Shard {
                 for (shard, joining) in shards {
                     self.tell_tail_open(member, shard, joining);
                 }
-                self.grant_tail(now_ms, member);
+                self.grant_tail(member);
             }
-            MemberEvent::Deliver(messages) => self.feed(now_ms, member, &messages),
+            MemberEvent::Deliver(messages) => self.feed(member, &messages),
             MemberEvent::EndOfTopic(reached) => {
                 if let Some(asker) = home.askers.pop_front() {
                     self.tell(asker, MemberEvent::EndOfTopic(reached));
@@ -136,7 +129,7 @@ impl Shard {
         }
     }
 
-    fn feed(&mut self, now_ms: u64, member: MemberId, messages: &[Message]) {
+    fn feed(&mut self, member: MemberId, messages: &[Message]) {
         let Some(home) = self.tail_homes.by_feeder.get_mut(&member) else {
             return;
         };
@@ -147,14 +140,14 @@ impl Shard {
             let batch = batch.clone();
             self.post(shard, Post::TailFrames { joining, batch });
         }
-        self.grant_tail(now_ms, member);
+        self.grant_tail(member);
     }
 
-    fn grant_tail(&mut self, now_ms: u64, member: MemberId) {
+    fn grant_tail(&mut self, member: MemberId) {
         let home = self.tail_homes.by_feeder.get_mut(&member);
         let permits = home.map_or(0, |home| home.feeder.grant());
         if permits > 0 {
-            self.hub_command(now_ms, member, Command::Permit(permits));
+            self.hub_command(member, Command::Permit(permits));
         }
     }
 

@@ -32,6 +32,7 @@ impl Hub {
         let state = &mut self.slots[slot];
         state.repeats = 0;
         state.waiting += messages as usize;
+        self.waiting_in_slots += messages as usize;
         self.retained_bytes += entry_bytes(&entry);
         state.queue.push_back(Waiting { entry, messages });
     }
@@ -104,6 +105,7 @@ impl Hub {
             return false;
         };
         state.waiting -= messages as usize;
+        self.waiting_in_slots -= messages as usize;
         self.retained_bytes -= entry_bytes(&entry);
         let key = (entry.ledger, entry.entry);
         if tracked && !state.entries.contains_key(&key) {
@@ -150,6 +152,7 @@ impl Hub {
             _ => state.opened_bytes += bytes,
         }
         state.waiting += messages.len();
+        self.waiting_in_slots += messages.len();
         state.opened.extend(messages);
     }
 

@@ -41,8 +41,7 @@ impl Hub {
 
     /// As far as entries say how many messages they hold.
     pub(super) fn waiting_messages(&self) -> usize {
-        let slots: usize = self.slots.iter().map(|slot| slot.waiting).sum();
-        slots + self.passed_on.len()
+        self.waiting_in_slots + self.passed_on.len()
     }
 
     fn take_run(
@@ -90,6 +89,7 @@ impl Hub {
             while let Some(message) = self.slots[slot].opened.pop_front() {
                 let state = &mut self.slots[slot];
                 state.waiting -= 1;
+                self.waiting_in_slots -= 1;
                 if state.opened.is_empty() {
                     self.retained_bytes -= std::mem::take(&mut state.opened_bytes);
                     self.next_slot = (slot + 1) % self.slots.len();

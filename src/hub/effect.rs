@@ -151,6 +151,21 @@ pub enum CommandRefused {
     Broker(BrokerError),
 }
 
+/// What a hub hears in the course of a turn.
+#[derive(Clone, Debug)]
+pub enum Input {
+    Command(MemberId, Command),
+    /// By a member of another hub of the subscription; that member's window is the other hub's matter.
+    /// With a request it is answered from here.
+    AckByOther {
+        member: MemberId,
+        request: Option<Box<str>>,
+        id: MessageId,
+    },
+    /// By slot.
+    Upstream(usize, Upstream),
+}
+
 /// Why a member is refused or let go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {

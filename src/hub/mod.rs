@@ -103,6 +103,8 @@ pub struct Hub {
     list_due_ms: Option<u64>,
     /// The slot that gives the next message, so that no partition starves another.
     next_slot: usize,
+    /// What the slots count as waiting, together.
+    waiting_in_slots: usize,
     /// Messages of members that left: before all others, in order.
     passed_on: BTreeMap<Position, Message>,
     partials: Partials,
@@ -139,6 +141,7 @@ impl Hub {
             ledgers: Ledgers::default(),
             list_due_ms: None,
             next_slot: 0,
+            waiting_in_slots: 0,
             passed_on: BTreeMap::new(),
             partials: Partials::default(),
             delayed: BTreeSet::new(),
@@ -167,27 +170,30 @@ impl Hub {
         self.pump(now_ms, out);
     }
 
-    pub fn command(
+    /// All that members and the broker have said in one turn: what comes of it is delivered in one go. Commands of those
+    /// who are no members (any more) are put into `strangers`.
+    pub fn run(
         &mut self,
         now_ms: u64,
-        member: MemberId,
-        command: Command,
+        inputs: impl IntoIterator<Item = Input>,
+        strangers: &mut Vec<(MemberId, Command)>,
         out: &mut Vec<Effect>,
     ) {
-        self.commands(now_ms, member, [command], out);
-    }
-
-    /// All that one socket has sent, at once: what it frees is delivered in one go.
-    pub fn commands(
-        &mut self,
-        now_ms: u64,
-        member: MemberId,
-        commands: impl IntoIterator<Item = Command>,
-        out: &mut Vec<Effect>,
-    ) {
-        for command in commands {
-            if self.members.contains(member) {
-                self.obey(now_ms, member, command, out);
+        for input in inputs {
+            match input {
+                Input::Command(member, command) if self.members.contains(member) => {
+                    self.obey(now_ms, member, command, out);
+                }
+                Input::Command(member, command) => strangers.push((member, command)),
+                Input::AckByOther {
+                    member,
+                    request,
+                    id,
+                } => self.ack_by_other(now_ms, member, request, id, out),
+                Input::Upstream(slot, event) if slot < self.slots.len() => {
+                    self.take_event(now_ms, slot, event, out);
+                }
+                Input::Upstream(..) => {}
             }
         }
         self.pump(now_ms, out);
@@ -200,28 +206,6 @@ impl Hub {
                 .entries
                 .contains_key(&(id.ledger, id.entry))
         })
-    }
-
-    /// An ack by a member of another hub of the subscription; that member's window is the other hub's matter. With a
-    /// request it is answered from here.
-    pub fn ack_by_other(
-        &mut self,
-        now_ms: u64,
-        (member, request): (MemberId, Option<Box<str>>),
-        id: MessageId,
-        out: &mut Vec<Effect>,
-    ) {
-        match request {
-            None => {
-                self.settle_id(now_ms, None, id, out);
-            }
-            Some(_) => {
-                if let Some(number) = self.open_request(now_ms, member, request, out) {
-                    self.ack_asked(now_ms, number, None, id, out);
-                }
-            }
-        }
-        self.pump(now_ms, out);
     }
 
     /// The answer to [`Effect::CountPartitions`].
@@ -257,25 +241,6 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) {
         self.listed(now_ms, result, out);
-        self.pump(now_ms, out);
-    }
-
-    pub fn upstream(&mut self, now_ms: u64, slot: usize, event: Upstream, out: &mut Vec<Effect>) {
-        self.upstream_run(now_ms, [(slot, event)], out);
-    }
-
-    /// All that came from the broker at once, by slot: its messages are delivered in one go.
-    pub fn upstream_run(
-        &mut self,
-        now_ms: u64,
-        events: impl IntoIterator<Item = (usize, Upstream)>,
-        out: &mut Vec<Effect>,
-    ) {
-        for (slot, event) in events {
-            if slot < self.slots.len() {
-                self.take_event(now_ms, slot, event, out);
-            }
-        }
         self.pump(now_ms, out);
     }
 

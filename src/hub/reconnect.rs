@@ -43,7 +43,7 @@ impl Hub {
         let incomplete = state.chunks.drop_incomplete();
         let opened = std::mem::take(&mut state.opened);
         let queue = std::mem::take(&mut state.queue);
-        state.waiting = 0;
+        self.waiting_in_slots -= std::mem::take(&mut state.waiting);
         self.retained_bytes -= std::mem::take(&mut state.opened_bytes);
         for key in incomplete {
             self.forget_entry(slot, key);

@@ -165,6 +165,22 @@ impl Hub {
         }
     }
 
+    /// An ack by a member of another hub of the subscription.
+    pub(super) fn ack_by_other(
+        &mut self,
+        now_ms: u64,
+        member: MemberId,
+        request: Option<Box<str>>,
+        id: MessageId,
+        out: &mut Vec<Effect>,
+    ) {
+        if request.is_none() {
+            self.settle_id(now_ms, None, id, out);
+        } else if let Some(number) = self.open_request(now_ms, member, request, out) {
+            self.ack_asked(now_ms, number, None, id, out);
+        }
+    }
+
     /// An ack that is answered once the broker has it. How many of the messages were held by `member`.
     pub(super) fn ack_asked(
         &mut self,

@@ -110,6 +110,46 @@ pub(super) fn refusal(kind: ErrorKind) -> BrokerError {
     }
 }
 
+/// What the gateway says in one run, a piece at a time.
+impl Hub {
+    pub fn command(
+        &mut self,
+        now_ms: u64,
+        member: MemberId,
+        command: Command,
+        out: &mut Vec<Effect>,
+    ) {
+        self.commands(now_ms, member, [command], out);
+    }
+
+    pub fn commands(
+        &mut self,
+        now_ms: u64,
+        member: MemberId,
+        commands: impl IntoIterator<Item = Command>,
+        out: &mut Vec<Effect>,
+    ) {
+        let commands = commands.into_iter();
+        let inputs = commands.map(|command| Input::Command(member, command));
+        self.run(now_ms, inputs, &mut Vec::new(), out);
+    }
+
+    pub fn upstream(&mut self, now_ms: u64, slot: usize, event: Upstream, out: &mut Vec<Effect>) {
+        self.upstream_run(now_ms, [(slot, event)], out);
+    }
+
+    pub fn upstream_run(
+        &mut self,
+        now_ms: u64,
+        events: impl IntoIterator<Item = (usize, Upstream)>,
+        out: &mut Vec<Effect>,
+    ) {
+        let inputs = events.into_iter();
+        let inputs = inputs.map(|(slot, event)| Input::Upstream(slot, event));
+        self.run(now_ms, inputs, &mut Vec::new(), out);
+    }
+}
+
 /// A hub, its clock, and what it has said since it was last asked.
 pub(super) struct World {
     pub hub: Hub,

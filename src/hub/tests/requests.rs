@@ -177,8 +177,12 @@ fn unsubscribing_is_answered_either_way_and_closes_nothing() {
 fn an_ack_at_a_sibling_is_answered_from_there() {
     let mut world = World::open(Shared, 10);
     world.entries(0..1);
-    let by = (MemberId(77), Some("7".into()));
-    (world.hub).ack_by_other(world.now_ms, by, id(0), &mut world.out);
+    let ack = Input::AckByOther {
+        member: MemberId(77),
+        request: Some("7".into()),
+        id: id(0),
+    };
+    (world.hub).run(world.now_ms, [ack], &mut Vec::new(), &mut world.out);
     world.confirm(Ok(()));
     assert_eq!(world.answers(), ["7"]);
 }
