@@ -1,7 +1,7 @@
 //! Joining and leaving, opening and closing the upstream, unsubscribing.
 
 use super::Hub;
-use super::effect::{Effect, MemberId, MemberSpec, Refusal};
+use super::effect::{Effect, MemberId, MemberSpec, Refusal, Topics};
 use super::member::Member;
 use super::requests::RequestNumber;
 use super::slot::Link;
@@ -115,6 +115,8 @@ impl Hub {
 
     pub(super) fn slot_ready(&mut self, slot: usize, out: &mut Vec<Effect>) {
         self.slots[slot].link = Link::Up;
+        // What has worked and then goes for good is not just not there yet.
+        self.slots[slot].may_go &= matches!(self.spec.topics, Topics::Pattern(_));
         self.opened_if_ready(out);
     }
 

@@ -128,7 +128,8 @@ impl Hub {
             return;
         };
         let known = self.topics[at].slots.len();
-        if self.topics[at].count.is_none_or(|count| count == 0)
+        if self.unsubscribing.is_some()
+            || self.topics[at].count.is_none_or(|count| count == 0)
             || self.live_slots() + (partitions as usize).saturating_sub(known) > MAX_SLOTS
         {
             return;
@@ -298,11 +299,9 @@ impl Hub {
         self.partials.forget_slot(slot);
         self.ledgers.forget_slot(slot);
         let state = &mut self.slots[slot];
-        state.link = Link::Closed;
-        state.active = None;
-        state.permits = 0;
-        state.gathering = Default::default();
         let name = state.topic.clone();
+        *state = Slot::new(name.clone(), state.partition, None);
+        state.link = Link::Closed;
         if let Some(at) = self.topic_at(&name) {
             self.topics[at].slots.retain(|(_, of)| *of != slot);
             if self.topics[at].slots.is_empty() && matches!(self.spec.topics, Topics::Pattern(_)) {

@@ -11,6 +11,7 @@ mod reconnect;
 mod redelivery;
 mod requests;
 mod settle;
+mod topics;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
