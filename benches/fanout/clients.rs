@@ -82,10 +82,8 @@ fn now_us() -> u64 {
     since.map_or(0, |since| since.as_micros() as u64)
 }
 
-/// The clients have settled.
-pub fn publishing_begins() {
-    std::thread::sleep(Duration::from_secs(2));
-}
+/// Publishing begins when the clients have settled.
+pub const SETTLING: Duration = Duration::from_secs(2);
 
 pub fn run(case: Case, peer: Peer, broker: &Broker, run: Duration) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -173,7 +171,7 @@ async fn publish(address: SocketAddr, topic: &str, rate: u32, run: Duration) {
         let mut sink = vec![0; 16 * 1024];
         while acks.read(&mut sink).await.is_ok_and(|count| count > 0) {}
     });
-    publishing_begins();
+    tokio::time::sleep(SETTLING).await;
     let begin = Instant::now();
     for number in 0..u64::from(rate) * run.as_secs() {
         let due = begin + Duration::from_secs(1) * number as u32 / rate;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, types};
 
-use crate::clients::{frame, publishing_begins};
+use crate::clients::{SETTLING, frame};
 
 const RING_ENTRIES: u32 = 4096;
 /// Completions of receives carry this.
@@ -35,7 +35,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
     let listener = TcpListener::bind(address).expect("a free port");
     let sockets = accept(&listener, number(readers));
     let mut floor = Floor::new(sockets);
-    publishing_begins();
+    std::thread::sleep(SETTLING);
     floor.publish(
         number(rate) as u32,
         Duration::from_secs(number(seconds) as u64),

@@ -10,6 +10,11 @@
 //!
 //! Seconds on a shared machine say little; the ratios of one run do.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "nothing here runs on a shard: it may block"
+)]
+
 mod clients;
 mod floor;
 mod process;

@@ -139,7 +139,9 @@ impl Shard {
     }
 
     fn begin_reader(&mut self, id: SocketId, topic: String, params: ReaderParams) {
-        let key = TailKey { topic };
+        let key = TailKey {
+            topic: topic.into(),
+        };
         match self.config.upstream {
             UpstreamMode::Shared => self.begin_reading(id, key, params),
             UpstreamMode::PerSocket => self.begin_reading_alone(id, key, params),

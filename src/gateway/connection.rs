@@ -33,8 +33,10 @@ pub async fn serve(shard: ShardRef, accepted: Accepted) {
     let Some(id) = opened else {
         return socket.abort();
     };
-    if let Some(head) = read_head(&socket).await {
-        answer(&shard, id, &socket, head).await;
+    // In memory of its own, which is free again when frames begin: this future is what an idle socket costs.
+    let begun = Box::pin(handshake(&shard, id, &socket)).await;
+    if let Some(Early { unread, read }) = begun {
+        frames(&shard, id, &socket, unread, read).await;
     }
     let said_goodbye = shard.turn(|shard, now_ms| shard.closing_down(now_ms, id));
     end(&socket, said_goodbye).await;
@@ -42,43 +44,44 @@ pub async fn serve(shard: ShardRef, accepted: Accepted) {
     drop(seat);
 }
 
-/// Opens the session that the request asks for and serves it, or refuses it.
-async fn answer(
-    shard: &ShardRef,
-    id: SocketId,
-    socket: &Socket,
-    head: Result<(Request, Vec<u8>), Refusal>,
-) {
-    let (request, unread) = match head {
+/// What a client has sent behind its request, and the read that is pending.
+struct Early<'s> {
+    unread: Vec<u8>,
+    read: Read<'s>,
+}
+
+/// Reads the request and opens the session that it asks for. None: it was refused, or the client has gone.
+async fn handshake<'s>(shard: &ShardRef, id: SocketId, socket: &'s Socket) -> Option<Early<'s>> {
+    let (request, unread) = match read_head(socket).await? {
         Ok(head) => head,
-        Err(refusal) => return refuse(shard, socket, &refusal, false),
+        Err(refusal) => {
+            refuse(shard, socket, &refusal, false);
+            return None;
+        }
     };
     let wants_json = request.wants_json();
     let begun = shard.turn(|shard, now_ms| shard.begin(now_ms, id, &request));
     drop(request);
     let (accept_key, opened) = match begun {
         Ok(begun) => begun,
-        Err(refusal) => return refuse(shard, socket, &refusal, wants_json),
+        Err(refusal) => {
+            refuse(shard, socket, &refusal, wants_json);
+            return None;
+        }
     };
     // This read goes on while the upstream thinks, and tells when the client has gone.
     let read = Box::pin(read_bytes(socket));
-    let Some(Waited {
-        answer,
-        unread,
-        read,
-    }) = wait_opened(socket, opened, unread, read).await
-    else {
-        return;
-    };
+    let (answer, early) = wait_opened(socket, opened, unread, read).await?;
     match answer {
         Ok(()) => {
             let response = response::switching_protocols(&accept_key);
             shard.turn(|shard, now_ms| shard.upgraded(now_ms, id, response));
-            frames(shard, id, socket, unread, read).await;
+            Some(early)
         }
         Err(refusal) => {
             refuse(shard, socket, &refusal, wants_json);
-            end_reading(shard, id, socket, read).await;
+            end_reading(shard, id, socket, early.read).await;
+            None
         }
     }
 }
@@ -90,30 +93,19 @@ async fn read_bytes(socket: &Socket) -> io::Result<Option<Vec<u8>>> {
     socket.read_with(|bytes| bytes.to_vec()).await
 }
 
-/// The upstream's answer, what the client has sent until then, and the read that is pending.
-struct Waited<'s> {
-    answer: Result<(), Refusal>,
-    unread: Vec<u8>,
-    read: Read<'s>,
-}
-
-/// None: the client has gone.
+/// The upstream's answer, and what the client has sent until then. None: the client has gone.
 async fn wait_opened<'s>(
     socket: &'s Socket,
     opened: OneShotReceiver<Result<(), Refusal>>,
     mut unread: Vec<u8>,
     mut read: Read<'s>,
-) -> Option<Waited<'s>> {
+) -> Option<(Result<(), Refusal>, Early<'s>)> {
     let mut opened = pin!(opened.receive());
     loop {
         match first(opened.as_mut(), read.as_mut()).await {
             First::One(answer) => {
                 let answer = answer.unwrap_or_else(|| Err(drain::refusal()));
-                return Some(Waited {
-                    answer,
-                    unread,
-                    read,
-                });
+                return Some((answer, Early { unread, read }));
             }
             First::Other(Ok(Some(early))) => {
                 unread.extend_from_slice(&early);
@@ -122,11 +114,8 @@ async fn wait_opened<'s>(
                         400,
                         "Frames before the answer to the upgrade request",
                     ));
-                    return Some(Waited {
-                        answer,
-                        unread,
-                        read: Box::pin(read_bytes(socket)),
-                    });
+                    let read: Read<'s> = Box::pin(read_bytes(socket));
+                    return Some((answer, Early { unread, read }));
                 }
                 read = Box::pin(read_bytes(socket));
             }

@@ -25,7 +25,7 @@ pub struct HubKey {
 /// What makes two reader sockets share a tail.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TailKey {
-    pub topic: String,
+    pub topic: Arc<str>,
 }
 
 pub enum Post {

@@ -39,7 +39,7 @@ impl Shard {
             true => params.start,
             false => StartPosition::Latest,
         };
-        let (tail, place) = self.enter_tail(id, key.clone());
+        let (tail, place, key) = self.enter_tail(id, key);
         let reading = Reading::new(params.flow, start);
         let tail = Some(tail);
         self.enter_reader(id, reading, tail, place, key, params.reader_name);
@@ -378,7 +378,7 @@ impl Shard {
             return;
         };
         let name = reader.name.as_deref().map(str::to_owned);
-        let hub = upstream_reader(reader.key.topic.clone(), name, starts);
+        let hub = upstream_reader(&reader.key.topic, name, starts);
         let join = Join::private(id.member(), hub, by_permits());
         self.post(self.index, Post::Join(Box::new(join)));
     }
@@ -400,9 +400,9 @@ impl Shard {
 }
 
 /// A consumer as the broker sees it of a reader: where in each partition it begins, the last place for all others.
-pub fn upstream_reader(topic: String, name: Option<String>, starts: Vec<StartPosition>) -> HubSpec {
+pub fn upstream_reader(topic: &str, name: Option<String>, starts: Vec<StartPosition>) -> HubSpec {
     HubSpec {
-        topics: Topics::one(&topic),
+        topics: Topics::one(topic),
         subscription: format!("reader-{}", random_name(READER_NAME_DIGITS)),
         subscription_type: SubscriptionType::Exclusive,
         durable: false,

@@ -71,12 +71,12 @@ impl Tails {
 
 impl Shard {
     /// Enters a reader socket into the log of its topic, which is begun if there is none.
-    /// Its place among the tails, and among that one's readers.
-    pub fn enter_tail(&mut self, id: SocketId, key: TailKey) -> (usize, usize) {
+    /// Its place among the tails, and among that one's readers, and the tail's own key.
+    pub fn enter_tail(&mut self, id: SocketId, key: TailKey) -> (usize, usize, TailKey) {
         if let Some(tail) = self.tails.by_key.get(&key).copied() {
-            let readers = &mut self.tails.local[tail].readers;
-            readers.push(id);
-            return (tail, readers.len() - 1);
+            let local = &mut self.tails.local[tail];
+            local.readers.push(id);
+            return (tail, local.readers.len() - 1, local.key.clone());
         }
         self.tails.joinings += 1;
         let joining = self.tails.joinings;
@@ -93,7 +93,7 @@ impl Shard {
         });
         self.tails.by_key.insert(key.clone(), tail);
         self.tails.by_joining.insert(joining, tail);
-        let shard = self.index;
+        let (shard, joined) = (self.index, key.clone());
         self.post(
             home,
             Post::TailJoin {
@@ -102,7 +102,7 @@ impl Shard {
                 joining,
             },
         );
-        (tail, 0)
+        (tail, 0, joined)
     }
 
     /// The socket has gone; with the last one the log goes too.
