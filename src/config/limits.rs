@@ -33,6 +33,9 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// After a signal, sockets get this long to finish: below the 10 s after which `docker stop` kills.
 pub const DRAIN_TIMEOUT_MS: u64 = 8_000;
 
+/// The Java client's `connectionTimeoutMs`: with several service URLs a dead one costs so much.
+pub const CONNECTION_TIMEOUT_MS: u64 = 10_000;
+
 /// What one hub retains of unsettled messages: a full window of 40,000 messages of about 1.6 KiB.
 pub const HUB_RETAINED_BYTES: usize = 64 * 1024 * 1024;
 

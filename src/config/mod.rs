@@ -40,6 +40,8 @@ pub struct Config {
     pub idle_timeout_ms: u64,
     /// Per shard. Never 0.
     pub connections_per_broker: usize,
+    /// For a broker to accept a connection and answer on it.
+    pub connection_timeout_ms: u64,
     /// Sockets in the whole process.
     pub max_connections: usize,
     /// From accept to the end of the upgrade request.

@@ -16,10 +16,6 @@ pub enum LaneKind {
     Consuming,
 }
 
-/// A broker that does not accept a connection within this time counts as unreachable; Java's
-/// `connectionTimeoutMs`.
-const CONNECT_TIMEOUT_MS: u64 = 10_000;
-
 /// A broker that is told goodbye closes too, or is left, within this time.
 const CLOSE_TIMEOUT_MS: u64 = 2_000;
 
@@ -136,7 +132,8 @@ async fn run_connection(
     connection: ConnectionId,
     address: BrokerAddress,
 ) {
-    let socket = match runtime::connect(&address.host, address.port, CONNECT_TIMEOUT_MS).await {
+    let timeout_ms = shard.turn(|shard, _| shard.config.connection_timeout_ms);
+    let socket = match runtime::connect(&address.host, address.port, timeout_ms).await {
         Ok(socket) => socket,
         Err(error) => {
             return shard.turn(|shard, now_ms| {

@@ -233,6 +233,7 @@ fn client_config(config: &Config, finder: Finder, seed: u64) -> ClientConfig {
         service_urls,
         lookup_by,
         connections_per_broker: config.connections_per_broker,
+        connection_timeout_ms: config.connection_timeout_ms,
         operation_timeout_ms: config.operation_timeout_ms,
         keep_alive_ms: config.keep_alive_ms,
         backoff_first_ms: config.backoff_first_ms,

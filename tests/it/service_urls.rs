@@ -45,5 +45,6 @@ fn a_broker_that_says_nothing_costs_one_connection_attempt() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent_host = silent.local_addr().expect("its address");
     let there = world.broker_host();
-    walk(&world.beside_with(&[&format!("brokerServiceUrl=pulsar://{silent_host},{there}")]));
+    let url = format!("brokerServiceUrl=pulsar://{silent_host},{there}");
+    walk(&world.beside_with(&[&url, "brokerClient_connectionTimeoutMs=300"]));
 }

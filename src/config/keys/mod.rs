@@ -69,6 +69,8 @@ struct Draft {
     ways: Ways,
     /// `webSocketConnectionsPerBroker` counts the whole process, [`Config::connections_per_broker`] one shard.
     connections_per_broker_total: usize,
+    /// The same as an option of the client, which wins.
+    client_connections_per_broker: Option<usize>,
     /// Keys without effect that have the value of Pulsar's own file, by the reason.
     idle: BTreeMap<&'static str, Vec<String>>,
 }
@@ -86,6 +88,7 @@ impl Draft {
                 ping_interval_ms: None,
                 idle_timeout_ms: limits::IDLE_TIMEOUT_MS,
                 connections_per_broker: 1,
+                connection_timeout_ms: limits::CONNECTION_TIMEOUT_MS,
                 max_connections: limits::CONNECTIONS_MAX,
                 handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
                 drain_timeout_ms: limits::DRAIN_TIMEOUT_MS,
@@ -109,6 +112,7 @@ impl Draft {
                 ..Ways::default()
             },
             connections_per_broker_total: 1,
+            client_connections_per_broker: None,
             idle: BTreeMap::new(),
         }
     }
@@ -219,7 +223,10 @@ fn finish(mut draft: Draft, mut mistakes: Vec<Mistake>) -> Result<Config, Vec<Mi
         }
     }
     let shards = config.cores.len().max(1);
-    config.connections_per_broker = draft.connections_per_broker_total.div_ceil(shards);
+    let connections = draft
+        .client_connections_per_broker
+        .unwrap_or(draft.connections_per_broker_total);
+    config.connections_per_broker = connections.div_ceil(shards);
     if mistakes.is_empty() {
         Ok(draft.config)
     } else {

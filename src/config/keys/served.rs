@@ -107,6 +107,16 @@ pub(super) const JAVA: &[Key] = &[
         d.config.operation_timeout_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
         Ok(())
     }),
+    // Java lays these over the gateway's own keys.
+    sets("brokerClient_connectionsPerBroker", |d, v| {
+        d.client_connections_per_broker =
+            Some(values::within(v, 1..=limits::CONNECTIONS_PER_BROKER_MAX)? as usize);
+        Ok(())
+    }),
+    sets("brokerClient_connectionTimeoutMs", |d, v| {
+        d.config.connection_timeout_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
+        Ok(())
+    }),
     sets("brokerClient_keepAliveIntervalSeconds", |d, v| {
         d.config.keep_alive_ms = 1000 * values::within(v, 1..=limits::TIME_MAX_MS / 1000)?;
         Ok(())

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::Client;
 use super::deadlines::Timer;
 use super::lookup::LookupId;
-use super::pool::{HANDSHAKE_TIMEOUT_MS, retryable};
+use super::pool::retryable;
 use super::spec::{BrokerAddress, ConnectionId, Io};
 use crate::pulsar::rest::{self, ResponseReader};
 
@@ -51,8 +51,8 @@ impl Client {
             connection,
             address: server,
         });
-        self.deadlines
-            .set(Timer::Http(connection), now_ms + HANDSHAKE_TIMEOUT_MS);
+        let connected_ms = now_ms.saturating_add(self.config.connection_timeout_ms);
+        self.deadlines.set(Timer::Http(connection), connected_ms);
     }
 
     pub(super) fn http_connected(&mut self, now_ms: u64, connection: ConnectionId) {

@@ -14,8 +14,6 @@ use super::requests::Purpose;
 use super::spec::{ConnectionId, Io};
 use crate::pulsar::types::{BrokerError, ErrorKind};
 
-/// Dialling, TLS and CONNECT together: Java's `connectionTimeoutMs`.
-pub(super) const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// A connection that nobody has used for so long is closed. Long enough that a topic's sockets may come and go
 /// without a new one each time; Java's `connectionMaxIdleSeconds`.
 const UNUSED_TIMEOUT_MS: u64 = 60_000;
@@ -167,8 +165,10 @@ impl Client {
                     .pool
                     .open(now_ms, route)
                     .ok_or_else(|| retryable("too many broker connections"))?;
-                self.deadlines
-                    .set(Timer::Handshake(id), now_ms + HANDSHAKE_TIMEOUT_MS);
+                self.deadlines.set(
+                    Timer::Handshake(id),
+                    now_ms.saturating_add(self.config.connection_timeout_ms),
+                );
                 id
             }
         };

@@ -42,6 +42,8 @@ pub struct ClientConfig {
     pub service_urls: Vec<BrokerAddress>,
     pub lookup_by: LookupBy,
     pub connections_per_broker: usize,
+    /// Dialling, TLS and CONNECT together: a broker that takes longer counts as unreachable.
+    pub connection_timeout_ms: u64,
     /// A lookup, a create or a subscribe that has no answer by then fails with `Timeout`.
     pub operation_timeout_ms: u64,
     pub keep_alive_ms: u64,

@@ -44,6 +44,8 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// The durable subscriptions of a flow.
 pub const EXCLUSIVE: &str = "exclusive";
 pub const SHARED: &str = "shared";
+pub const FAILOVER: &str = "failover";
+pub const KEY_SHARED: &str = "key_shared";
 
 pub struct Flow {
     topic: String,
@@ -94,7 +96,8 @@ struct Delivery {
 }
 
 impl Flow {
-    /// A producer, an Exclusive consumer, four Shared ones and two readers; sockets are spread over the shards.
+    /// A producer, an Exclusive consumer, four Shared ones, a Failover and a Key_Shared one and two readers; sockets are
+    /// spread over the shards.
     pub fn start(world: &World, topic: &str) -> Flow {
         Flow::at(world, topic, GENTLE)
     }
@@ -115,9 +118,14 @@ impl Flow {
         };
         let shared = format!("{SHARED}?subscriptionType=Shared&receiverQueueSize=50");
         let shared = (0..4).map(|_| world.consumer(topic, &shared)).collect();
+        let of_type = |subscription: &str, kind: &str| {
+            world.consumer(topic, &format!("{subscription}?subscriptionType={kind}"))
+        };
         let groups = vec![
             group("exclusive", vec![world.consumer(topic, EXCLUSIVE)]),
             group("shared", shared),
+            group("failover", vec![of_type(FAILOVER, "Failover")]),
+            group("key_shared", vec![of_type(KEY_SHARED, "Key_Shared")]),
             group("reader", vec![world.reader(topic)]),
             group("other reader", vec![world.reader(topic)]),
         ];
@@ -188,7 +196,7 @@ impl Flow {
         eventually("every publish is confirmed", || self.producer.is_finished());
         let sent = self.published.sent.load(Ordering::SeqCst);
         self.run_to(sent);
-        for subscription in [EXCLUSIVE, SHARED] {
+        for subscription in [EXCLUSIVE, SHARED, FAILOVER, KEY_SHARED] {
             eventually("all is settled at the broker", || {
                 let stats = world.admin().stats(&self.topic);
                 let stats = stats.as_ref().and_then(|s| s.subscription(subscription));

@@ -58,6 +58,7 @@ fn config() -> ClientConfig {
         service_urls: vec![address(SERVICE)],
         lookup_by: LookupBy::Broker,
         connections_per_broker: 1,
+        connection_timeout_ms: 10_000,
         operation_timeout_ms: 30_000,
         keep_alive_ms: 30_000,
         backoff_first_ms: 100,

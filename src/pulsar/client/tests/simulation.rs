@@ -80,6 +80,7 @@ impl Simulation {
             service_urls: HOSTS.map(address).to_vec(),
             lookup_by: LookupBy::Broker,
             connections_per_broker: rng.usize(1..3),
+            connection_timeout_ms: 10_000,
             backoff_last_ms: 5_000,
             keep_alive_ms: 10_000,
             operation_timeout_ms: 600_000,
