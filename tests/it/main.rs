@@ -13,6 +13,7 @@ mod failover;
 mod first_messages;
 mod head_of_line;
 mod http_lookup;
+mod interop;
 mod key_shared;
 mod moves;
 mod non_persistent;

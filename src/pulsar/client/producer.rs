@@ -133,7 +133,9 @@ impl Producer {
             ..metadata
         };
         let mut frame = BytesMut::new();
-        if let Some(compression) = self.spec.compression {
+        // Not even nothing: a ZLIB stream of no bytes is more than the C++ client can read.
+        let compression = self.spec.compression.filter(|_| payload_len > 0);
+        if let Some(compression) = compression {
             let mut plain = BytesMut::with_capacity(payload_len);
             fill(&mut plain).map_err(EncodeSendError::Fill)?;
             if plain.len() != payload_len {
