@@ -29,6 +29,12 @@ impl Endpoint {
     ///
     /// 404: no path of the gateway. 400: one, but its topic or subscription is not valid.
     pub fn parse(raw_path: &str, raw_query: &str) -> Result<Endpoint, Refusal> {
+        if raw_path.contains(UNESCAPED) {
+            return Err(Refusal::new(
+                400,
+                "The path has a character that needs a percent escape",
+            ));
+        }
         // The first part is what stands before the leading slash: nothing.
         let parts: Vec<&str> = raw_path.split('/').collect();
         let (role, is_v2) = match parts[..] {
@@ -58,6 +64,9 @@ impl Endpoint {
         }
     }
 }
+
+/// What RFC 3986 §2 lets stand nowhere in a path unless it is escaped, and the HTTP parser lets through.
+const UNESCAPED: [char; 6] = ['"', '\\', '^', '{', '|', '}'];
 
 /// Where the topic begins, in both versions: v1 has the cluster where v2 has `v2`.
 const TOPIC_PART: usize = 7;
@@ -131,9 +140,14 @@ fn subscription_name(part: &str) -> Result<String, Refusal> {
     Ok(subscription)
 }
 
-/// Java's `Codec.decode`, but what is no UTF-8 is refused where Java puts a replacement character.
+/// Java's `Codec.decode`, but what is no UTF-8 is refused where Java puts a replacement character. NUL is refused as by
+/// Jetty.
 fn decode(text: &str, what: &str) -> Result<String, Refusal> {
     match percent::decode(text) {
+        Ok(decoded) if decoded.contains('\0') => Err(Refusal::new(
+            400,
+            format!("The {what} name has a NUL character"),
+        )),
         Ok(decoded) => Ok(decoded.into_owned()),
         Err(percent::PercentError::Escape) => Err(Refusal::new(
             400,

@@ -24,7 +24,7 @@ impl Refusal {
 
     /// The upstream did not let a producer or consumer be made.
     pub fn not_created(error: &BrokerError) -> Refusal {
-        let message = format!("Failed to create producer/consumer: {}", error.message);
+        let message = format!("Failed to create producer/consumer: {}", text(error));
         Refusal::new(status(error.kind), message)
     }
 
@@ -32,8 +32,16 @@ impl Refusal {
     pub fn reader_not_created(error: &BrokerError) -> Refusal {
         Refusal::new(
             status(error.kind),
-            format!("Failed to create reader: {}", error.message),
+            format!("Failed to create reader: {}", text(error)),
         )
+    }
+}
+
+/// The broker's text; of a partition that is not there it says nothing.
+fn text(error: &BrokerError) -> &str {
+    match (error.message.as_str(), error.kind) {
+        ("", ErrorKind::NotFound) => "Topic not found",
+        (text, _) => text,
     }
 }
 

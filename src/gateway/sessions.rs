@@ -84,11 +84,11 @@ impl Shard {
             Event::Text(frame) | Event::Binary(frame) => self.on_message(now_ms, id, frame),
             Event::Ping(payload) => self.reply(id, &ws::encode::pong(payload)),
             Event::Pong(_) => {}
-            Event::Close { code, .. } => {
+            Event::Close { code, reason } => {
                 if let Some(answer) = self
                     .sockets
                     .get(id)
-                    .and_then(|entry| entry.closing.received(code))
+                    .and_then(|entry| entry.closing.received(code, reason))
                 {
                     self.write(id, &answer);
                 }

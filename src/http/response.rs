@@ -72,7 +72,7 @@ fn one_line(message: &str) -> String {
         cut -= 1;
     }
     message[..cut]
-        .trim()
+        .trim_matches(char::is_control)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()

@@ -55,11 +55,11 @@ impl CloseHandshake {
         Some(encode::close_frame(code, reason))
     }
 
-    /// The client's close frame has come. Gives the answer due, its own code without a reason and no code for no code
-    /// (RFC 6455 §5.5.1); None when ours has gone already.
-    pub fn received(&mut self, code: Option<u16>) -> Option<Bytes> {
+    /// The client's close frame has come. Gives the answer due, its own code and reason and no code for no code
+    /// (RFC 6455 §5.5.1; the reason as the Java gateway does); None when ours has gone already.
+    pub fn received(&mut self, code: Option<u16>, reason: &str) -> Option<Bytes> {
         self.is_received = true;
-        self.start(code.unwrap_or(NO_CODE), "")
+        self.start(code.unwrap_or(NO_CODE), reason)
     }
 
     /// Frames of any other kind may be sent. After our close frame, none may.
@@ -101,21 +101,21 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_closes_gets_its_code_back_once() {
+    fn a_client_that_closes_gets_its_code_and_reason_back_once() {
         let mut handshake = CloseHandshake::default();
         assert_eq!(
-            handshake.received(Some(4001)).as_deref(),
-            Some(&[0x88, 2, 0x0f, 0xa1][..])
+            handshake.received(Some(4001), "bye").as_deref(),
+            Some(&[0x88, 5, 0x0f, 0xa1, b'b', b'y', b'e'][..])
         );
         assert!(handshake.is_complete() && !handshake.is_open());
-        assert_eq!(handshake.received(Some(4001)), None);
+        assert_eq!(handshake.received(Some(4001), "bye"), None);
         assert_eq!(handshake.start(1000, ""), None);
     }
 
     #[test]
     fn a_close_without_a_code_is_answered_without_one() {
         assert_eq!(
-            CloseHandshake::default().received(None).as_deref(),
+            CloseHandshake::default().received(None, "").as_deref(),
             Some(&[0x88, 0][..])
         );
     }
@@ -126,7 +126,7 @@ mod tests {
         assert!(handshake.is_open());
         assert!(handshake.start(1001, "bye").is_some());
         assert!(!handshake.is_open() && !handshake.is_complete());
-        assert_eq!(handshake.received(Some(1001)), None);
+        assert_eq!(handshake.received(Some(1001), ""), None);
         assert!(handshake.is_complete());
     }
 }

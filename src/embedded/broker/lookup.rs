@@ -130,7 +130,11 @@ impl Broker {
         // Of a partitioned topic there are only the partitions it was created with.
         let no_such_partition = partitions
             .is_some_and(|&n| u32::try_from(name.partition).is_ok_and(|partition| partition >= n));
-        if no_such_partition || (!exists && !self.options.auto_create_topics) {
+        if no_such_partition {
+            // Pulsar says no more than the code.
+            return Err(Refusal::new(ServerError::TopicNotFound, ""));
+        }
+        if !exists && !self.options.auto_create_topics {
             return Err(Refusal::new(
                 ServerError::TopicNotFound,
                 format!("Topic {} does not exist", name.full),

@@ -149,12 +149,13 @@ impl Broker {
         Ok(())
     }
 
-    /// Nothing more can be published. Consumers learn of the end when everything is acked.
+    /// Nothing more can be published, and producers are closed. Consumers learn of the end when everything is acked.
     pub fn terminate(&mut self, now_ms: u64, topic: &str) -> io::Result<()> {
         let keys = self.topics_named(topic)?;
         self.begin(now_ms);
         for key in keys {
             self.topics[key].log.terminated = true;
+            self.disconnect_producers(key, NO_OWNER);
             for subscription in subscription_keys(&self.topics[key]) {
                 self.mark_dirty(key, subscription);
             }
@@ -194,6 +195,15 @@ impl Broker {
 
     /// CLOSE_PRODUCER and CLOSE_CONSUMER to everyone on the topic; `owner`: where it is next, or [`NO_OWNER`].
     pub(super) fn disconnect_all(&mut self, key: usize, owner: &str) {
+        self.disconnect_producers(key, owner);
+        for subscription in subscription_keys(&self.topics[key]) {
+            let found = &self.topics[key].subscriptions[subscription];
+            let consumers: Vec<usize> = found.consumers.iter().map(|(key, _)| key).collect();
+            self.close_consumers_of(key, subscription, &consumers, owner);
+        }
+    }
+
+    fn disconnect_producers(&mut self, key: usize, owner: &str) {
         let producers = std::mem::take(&mut self.topics[key].producers);
         for producer in producers.into_values() {
             if let Some(connection) = self.connections.touch(producer.connection) {
@@ -202,11 +212,6 @@ impl Broker {
             }
             let resource = Resource::Producer(producer.producer_id);
             self.tell_closed(producer.connection, resource, owner);
-        }
-        for subscription in subscription_keys(&self.topics[key]) {
-            let found = &self.topics[key].subscriptions[subscription];
-            let consumers: Vec<usize> = found.consumers.iter().map(|(key, _)| key).collect();
-            self.close_consumers_of(key, subscription, &consumers, owner);
         }
     }
 }

@@ -87,7 +87,8 @@ impl Topic {
         if self.log.terminated {
             return Err(Refusal::new(
                 ServerError::TopicTerminatedError,
-                "Topic was already terminated",
+                "org.apache.pulsar.broker.service.BrokerServiceException$TopicTerminatedException: \
+                 Topic was already terminated",
             ));
         }
         let exclusive = self.producers.iter().find(|(_, p)| p.exclusive);
@@ -119,7 +120,8 @@ impl Topic {
             Some(_) => Err(Refusal::new(
                 ServerError::ProducerBusy,
                 format!(
-                    "Producer with name '{name}' is already connected to topic '{}'",
+                    "org.apache.pulsar.broker.service.BrokerServiceException$NamingException: \
+                     Producer with name '{name}' is already connected to topic '{}'",
                     self.name.full
                 ),
             )),

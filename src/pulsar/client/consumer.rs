@@ -36,6 +36,8 @@ pub(super) struct Consumer {
     pub resume: Resume,
     /// Requests whose answers the owner waits for.
     pub asked: BTreeSet<u64>,
+    /// The broker has said so while it was still being asked where "latest" is: it says it once.
+    pub end_of_topic_early: bool,
 }
 
 impl Consumer {
@@ -71,6 +73,7 @@ impl Client {
             epoch: 0,
             resume: Resume::new(&spec),
             asked: BTreeSet::new(),
+            end_of_topic_early: false,
             spec,
         };
         self.consumers.insert(id, consumer);

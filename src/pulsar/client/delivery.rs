@@ -59,11 +59,15 @@ impl Client {
         let first = self.link_attached(User::Consumer(id), connection);
         if let Some(consumer) = self.consumers.get_mut(&id) {
             consumer.link.backoff.reset();
+            let ended = std::mem::take(&mut consumer.end_of_topic_early);
             self.events.push_back(if first {
                 Event::ConsumerReady { consumer: id }
             } else {
                 Event::ConsumerResumed { consumer: id }
             });
+            if ended {
+                self.events.push_back(Event::EndOfTopic { consumer: id });
+            }
         }
     }
 
@@ -73,6 +77,7 @@ impl Client {
             return;
         };
         consumer.resume.lost();
+        consumer.end_of_topic_early = false;
         // A seek closes the consumer before it is answered.
         let (kept, failed): (BTreeSet<u64>, BTreeSet<u64>) = std::mem::take(&mut consumer.asked)
             .into_iter()
@@ -192,6 +197,15 @@ impl Client {
         let id = ConsumerId(id);
         if self.consumer_connection(id) == Some(connection) {
             self.events.push_back(event(id));
+        }
+    }
+
+    /// Everything is read, and nothing will be published any more.
+    pub(super) fn end_of_topic(&mut self, connection: ConnectionId, id: ConsumerId) {
+        if self.consumer_connection(id) == Some(connection) {
+            self.events.push_back(Event::EndOfTopic { consumer: id });
+        } else if let Some(consumer) = self.consumers.get_mut(&id) {
+            consumer.end_of_topic_early = consumer.link.known_on() == Some(connection);
         }
     }
 

@@ -126,9 +126,7 @@ impl Client {
             }
             Ok(Type::ReachedEndOfTopic) => {
                 if let Some(reached) = command.reached_end_of_topic {
-                    self.consumer_event(connection, reached.consumer_id, |consumer| {
-                        Event::EndOfTopic { consumer }
-                    });
+                    self.end_of_topic(connection, ConsumerId(reached.consumer_id));
                 }
                 Ok(())
             }

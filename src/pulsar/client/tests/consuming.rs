@@ -429,6 +429,31 @@ fn a_reader_at_latest_stays_where_latest_was() {
 }
 
 #[test]
+fn a_reader_at_latest_of_a_topic_that_has_ended_is_told_so() {
+    let mut world = World::new(config());
+    let consumer = world
+        .client
+        .open_consumer(world.now_ms, reader_spec(StartPosition::Latest));
+    world.accept(SERVICE);
+    world.answer_lookup(SERVICE);
+    let (connection, asked) = world.heard_subscribe();
+    world.say(connection, &success(asked.request_id));
+    let said = world.heard(Type::GetLastMessageId);
+    let end = BaseCommand {
+        reached_end_of_topic: Some(proto::CommandReachedEndOfTopic {
+            consumer_id: consumer.0,
+        }),
+        ..base(Type::ReachedEndOfTopic)
+    };
+    world.say(connection, &end);
+    world.no_event();
+    let request_id = said.command.get_last_message_id.expect("fields").request_id;
+    world.say(connection, &last_id(request_id, 44, Some(44)));
+    assert!(matches!(world.event(), Event::ConsumerReady { .. }));
+    assert!(matches!(world.event(), Event::EndOfTopic { .. }));
+}
+
+#[test]
 fn a_reader_at_latest_reads_even_where_the_broker_cannot_say_where_that_is() {
     let mut world = World::new(config());
     world
