@@ -12,7 +12,7 @@
 //! | `p binary TEXT`, `p frame XX TEXT` | a binary frame; a frame with this first byte (hex) | none |
 //! | `p pieces TEXT \| TEXT…` | a text message in fragments | none |
 //! | `p hear N` | | so many frames, without pings and pongs |
-//! | `p gather N` | | so many deliveries, sorted by payload: from several partitions they come in any order |
+//! | `p gather N` | | so many frames, sorted by payload or context: from several partitions they come in any order |
 //! | `p hear-all N` | | so many frames, with pings and pongs |
 //! | `p quiet` | waits a moment | `quiet`, or the frame that came |
 //! | `p close CODE REASON` | a close frame | the next frame |
@@ -55,6 +55,9 @@ const JAVA_PATIENCE: Duration = Duration::from_secs(12);
 /// Long enough to catch most of what should not come; too short is no failure.
 const MOMENT: Duration = Duration::from_millis(400);
 
+/// More than any name of `support::topic`.
+const TOPIC_LENGTH: usize = 48;
+
 /// The name of a socket that is closed at once.
 const TRIED: &str = "(tried)";
 
@@ -75,10 +78,12 @@ pub fn play(
     side: Side,
     address: SocketAddr,
 ) -> Answers {
-    let topic = topic(match side {
+    let name = topic(match side {
         Side::Java => "golden-java",
         Side::Here => "golden-here",
     });
+    // All of one length: some texts count characters.
+    let topic = format!("{:-<TOPIC_LENGTH$}", name + "-x");
     let mut player = Player {
         world,
         address,
@@ -249,8 +254,9 @@ impl Player<'_> {
             .map(|_| self.hear_raw(name, self.patience))
             .collect();
         frames.sort_by_key(|heard| match heard {
-            Heard::Text(text) => text
-                .split_once("\"payload\":\"")
+            Heard::Text(text) => ["\"payload\":\"", "\"context\":\""]
+                .iter()
+                .find_map(|field| text.split_once(field))
                 .map(|(_, rest)| rest.to_owned()),
             _ => None,
         });

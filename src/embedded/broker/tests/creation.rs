@@ -134,7 +134,10 @@ fn a_producer_name_is_taken_until_its_producer_goes() {
         producer(&mut world, 2, named),
         Err((
             ServerError::ProducerBusy,
-            format!("Producer with name 'me' is already connected to topic '{TOPIC}'")
+            format!(
+                "org.apache.pulsar.broker.service.BrokerServiceException$NamingException: \
+                 Producer with name 'me' is already connected to topic '{TOPIC}'"
+            )
         ))
     );
     let close = CommandCloseProducer {

@@ -178,10 +178,11 @@ fn the_end_of_a_topic_is_told_when_all_is_acked() {
     let got = world.flow(2, 1, 10);
     world.broker.terminate(world.now_ms, TOPIC).unwrap();
     assert!(world.answers(2).is_empty());
-    let refused = world.send(1, 1, 99, "no", |_| {});
-    let refused = refused[0].command.send_error.clone().unwrap();
-    assert_eq!(refused.error(), ServerError::TopicTerminatedError);
-    assert_eq!(refused.sequence_id, 99);
+    let closed = world.answers(1);
+    assert_eq!(closed.len(), 1);
+    assert!(closed[0].command.close_producer.is_some());
+    // Nothing comes back to a producer that is closed.
+    assert!(world.send(1, 1, 99, "no", |_| {}).is_empty());
     let end = |answers: &[Answer]| {
         let ends = answers
             .iter()
