@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::broker::TopicStats;
+use super::broker::{Policies, TopicStats};
 use super::server::Shared;
 
 /// Cheap to clone; works as long as anything of the broker lives. Topic names may be short (`t` is
@@ -22,6 +22,12 @@ impl Admin {
     pub fn create_namespace(&self, namespace: &str) -> io::Result<()> {
         self.shared
             .turn(|broker, _| broker.create_namespace(namespace))
+    }
+
+    /// What is allowed in a namespace from now on.
+    pub fn set_policies(&self, namespace: &str, policies: Policies) {
+        self.shared
+            .turn(|broker, _| broker.set_policies(namespace, policies));
     }
 
     pub fn create_partitioned_topic(&self, topic: &str, partitions: u32) -> io::Result<()> {

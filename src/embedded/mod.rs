@@ -21,7 +21,7 @@ mod web;
 mod tests;
 
 pub use admin::Admin;
-pub use broker::{ConsumerStats, SubscriptionStats, TopicStats};
+pub use broker::{BacklogQuota, ConsumerStats, Policies, SubscriptionStats, TopicStats};
 pub use faults::Faults;
 pub use options::Options;
 pub use server::{Embedded, start};

@@ -81,16 +81,12 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Whether the same may succeed a little later (Java's `PulsarClientException.isRetriableError`, without wrong
-    /// credentials, which that counts in).
+    /// Whether the same may succeed a little later: Java's `PulsarClientException.isRetriableError`, without what a client
+    /// should know at once instead of waiting for its handshake (throttling, a full backlog quota, wrong credentials).
     pub fn may_pass(self) -> bool {
         matches!(
             self,
-            ErrorKind::Retryable
-                | ErrorKind::Timeout
-                | ErrorKind::TooManyRequests
-                | ErrorKind::QuotaExceeded
-                | ErrorKind::Other
+            ErrorKind::Retryable | ErrorKind::Timeout | ErrorKind::Other
         )
     }
 }

@@ -20,6 +20,7 @@ mod non_persistent;
 mod partition_growth;
 mod partitioned;
 mod per_socket;
+mod policies;
 mod process;
 mod publish;
 mod publish_options;

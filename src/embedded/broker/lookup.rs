@@ -134,7 +134,7 @@ impl Broker {
             // Pulsar says no more than the code.
             return Err(Refusal::new(ServerError::TopicNotFound, ""));
         }
-        if !exists && !self.options.auto_create_topics {
+        if !exists && !self.may_create(&name) {
             return Err(Refusal::new(
                 ServerError::TopicNotFound,
                 format!("Topic {} does not exist", name.full),

@@ -25,6 +25,7 @@ mod moves;
 mod multiple;
 mod names;
 mod output;
+mod policies;
 mod publish;
 mod settle;
 mod single;
@@ -50,6 +51,7 @@ use connections::Connections;
 use faults::Faults;
 pub(super) use faults::{Nonsense, Refused};
 use moves::Elsewhere;
+pub use policies::{BacklogQuota, Policies};
 pub use stats::{ConsumerStats, SubscriptionStats, TopicStats};
 use timers::{Alarm, Timers};
 use topic::Topic;
@@ -76,6 +78,7 @@ pub(super) struct Broker {
     /// Base name → number of partitions.
     partitioned: HashMap<String, u32>,
     namespaces: BTreeSet<String>,
+    policies: HashMap<String, Policies>,
     /// Topics that have gone, by their full names.
     elsewhere: HashMap<String, Elsewhere>,
     ledgers: u64,
@@ -107,6 +110,7 @@ impl Broker {
                 "public/default".to_owned(),
                 "sample/standalone/ns1".to_owned(),
             ]),
+            policies: HashMap::new(),
             elsewhere: HashMap::new(),
             ledgers: 0,
             generated_names: 0,

@@ -108,6 +108,7 @@ impl Broker {
             ));
         }
         let key = self.topic(&request.topic, true)?;
+        self.check_producers(&self.topics[key])?;
         let producer = Producer {
             connection: id,
             producer_id: request.producer_id,

@@ -76,6 +76,7 @@ impl Broker {
         }
         let create = request.force_topic_creation.unwrap_or(true);
         let topic_key = self.topic(&request.topic, create)?;
+        self.check_consumers(&self.topics[topic_key])?;
         let now_ms = self.now_ms;
         let topic = &mut self.topics[topic_key];
         let subscription_key = find_or_add_subscription(topic, request, now_ms)?;

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use ::pulsar::proto::command_lookup_topic_response::LookupType;
 use ::pulsar::proto::command_partitioned_topic_metadata_response::LookupType as PartitionsLookupType;
-use ::pulsar::proto::{CommandLookupTopicResponse, CommandPartitionedTopicMetadataResponse};
+use ::pulsar::proto::{
+    CommandLookupTopicResponse, CommandPartitionedTopicMetadataResponse, ServerError,
+};
 use rustc_hash::FxHashMap;
 
 use super::Client;
@@ -471,9 +473,13 @@ impl Client {
     }
 }
 
-/// A broker's refusal out of an answer's optional fields.
+/// A broker's refusal out of an answer's optional fields. Without words, it is the name of the code.
 pub(super) fn refusal(error: Option<i32>, message: Option<String>) -> BrokerError {
-    let message = message.unwrap_or_default();
+    let named = |code| ServerError::try_from(code).map(|error| error.as_str_name().to_owned());
+    let message = match message {
+        Some(message) if !message.trim().is_empty() => message,
+        _ => error.and_then(|code| named(code).ok()).unwrap_or_default(),
+    };
     match error {
         Some(code) => BrokerError {
             kind: error_kind(code, &message),

@@ -5,8 +5,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use pws_fast::embedded::Embedded;
-use serde_json::Value;
+use pws_fast::embedded::{Embedded, Policies};
+use serde_json::{Value, json};
 
 pub enum Admin<'a> {
     Embedded(&'a Embedded),
@@ -126,6 +126,41 @@ impl Admin<'_> {
                 expect_ok(http(url, "PUT", &path, "{}"));
             }
         }
+    }
+
+    /// What is allowed in a namespace; on Pulsar it counts a moment later.
+    pub fn set_policies(&self, namespace: &str, policies: &Policies) {
+        let url = match self {
+            Admin::Embedded(broker) => {
+                return broker.admin().set_policies(namespace, policies.clone());
+            }
+            Admin::Http(url) => url,
+        };
+        let set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                let path = format!("/admin/v2/namespaces/{namespace}/{name}");
+                expect_ok(http(url, "POST", &path, &value.to_string()));
+            }
+        };
+        let auto_create = policies.auto_create_topics;
+        set(
+            "autoTopicCreation",
+            auto_create.map(|allow| json!({ "allowAutoTopicCreation": allow })),
+        );
+        set(
+            "backlogQuota",
+            policies.backlog_quota.map(|quota| {
+                let policy = match quota.hold {
+                    true => "producer_request_hold",
+                    false => "producer_exception",
+                };
+                json!({ "limitSize": quota.bytes, "limitTime": -1, "policy": policy })
+            }),
+        );
+        let most = policies.max_producers_per_topic;
+        set("maxProducersPerTopic", most.map(Value::from));
+        let most = policies.max_consumers_per_topic;
+        set("maxConsumersPerTopic", most.map(Value::from));
     }
 
     /// The broker lets go of the topic; clients have to find it again.
