@@ -132,7 +132,7 @@ fn start_floor(case: Case, run: Duration) -> (Server, SocketAddr) {
     command.args([
         "floor",
         &address.to_string(),
-        &case.readers.to_string(),
+        &case.sockets.to_string(),
         &case.rate.to_string(),
         &run.as_secs().to_string(),
     ]);

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, types};
 
-use crate::clients::{SETTLING, frame};
+use crate::frames;
+use crate::publishers::SETTLING;
 
 const RING_ENTRIES: u32 = 4096;
 /// Completions of receives carry this.
@@ -86,7 +87,7 @@ impl Floor {
             while let Some(wait) = due.checked_duration_since(Instant::now()) {
                 self.wait(Some(wait));
             }
-            let bytes = frame(number);
+            let bytes = frames::delivery(number);
             for place in 0..self.sockets.len() {
                 self.send(place, &bytes);
             }
