@@ -41,6 +41,25 @@ fn topics_are_found_over_http() {
 }
 
 #[test]
+fn topics_are_listed_over_http() {
+    let broker = World::start();
+    let world = over_http(&broker, &broker.web_url());
+    let name = topic("listed");
+    let topics = [format!("{name}-a"), format!("{name}-b")];
+    let mut producers = topics.each_ref().map(|topic| world.producer(topic));
+    let several = format!("/ws/v3/consumer/several?topics={}", topics.join(","));
+    let pattern =
+        format!("/ws/v3/consumer/pattern?topicsPattern=persistent://public/default/{name}-.*");
+    let mut consumers = [world.open(&several), world.open(&pattern)];
+    for producer in &mut producers {
+        producer.publish("x");
+    }
+    for consumer in &mut consumers {
+        assert_eq!([consumer.receive(), consumer.receive()], ["x", "x"]);
+    }
+}
+
+#[test]
 fn several_web_services_are_tried_in_turn() {
     let broker = World::start();
     let web = broker.web_url();

@@ -84,19 +84,7 @@ impl Broker {
         request: &CommandGetTopicsOfNamespace,
     ) {
         let mode = Mode::try_from(request.mode.unwrap_or(0)).unwrap_or(Mode::Persistent);
-        let wanted = |persistent: bool| match mode {
-            Mode::All => true,
-            Mode::Persistent => persistent,
-            Mode::NonPersistent => !persistent,
-        };
-        let mut topics: Vec<String> = self
-            .topics
-            .iter()
-            .map(|(_, topic)| &topic.name)
-            .filter(|name| name.namespace == request.namespace && wanted(name.persistent))
-            .map(|name| name.full.clone())
-            .collect();
-        topics.sort();
+        let topics = self.topics_in(&request.namespace, mode);
         let response = CommandGetTopicsOfNamespaceResponse {
             request_id: request.request_id,
             topics,
@@ -104,6 +92,19 @@ impl Broker {
             ..CommandGetTopicsOfNamespaceResponse::default()
         };
         self.answer(id, Type::GetTopicsOfNamespaceResponse, &response);
+    }
+
+    pub(super) fn topics_in(&self, namespace: &str, mode: Mode) -> Vec<String> {
+        let wanted = |persistent: bool| match mode {
+            Mode::All => true,
+            Mode::Persistent => persistent,
+            Mode::NonPersistent => !persistent,
+        };
+        let names = self.topics.iter().map(|(_, topic)| &topic.name);
+        let names = names.filter(|name| name.namespace == namespace && wanted(name.persistent));
+        let mut topics: Vec<String> = names.map(|name| name.full.clone()).collect();
+        topics.sort();
+        topics
     }
 
     /// A V1 namespace of one cluster is not looked for (`PulsarWebResource.checkLocalOrGetPeerReplicationCluster`).

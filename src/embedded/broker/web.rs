@@ -2,6 +2,7 @@
 //! (`TopicLookupBase`, `PersistentTopicsBase`).
 
 use ::pulsar::proto::ServerError;
+use ::pulsar::proto::command_get_topics_of_namespace::Mode;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
@@ -53,6 +54,21 @@ impl Broker {
                 };
             }
             return self.web_owner(topic).unwrap_or_else(refused);
+        }
+        let namespace = path
+            .strip_prefix("/admin/v2/namespaces/")
+            .and_then(|rest| rest.strip_suffix("/topics"))
+            .or_else(|| {
+                path.strip_prefix("/admin/namespaces/")?
+                    .strip_suffix("/destinations")
+            });
+        if let Some(namespace) = namespace {
+            let mode = match target.split("mode=").nth(1) {
+                Some("NON_PERSISTENT") => Mode::NonPersistent,
+                Some("ALL") => Mode::All,
+                _ => Mode::Persistent,
+            };
+            return WebAnswer::ok(&json!(self.topics_in(namespace, mode)));
         }
         let topic = path
             .strip_prefix("/admin/v2/")

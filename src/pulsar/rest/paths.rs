@@ -41,9 +41,13 @@ pub fn topics_path(namespace: &str, persistent: bool) -> String {
         true => "PERSISTENT",
         false => "NON_PERSISTENT",
     };
+    let parts = namespace
+        .split('/')
+        .map(|part| utf8_percent_encode(part, KEPT));
+    let name = parts.fold(String::new(), |name, part| format!("{name}/{part}"));
     match namespace.matches('/').count() {
-        1 => format!("/admin/v2/namespaces/{namespace}/topics?mode={mode}"),
-        _ => format!("/admin/namespaces/{namespace}/destinations?mode={mode}"),
+        1 => format!("/admin/v2/namespaces{name}/topics?mode={mode}"),
+        _ => format!("/admin/namespaces{name}/destinations?mode={mode}"),
     }
 }
 
@@ -77,6 +81,18 @@ mod tests {
         assert_eq!(
             partitions_path("persistent://sample/standalone/ns1/t", true),
             "/admin/persistent/sample/standalone/ns1/t/partitions?checkAllowAutoCreation=true"
+        );
+    }
+
+    #[test]
+    fn nothing_in_a_namespace_leaves_its_place_in_the_path() {
+        assert_eq!(
+            topics_path("public/de fault?x\r\n", true),
+            "/admin/v2/namespaces/public/de%20fault%3Fx%0D%0A/topics?mode=PERSISTENT"
+        );
+        assert_eq!(
+            topics_path("sample/standalone/ns1", false),
+            "/admin/namespaces/sample/standalone/ns1/destinations?mode=NON_PERSISTENT"
         );
     }
 
