@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use serde_json::{Map, Value, json};
@@ -18,6 +18,7 @@ const PARTITIONS: u32 = 7;
 /// One of Pulsar's clients, on a pipe. It ends with this process, which is the end of its input.
 struct Peer {
     name: &'static str,
+    process: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -35,7 +36,7 @@ impl Peer {
         let command = std::env::var(name).expect("the command of the client's program");
         let broker = std::env::var("PWS_TEST_BROKER").expect("a real broker");
         let mut words = command.split(' ');
-        let mut child = Command::new(words.next().expect("a program"))
+        let mut process = Command::new(words.next().expect("a program"))
             .args(words)
             .arg(broker)
             .stdin(Stdio::piped())
@@ -45,8 +46,9 @@ impl Peer {
         let pipe = "it has a pipe";
         Peer {
             name,
-            questions: child.stdin.take().expect(pipe),
-            answers: BufReader::new(child.stdout.take().expect(pipe)),
+            questions: process.stdin.take().expect(pipe),
+            answers: BufReader::new(process.stdout.take().expect(pipe)),
+            process,
         }
     }
 
@@ -59,7 +61,10 @@ impl Peer {
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("it answers");
         let answer = serde_json::from_str(&line);
-        answer.unwrap_or_else(|_| panic!("{} has died of {question:.300}", self.name))
+        answer.unwrap_or_else(|_| {
+            let ended = self.process.wait();
+            panic!("{} has ended with {ended:?} at {question:.300}", self.name)
+        })
     }
 
     fn read(&mut self, topic: &str, count: usize) -> Vec<Value> {
