@@ -61,6 +61,11 @@ impl Broker {
         }
     }
 
+    /// A reader names its position.
+    pub fn start_at(&mut self, entry: u64) {
+        self.cursor = entry;
+    }
+
     pub fn disconnect(&mut self) {
         self.connected = false;
         self.replay.append(&mut self.pending);

@@ -14,7 +14,10 @@ impl Model {
             priority_level: self.rng.i32(0..2),
             window: if pull_mode { 0 } else { self.rng.u32(1..12) },
             pull_mode,
-            ack_timeout_ms: if self.rng.u8(0..3) == 0 { 1000 } else { 0 },
+            ack_timeout_ms: match self.rng.u8(0..3) {
+                0 if !self.is_reader => 1000,
+                _ => 0,
+            },
             negative_ack_delay_ms: self.rng.u64(0..400),
             dead_letter: None,
         };
@@ -31,7 +34,7 @@ impl Model {
         self.choose_active(&given_out);
         let fresh = std::mem::take(&mut self.finished);
         if fresh {
-            self.hub = Hub::new(hub_spec(self.kind), LIMITS);
+            self.hub = Hub::new(spec_of(self.kind, self.is_reader), LIMITS);
         }
         self.call(|hub, now_ms, out| hub.join(now_ms, member, spec, out));
         if !fresh {
@@ -57,9 +60,10 @@ impl Model {
         };
         let given_out = self.given_out();
         self.clients.remove(&member);
-        for fate in self.fates.values_mut() {
+        for (key, fate) in &mut self.fates {
             if matches!(fate, Fate::Held { by, .. } if *by == member) {
                 *fate = Fate::Free;
+                self.counts.expect(*key, Next::Same);
             }
         }
         self.choose_active(&given_out);
@@ -117,10 +121,21 @@ impl Model {
     }
 
     pub(super) fn ack(&mut self) {
+        if self.is_reader {
+            return self.handled();
+        }
         let Some((key, owner)) = self.some_held(None) else {
             return;
         };
         self.ack_as(owner, key);
+    }
+
+    /// A reader's frame, whatever it says.
+    fn handled(&mut self) {
+        if let Some(member) = self.some_member() {
+            self.clients.get_mut(&member).unwrap().free();
+            self.call(|hub, now_ms, out| hub.command(now_ms, member, Command::Handled, out));
+        }
     }
 
     pub(super) fn ack_as(&mut self, member: MemberId, key: Key) {

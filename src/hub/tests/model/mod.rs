@@ -1,18 +1,26 @@
-//! Random members, acks, negative acks, timeouts and lost connections against a simple broker.
+//! Random members, acks, negative acks, timeouts and lost connections against a simple broker, on every kind of
+//! subscription and for readers; Key_Shared, where the broker chooses between hubs of one member each, is in `keyed`.
 //!
 //! Claims: no message is held by two members; none comes again except after a negative ack, a timeout, a member's
 //! leaving or a new hub; windows and permits are never exceeded; on Exclusive and Failover the order holds, and each
-//! partition is the active member's alone; and in the end, when members ack what they get, everything is acked and nothing is retained. A failure prints its seed; `PWS_SEED=n` replays it.
+//! partition is the active member's alone; redelivery counts rise when a message is asked for again and never else; and in
+//! the end, when members ack what they get, everything is acked and nothing is retained. A failure prints its seed;
+//! `PWS_SEED=n` replays it.
 
 mod broker;
+mod counts;
+mod keyed;
 mod members;
 mod steps;
+mod time;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
+use crate::pulsar::client::StartPosition;
 use broker::{Broker, expected};
+use counts::{Counts, Next};
 
 /// Partition, entry, batch index.
 type Key = (usize, u64, i32);
@@ -28,6 +36,7 @@ enum Fate {
     Delayed {
         due_ms: u64,
     },
+    /// Or read, by a reader.
     Acked,
 }
 
@@ -63,6 +72,10 @@ struct Wire {
     outstanding: i64,
     /// Who gets what comes here, on Exclusive and Failover.
     active: Option<MemberId>,
+    /// Since the hub began.
+    was_lost: bool,
+    /// A reader's: what the client machine resumes at.
+    resume_at: u64,
     /// The order that deliveries keep there.
     last: Option<(u64, i32)>,
 }
@@ -70,6 +83,8 @@ struct Wire {
 struct Model {
     rng: fastrand::Rng,
     kind: SubscriptionType,
+    /// From the topic's beginning; each has all of it.
+    is_reader: bool,
     hub: Hub,
     now_ms: u64,
     brokers: Vec<Broker>,
@@ -77,6 +92,7 @@ struct Model {
     clients: BTreeMap<MemberId, Client>,
     next_member: u64,
     fates: BTreeMap<Key, Fate>,
+    counts: Counts,
     finished: bool,
 }
 
@@ -88,6 +104,7 @@ impl Model {
             SubscriptionType::Failover,
             SubscriptionType::Shared,
         ][rng.usize(0..3)];
+        let is_reader = kind == SubscriptionType::Exclusive && rng.bool();
         let shared = kind == SubscriptionType::Shared;
         let partitions = rng.usize(0..3);
         let knows_indexes = rng.bool();
@@ -95,14 +112,16 @@ impl Model {
         let brokers =
             (0..partitions.max(1)).map(|slot| Broker::new(shared, knows_indexes, partition(slot)));
         Model {
-            hub: Hub::new(hub_spec(kind), LIMITS),
+            hub: Hub::new(spec_of(kind, is_reader), LIMITS),
             kind,
+            is_reader,
             now_ms: 0,
             brokers: brokers.collect(),
             wires: (0..partitions.max(1)).map(|_| Wire::default()).collect(),
             clients: BTreeMap::new(),
             next_member: 0,
             fates: BTreeMap::new(),
+            counts: Counts::default(),
             finished: true,
             rng,
         }
@@ -155,6 +174,7 @@ impl Model {
                 }
                 Effect::Ack { slot, .. } => self.wires[slot].to_broker.push_back(effect),
                 Effect::CloseConsumer { slot } => self.wires[slot].to_broker.push_back(effect),
+                Effect::AckUpTo { slot, entry, .. } => self.read_up_to(slot, entry),
                 Effect::Finished => self.finish(),
                 Effect::CountPartitions { .. } | Effect::OpenConsumer { .. } => {}
                 other => panic!("not expected here: {other:?}"),
@@ -168,9 +188,12 @@ impl Model {
         let since_ms = self.now_ms;
         let fate = self.fates.get_mut(&key).expect("published");
         assert_eq!(*fate, Fate::Free, "{key:?} is delivered to {member:?}");
-        *fate = Fate::Held {
-            by: member,
-            since_ms,
+        *fate = match self.is_reader {
+            true => Fate::Acked,
+            false => Fate::Held {
+                by: member,
+                since_ms,
+            },
         };
         let client = self.clients.get_mut(&member).expect("a live member");
         assert!(client.open() > 0, "{member:?} has no window");
@@ -179,12 +202,22 @@ impl Model {
         } else {
             client.charged += 1;
         }
-        if self.in_order() {
+        if !self.in_order() {
+            self.counts.delivered(key, message.redelivery_count);
+        } else {
+            assert_eq!(message.redelivery_count, 0);
             assert_eq!(Some(member), self.wires[slot].active);
             let last = &mut self.wires[slot].last;
             assert!(*last < Some((key.1, key.2)), "{key:?} comes after {last:?}");
             *last = Some((key.1, key.2));
         }
+    }
+
+    /// A reader says so only of what it has given out as a whole.
+    fn read_up_to(&mut self, slot: usize, entry: u64) {
+        let upto = (slot, 0, i32::MIN)..(slot, entry + 1, i32::MIN);
+        let mut read = self.fates.range(upto);
+        assert!(self.is_reader && read.all(|(_, fate)| *fate == Fate::Acked));
     }
 
     fn flowed(&mut self, slot: usize, permits: u32) {
@@ -243,10 +276,11 @@ impl Model {
             // What a crash forgets of an earlier hub's acks, nobody could make good.
             self.brokers[slot].persist();
             self.wires[slot] = Wire::default();
+            self.counts.expect_nothing_of(slot);
         }
         // The broker replays what it knows no ack of.
         for ((slot, entry, index), fate) in &mut self.fates {
-            let acked = self.brokers[*slot].has_acked(*entry, *index);
+            let acked = !self.is_reader && self.brokers[*slot].has_acked(*entry, *index);
             *fate = if acked { Fate::Acked } else { Fate::Free };
         }
     }
@@ -267,52 +301,13 @@ impl Model {
         }
         false
     }
+}
 
-    fn wait(&mut self, ms: u64) {
-        let end_ms = self.now_ms + ms;
-        while let Some(at_ms) = self.hub.next_deadline_ms().filter(|at| *at <= end_ms) {
-            self.now_ms = at_ms.max(self.now_ms);
-            let mut out = Vec::new();
-            self.hub.tick(self.now_ms, &mut out);
-            self.time_passed();
-            self.carry_out(out);
-        }
-        self.now_ms = end_ms;
-    }
-
-    /// What may come again now. On Exclusive that is everything of the partition.
-    fn time_passed(&mut self) {
-        let mut slots = BTreeSet::new();
-        let keys: Vec<Key> = self.fates.keys().copied().collect();
-        for key in &keys {
-            let is_due = match self.fates[key] {
-                Fate::Delayed { due_ms } => due_ms <= self.now_ms,
-                Fate::Held { by, since_ms } => {
-                    let timeout_ms = self.clients[&by].spec.ack_timeout_ms;
-                    timeout_ms > 0 && since_ms + timeout_ms <= self.now_ms
-                }
-                _ => false,
-            };
-            if is_due {
-                self.take_back(MemberId(0), *key, Fate::Free);
-                slots.insert(key.0);
-            }
-        }
-        if self.in_order() {
-            slots.into_iter().for_each(|slot| self.begins_again(slot));
-        }
-    }
-
-    /// Everything unsettled of the partition comes once more, in order.
-    fn begins_again(&mut self, slot: usize) {
-        self.wires[slot].last = None;
-        let of_slot = (slot, 0, i32::MIN)..(slot + 1, 0, i32::MIN);
-        let keys: Vec<Key> = self.fates.range(of_slot).map(|(key, _)| *key).collect();
-        for key in keys {
-            if self.fates[&key] != Fate::Acked {
-                self.take_back(MemberId(0), key, Fate::Free);
-            }
-        }
+fn spec_of(kind: SubscriptionType, is_reader: bool) -> HubSpec {
+    HubSpec {
+        durable: !is_reader,
+        start: is_reader.then_some(StartPosition::Earliest),
+        ..hub_spec(kind)
     }
 }
 
@@ -325,6 +320,10 @@ impl Drop for Seed {
             eprintln!("replay with PWS_SEED={}", self.0);
         }
     }
+}
+
+fn seed_given() -> Option<u64> {
+    std::env::var("PWS_SEED").ok()?.parse().ok()
 }
 
 fn run(seed: u64) {
@@ -343,10 +342,7 @@ fn run(seed: u64) {
 
 #[test]
 fn nothing_is_lost_and_nothing_is_repeated() {
-    if let Some(seed) = std::env::var("PWS_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-    {
+    if let Some(seed) = seed_given() {
         return run(seed);
     }
     for seed in 0..if cfg!(miri) { 1 } else { 200 } {

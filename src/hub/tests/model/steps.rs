@@ -14,7 +14,7 @@ impl Model {
             }
             55..70 => self.ack(),
             70..75 => self.negative_ack(),
-            75..78 => self.ack_strangely(),
+            75..78 if !self.is_reader => self.ack_strangely(),
             78..82 => self.permit(),
             82..84 => self.clog(true),
             84..87 => self.clog(false),
@@ -54,7 +54,9 @@ impl Model {
             self.wait(3);
             let held = |fate: &Fate| matches!(fate, Fate::Held { .. });
             let all = !self.fates.values().any(held);
-            let topics = self.brokers.iter().all(|b| b.acked.len() == b.topic.len());
+            let acked = self.brokers.iter().all(|b| b.acked.len() == b.topic.len());
+            let read = self.fates.values().all(|fate| *fate == Fate::Acked);
+            let topics = if self.is_reader { read } else { acked };
             let quiet = self.wires.iter().all(|wire| wire.to_hub.is_empty());
             if all && topics && quiet && self.brokers.iter().all(Broker::is_quiet) {
                 self.wait(100);

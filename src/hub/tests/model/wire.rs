@@ -45,6 +45,7 @@ impl Model {
                     continue;
                 }
                 self.wires[slot].outstanding -= expected(entry);
+                self.wires[slot].resume_at = entry.entry + 1;
             }
             run.push((slot, event));
         }
@@ -57,6 +58,7 @@ impl Model {
         if !self.brokers[slot].connected {
             return;
         }
+        self.counts.expect_nothing_of(slot);
         if abrupt {
             self.brokers[slot].crash();
         } else {
@@ -77,12 +79,15 @@ impl Model {
         let Wire {
             epoch,
             active,
+            resume_at,
             last,
             ..
         } = self.wires[slot];
         self.wires[slot] = Wire {
             epoch,
             active,
+            was_lost: true,
+            resume_at,
             last,
             ..Wire::default()
         };
@@ -95,6 +100,9 @@ impl Model {
         }
         let epoch = self.wires[slot].epoch;
         self.brokers[slot].subscribe(epoch);
+        if self.is_reader {
+            self.brokers[slot].start_at(self.wires[slot].resume_at);
+        }
         self.call(|hub, now_ms, out| hub.upstream(now_ms, slot, Upstream::Resumed, out));
     }
 }
