@@ -89,6 +89,60 @@ fn paths_of_both_versions_are_endpoints() {
     }
 }
 
+/// Each was asked of the Java gateway 4.0.8, and the topic that it made was looked up at the broker.
+#[test]
+fn odd_names_are_the_topics_that_java_makes_of_them() {
+    for (local, name) in [
+        ("a%2Fb", "a/b"),
+        ("a%20b", "a b"),
+        ("a+b", "a b"),
+        ("%C3%A9", "é"),
+        ("é", "é"),
+        ("a%25b", "a%b"),
+        ("a:b", "a:b"),
+        ("a,b", "a,b"),
+        ("a&b", "a&b"),
+        ("a'b", "a'b"),
+        ("a%22b", "a\"b"),
+        ("a%5Cb", "a\\b"),
+        ("a;b", "a;b"),
+        ("a%0Ab", "a\nb"),
+        ("a%7Cb", "a|b"),
+        ("a%3Fb", "a?b"),
+        ("a%23b", "a#b"),
+        ("a*b", "a*b"),
+        (".", "."),
+        ("..", ".."),
+        ("%2E%2E", ".."),
+        ("__change_events", "__change_events"),
+        ("a-partition-0", "a-partition-0"),
+        ("a-partition-01", "a-partition-01"),
+    ] {
+        let topic = format!("persistent://public/default/{name}");
+        let base = format!("persistent/public/default/{local}");
+        let path = format!("/ws/v2/producer/{base}");
+        assert_eq!(endpoint(&path), Ok(format!("producer {topic}")));
+        let path = format!("/ws/v2/reader/{base}");
+        assert_eq!(endpoint(&path), Ok(format!("reader {topic}")));
+        let path = format!("/ws/v2/consumer/{base}/s");
+        assert_eq!(endpoint(&path), Ok(format!("consumer {topic} s")));
+    }
+    // With slashes that are not escaped: a producer's and a reader's, not a consumer's.
+    for role in ["producer", "reader"] {
+        let path = format!("/ws/v2/{role}/persistent/public/default/a//b/c/");
+        let topic = "persistent://public/default/a/b/c";
+        assert_eq!(endpoint(&path), Ok(format!("{role} {topic}")));
+    }
+    for rest in ["a/b/s", "a//b/s", "x/s/", "x//"] {
+        let path = format!("/ws/v2/consumer/persistent/public/default/{rest}");
+        let text = "Invalid query params: Invalid topic name format";
+        assert_eq!(endpoint(&path), Err((400, text.to_owned())), "{path}");
+    }
+    let null = "The topic name has a NUL character".to_owned();
+    let path = "/ws/v2/producer/persistent/public/default/a%00b";
+    assert_eq!(endpoint(path), Err((400, null)));
+}
+
 #[test]
 fn other_paths_are_not_found() {
     for path in [
