@@ -30,6 +30,7 @@ mod redelivery;
 mod refusals;
 mod request_ids;
 mod service_urls;
+mod several_gateways;
 mod several_topics;
 mod shared;
 mod shared_edges;
