@@ -56,7 +56,7 @@ fn status(kind: ErrorKind) -> u16 {
         | ErrorKind::ProducerFenced
         | ErrorKind::IncompatibleSchema => 409,
         ErrorKind::TooManyRequests => 429,
-        ErrorKind::QuotaExceeded | ErrorKind::TopicTerminated => 503,
+        ErrorKind::QuotaExceeded | ErrorKind::QuotaHeld | ErrorKind::TopicTerminated => 503,
         ErrorKind::Timeout => 504,
         ErrorKind::Invalid
         | ErrorKind::MessageTooLarge

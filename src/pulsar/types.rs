@@ -65,8 +65,10 @@ pub enum ErrorKind {
     ProducerFenced,
     IncompatibleSchema,
     TooManyRequests,
-    /// ProducerBlockedQuotaExceededError or …Exception.
+    /// ProducerBlockedQuotaExceededException: the backlog quota's policy is to refuse.
     QuotaExceeded,
+    /// ProducerBlockedQuotaExceededError: its policy is to let producers wait.
+    QuotaHeld,
     TopicTerminated,
     /// No answer in time, from the broker or from this machine's own send timeout.
     Timeout,

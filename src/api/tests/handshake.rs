@@ -386,6 +386,7 @@ fn upstream_errors_have_the_statuses_of_the_table() {
         (ErrorKind::IncompatibleSchema, 409),
         (ErrorKind::TooManyRequests, 429),
         (ErrorKind::QuotaExceeded, 503),
+        (ErrorKind::QuotaHeld, 503),
         (ErrorKind::TopicTerminated, 503),
         (ErrorKind::Timeout, 504),
         (ErrorKind::Invalid, 500),

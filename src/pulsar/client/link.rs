@@ -215,6 +215,9 @@ impl Client {
         };
         let retry = link.may_retry(error.kind);
         self.link_detach(now_ms, user);
+        if let (User::Producer(id), ErrorKind::QuotaExceeded) = (user, error.kind) {
+            self.quota_exceeded(id, &error);
+        }
         if retry {
             self.link_back_off(now_ms, user, error);
         } else {

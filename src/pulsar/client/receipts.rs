@@ -249,6 +249,21 @@ impl Client {
         self.refuse_all(id, &waiting, error);
     }
 
+    /// The topic takes no messages for now, and its namespace wants them refused. The producer goes on trying; each try
+    /// that fails so answers what has come meanwhile.
+    pub(super) fn quota_exceeded(&mut self, id: ProducerId, error: &BrokerError) {
+        let Some(producer) = self.producers.get(&id) else {
+            return;
+        };
+        let message = format!(
+            "The backlog quota of the topic {} that the producer {} produces to is exceeded",
+            producer.spec.topic,
+            producer.display_name(),
+        );
+        let kind = error.kind;
+        self.fail_all(id, &BrokerError { kind, message });
+    }
+
     /// The timer runs from the oldest message that was pending when it was set. When that one is over its time, all
     /// are failed: in a queue nothing younger can be confirmed before it.
     pub(super) fn send_expired(&mut self, now_ms: u64, id: ProducerId) {

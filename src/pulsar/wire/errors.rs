@@ -27,8 +27,8 @@ pub fn error_kind(server_error: i32, message: &str) -> ErrorKind {
         ServerError::ProducerFenced => ErrorKind::ProducerFenced,
         ServerError::IncompatibleSchema => ErrorKind::IncompatibleSchema,
         ServerError::TooManyRequests => ErrorKind::TooManyRequests,
-        ServerError::ProducerBlockedQuotaExceededError
-        | ServerError::ProducerBlockedQuotaExceededException => ErrorKind::QuotaExceeded,
+        ServerError::ProducerBlockedQuotaExceededError => ErrorKind::QuotaHeld,
+        ServerError::ProducerBlockedQuotaExceededException => ErrorKind::QuotaExceeded,
         ServerError::TopicTerminatedError => ErrorKind::TopicTerminated,
         ServerError::InvalidTopicName
         | ServerError::NotAllowedError

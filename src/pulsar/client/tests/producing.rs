@@ -414,6 +414,43 @@ fn a_message_too_large_is_refused_in_its_turn_and_harms_no_other() {
 }
 
 #[test]
+fn a_quota_that_refuses_answers_what_is_pending_and_one_that_holds_lets_it_wait() {
+    use proto::ServerError::{
+        ProducerBlockedQuotaExceededError, ProducerBlockedQuotaExceededException,
+    };
+    let mut world = World::new(config());
+    let (id, connection) = world.producer(producer_spec());
+    world.send(id, 1, b"x");
+    world.heard_send();
+    world.say(connection, &close_producer(id));
+    world.pass(100);
+    world.answer_lookup(SERVICE);
+    let (_, asked) = world.heard_producer();
+    let held = error(asked.request_id, ProducerBlockedQuotaExceededError, "held");
+    world.say(connection, &held);
+    world.no_event();
+    world.pass(200);
+    world.answer_lookup(SERVICE);
+    let (_, asked) = world.heard_producer();
+    let refused = error(
+        asked.request_id,
+        ProducerBlockedQuotaExceededException,
+        "full",
+    );
+    world.say(connection, &refused);
+    assert_eq!(failed_tags(&mut world, ErrorKind::QuotaExceeded), vec![1]);
+    // When there is room again the producer works as before.
+    world.send(id, 2, b"y");
+    world.pass(400);
+    world.answer_lookup(SERVICE);
+    let (_, asked) = world.heard_producer();
+    world.say(connection, &producer_success(asked.request_id, "p-1", -1));
+    assert_eq!(world.heard_send().0, 1);
+    world.say(connection, &receipt(id, 1));
+    assert_eq!(receipt_tags(&mut world), vec![2]);
+}
+
+#[test]
 fn a_name_that_is_taken_fails_the_opening_but_not_a_reconnect() {
     let busy = |request_id| {
         error(
