@@ -293,6 +293,8 @@ impl Shard {
         }
         self.reader_is_due(id);
         self.caught_up(counted);
+        // One that begins where the log does may be in it before its own upstream, which it leaves here, has answered.
+        self.opened(id, Ok(()));
     }
 
     /// A socket needs no upstream reader of its own any more: the next one in line gets one.

@@ -121,3 +121,17 @@ fn a_readers_name_is_no_ones_own() {
     numbers(&world, &name, 1);
     assert_eq!([next(&mut first), next(&mut second)], ["0", "0"]);
 }
+
+#[test]
+fn a_reader_that_begins_at_the_last_message_opens_whichever_upstream_is_ready_first() {
+    let world = World::start();
+    // The shared tail and the reader's own upstream answer in either order.
+    for _ in 0..40 {
+        let name = topic("reader-last");
+        let mut producer = world.producer(&name);
+        let last = query_value(&producer.publish("seen"));
+        let mut reader = world.reader(&format!("{name}?messageId={last}"));
+        producer.publish("new");
+        assert_eq!(reader.receive(), "new");
+    }
+}
