@@ -5,7 +5,9 @@ use super::json::escape::append_string;
 use super::json::scalar::{self, Mismatch};
 use super::json::{JsonError, Reader, Value};
 use super::message_id;
+use super::time;
 use crate::pulsar::MessageId;
+use crate::pulsar::client::SeekTarget;
 
 /// The longest `requestId`, as JSON. It is kept until the command is answered and then sent back.
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -25,6 +27,8 @@ pub enum Command {
     /// The message and all before it; not in Java's gateway.
     AckCumulative(MessageId),
     NegativeAck(MessageId),
+    /// Not in Java's gateway either.
+    Seek(SeekTarget),
     /// Pull mode: so many more messages. 0 (a client's number of 0 or below): none, not an error.
     Permit(u32),
     Unsubscribe,
@@ -37,6 +41,8 @@ pub enum ReaderCommand {
     /// One message is handled, whichever: any object that is not a question.
     Handled,
     IsEndOfTopic,
+    /// Not in Java's gateway.
+    Seek(SeekTarget),
 }
 
 /// The frame cannot be understood: the socket is closed with this.
@@ -110,6 +116,7 @@ fn command(fields: &Fields<'_>) -> Result<Command, CommandError> {
         Some(b"unsubscribe") => Ok(Command::Unsubscribe),
         Some(b"negativeAcknowledge") => Ok(Command::NegativeAck(id(fields)?)),
         Some(b"isEndOfTopic") => Ok(Command::IsEndOfTopic),
+        Some(b"seek") => Ok(Command::Seek(seek_target(fields)?)),
         Some(b"ackCumulative") => Ok(Command::AckCumulative(id(fields)?)),
         _ => Ok(Command::Ack(id(fields)?)),
     }
@@ -119,6 +126,7 @@ fn command(fields: &Fields<'_>) -> Result<Command, CommandError> {
 pub fn parse_reader_command(frame: &mut [u8]) -> Result<Request<ReaderCommand>, CommandError> {
     request(frame, |fields| match fields.kind {
         Some(b"isEndOfTopic") => Ok(ReaderCommand::IsEndOfTopic),
+        Some(b"seek") => Ok(ReaderCommand::Seek(seek_target(fields)?)),
         _ => Ok(ReaderCommand::Handled),
     })
 }
@@ -138,6 +146,7 @@ struct Fields<'a> {
     kind: Option<&'a [u8]>,
     message_id: Option<&'a [u8]>,
     permit_messages: Option<i32>,
+    timestamp: Option<Timestamp<'a>>,
     request_id: Option<Box<str>>,
     /// The first field whose value does not fit.
     mismatch: Option<&'static str>,
@@ -173,6 +182,11 @@ impl<'a> Fields<'a> {
             b"permitMessages" => {
                 self.permit_messages = scalar::int(value).map_err(|e| ("permitMessages", e))?;
             }
+            b"timestamp" => {
+                let timestamp = timestamp(value);
+                self.timestamp = timestamp.unwrap_or(Some(Timestamp::Wrong));
+                return Ok(false);
+            }
             b"requestId" => match request_id(value) {
                 Ok(id) => self.request_id = id,
                 Err(Mismatch) => return Ok(false),
@@ -181,6 +195,44 @@ impl<'a> Fields<'a> {
         }
         Ok(true)
     }
+}
+
+/// Milliseconds since 1970, or ISO 8601 with an offset.
+#[derive(Clone, Copy)]
+enum Timestamp<'a> {
+    Millis(i64),
+    Text(&'a str),
+    /// Only a seek minds.
+    Wrong,
+}
+
+fn timestamp(value: Value<'_>) -> Result<Option<Timestamp<'_>>, Mismatch> {
+    Ok(match value {
+        Value::Text(_) => scalar::text(value)?.map(Timestamp::Text),
+        _ => scalar::long(value)?.map(Timestamp::Millis),
+    })
+}
+
+/// `messageId` (an id, `earliest` or `latest`) or `timestamp`; exactly one of the two.
+fn seek_target(fields: &Fields<'_>) -> Result<SeekTarget, CommandError> {
+    match (fields.message_id, fields.timestamp) {
+        (Some(b"earliest"), None) => Ok(SeekTarget::Earliest),
+        (Some(b"latest"), None) => Ok(SeekTarget::Latest),
+        (Some(_), None) => Ok(SeekTarget::Message(id(fields)?)),
+        (None, Some(Timestamp::Millis(time_ms))) => {
+            Ok(SeekTarget::PublishTime(since_1970(time_ms)))
+        }
+        (None, Some(Timestamp::Text(text))) => match time::parse(text) {
+            Ok(time_ms) => Ok(SeekTarget::PublishTime(since_1970(time_ms))),
+            Err(error) => Err(CommandError::new(error)),
+        },
+        _ => Err(CommandError::new("a seek needs messageId or timestamp")),
+    }
+}
+
+/// Nothing was published before.
+fn since_1970(time_ms: i64) -> u64 {
+    time_ms.max(0) as u64
 }
 
 /// Any scalar but `null`, as it will be sent back. What cannot be one is ignored, as an unknown field is.

@@ -67,7 +67,9 @@ impl Shard {
                 };
                 self.begin_consumer(id, topics, subscription, params);
             }
-            EndpointKind::Reader => self.begin_reader(id, topic, ReaderParams::parse(&query)?),
+            EndpointKind::Reader => {
+                self.begin_reader(id, topic, ReaderParams::parse(&query, &endpoint.topic)?)
+            }
         }
         Ok((upgrade.accept_key, opened))
     }
@@ -134,17 +136,19 @@ impl Shard {
             starts: Vec::new(),
             consumer_name: Some(consumer_name),
             priority_level,
+            start_time_ms: None,
+            read_compacted: params.read_compacted,
         };
         self.join(id, ConsumerSession::Consumer, private, hub, member);
     }
 
-    fn begin_reader(&mut self, id: SocketId, topic: String, params: ReaderParams) {
+    pub(super) fn begin_reader(&mut self, id: SocketId, topic: String, params: ReaderParams) {
         let key = TailKey {
             topic: topic.into(),
         };
         match self.config.upstream {
-            UpstreamMode::Shared => self.begin_reading(id, key, params),
-            UpstreamMode::PerSocket => self.begin_reading_alone(id, key, params),
+            UpstreamMode::Shared if !params.is_alone() => self.begin_reading(id, key, params),
+            _ => self.begin_reading_alone(id, key, params),
         }
     }
 

@@ -452,6 +452,15 @@ impl Shard {
                     client.ack(now_ms, consumer, tag, &positions);
                 }
             }
+            Effect::Seek {
+                slot: index,
+                tag,
+                target,
+            } => {
+                if let Some(consumer) = hubs.consumer(slot, index) {
+                    client.seek(now_ms, consumer, tag, target);
+                }
+            }
             Effect::AckCumulative {
                 slot: index,
                 tag,

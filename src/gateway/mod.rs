@@ -31,6 +31,7 @@ mod links;
 mod post;
 mod pressure;
 mod publish;
+mod reader_seek;
 mod readers;
 mod sessions;
 pub mod shard;

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::reader_seek::ReaderMove;
 use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
 use crate::pulsar::{BrokerError, Message};
@@ -78,6 +79,8 @@ pub enum Post {
         joining: u64,
         refusal: Refusal,
     },
+    /// To this shard itself, behind the `Leave` of what the reader had.
+    ReaderMoves(Box<ReaderMove>),
     /// To the member's shard.
     ToMember {
         member: MemberId,

@@ -22,6 +22,8 @@ pub struct Reader {
     pub tail: Option<usize>,
     pub key: TailKey,
     pub name: Option<Box<str>>,
+    /// Only with an upstream reader of its own.
+    pub read_compacted: bool,
     /// Its place among that tail's readers.
     pub place: usize,
     /// It has one of the upstream readers of which there are so many (`maxCatchUpReaders`).
@@ -53,7 +55,13 @@ impl Shard {
     pub fn begin_reading_alone(&mut self, id: SocketId, key: TailKey, params: ReaderParams) {
         let reading = Reading::alone(params.flow);
         self.enter_reader(id, reading, None, 0, key, params.reader_name);
-        self.open_own_upstream(id, vec![params.start]);
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        if let Role::Reader(reader) = &mut entry.role {
+            reader.read_compacted = params.read_compacted;
+        }
+        self.open_own_upstream(id, vec![params.start], params.start_time_ms);
     }
 
     fn enter_reader(
@@ -71,6 +79,7 @@ impl Shard {
             key,
             name: name.map(Into::into),
             place,
+            read_compacted: false,
             counted: false,
             due: false,
             stalled: false,
@@ -139,20 +148,24 @@ impl Shard {
         match command {
             Command::Handled => self.reader_handled(id),
             Command::IsEndOfTopic => self.reader_asks_for_end(id),
-            Command::Asked(asked) => {
-                self.reader_command(id, asked.command);
-                let answer = Answer {
-                    request: Some(asked.request),
-                    result: Ok(()),
-                };
-                self.answer_reader(id, &answer);
-            }
+            Command::Seek(target) => self.seek_reader(id, None, target),
+            Command::Asked(asked) => match asked.command {
+                Command::Seek(target) => self.seek_reader(id, Some(asked.request), target),
+                command => {
+                    self.reader_command(id, command);
+                    let answer = Answer {
+                        request: Some(asked.request),
+                        result: Ok(()),
+                    };
+                    self.answer_reader(id, &answer);
+                }
+            },
             // A reader's client has no other command.
             _ => {}
         }
     }
 
-    fn answer_reader(&mut self, id: SocketId, answer: &Answer) {
+    pub(super) fn answer_reader(&mut self, id: SocketId, answer: &Answer) {
         if let Some(entry) = self.sockets.get(id) {
             ConsumerSession::Reader.answer(answer, &mut entry.out);
             self.sockets.mark(id);
@@ -368,11 +381,16 @@ impl Shard {
         reader.counted = counted;
         self.tails.catching_up += usize::from(counted);
         if let Some(starts) = reader.reading.catch_up() {
-            self.open_own_upstream(id, starts);
+            self.open_own_upstream(id, starts, None);
         }
     }
 
-    fn open_own_upstream(&mut self, id: SocketId, starts: Vec<StartPosition>) {
+    fn open_own_upstream(
+        &mut self,
+        id: SocketId,
+        starts: Vec<StartPosition>,
+        start_time_ms: Option<u64>,
+    ) {
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
@@ -380,7 +398,11 @@ impl Shard {
             return;
         };
         let name = reader.name.as_deref().map(str::to_owned);
-        let hub = upstream_reader(&reader.key.topic, name, starts);
+        let hub = HubSpec {
+            start_time_ms,
+            read_compacted: reader.read_compacted,
+            ..upstream_reader(&reader.key.topic, name, starts)
+        };
         let join = Join::private(id.member(), hub, by_permits());
         self.post(self.index, Post::Join(Box::new(join)));
     }
@@ -413,6 +435,8 @@ pub fn upstream_reader(topic: &str, name: Option<String>, starts: Vec<StartPosit
         starts,
         consumer_name: name,
         priority_level: 0,
+        start_time_ms: None,
+        read_compacted: false,
     }
 }
 

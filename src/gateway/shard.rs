@@ -290,6 +290,7 @@ impl Shard {
             Post::ToMember { member, event } if is_feeder(member) => {
                 self.feeder_event(member, event)
             }
+            Post::ReaderMoves(to) => self.reader_moves(*to),
             Post::ToMember { member, event } => {
                 self.member_event(now_ms, SocketId::of(member), event)
             }
@@ -355,6 +356,11 @@ impl Shard {
                 self.hub_upstream(consumer, Upstream::Corrupt { ledger, entry });
             }
             Event::EndOfTopic { consumer } => self.hub_upstream(consumer, Upstream::EndOfTopic),
+            Event::Seeked {
+                consumer,
+                tag,
+                result,
+            } => self.hub_upstream(consumer, Upstream::Sought { tag, result }),
             Event::AckDone {
                 consumer,
                 tag,
@@ -369,7 +375,7 @@ impl Shard {
             } => {
                 self.hub_upstream(consumer, Upstream::Unsubscribed { tag, result });
             }
-            // Nothing here seeks, asks for last ids, or depends on which failover consumer is active; and no producer
+            // Nothing here asks for last ids or depends on which failover consumer is active; and no producer
             // is opened on this lane.
             _ => {}
         }

@@ -130,6 +130,7 @@ impl Hub {
         key: EntryKey,
         mut messages: Vec<Message>,
     ) {
+        self.slots[slot].skip_older(&mut messages);
         if self.is_acked_upstream(slot) {
             self.enter(now_ms, slot, key, &mut messages);
         } else if let Some(StartPosition::After(start)) = self.slots[slot].start

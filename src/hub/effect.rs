@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::pulsar::client::{AckPosition, ConsumerSpec, StartPosition, Tag};
+use crate::pulsar::client::{AckPosition, ConsumerSpec, SeekTarget, StartPosition, Tag};
 use crate::pulsar::{
     BrokerError, InitialPosition, Message, MessageId, SubscriptionType, TopicsPattern,
 };
@@ -61,6 +61,9 @@ pub struct HubSpec {
     /// The consumer name that the broker sees, if the client named one; on Failover see `failover`.
     pub consumer_name: Option<String>,
     pub priority_level: i32,
+    /// It begins at the first message published then or later, since 1970.
+    pub start_time_ms: Option<u64>,
+    pub read_compacted: bool,
 }
 
 /// What is a member's own.
@@ -94,6 +97,8 @@ pub enum Command {
     Ack(MessageId),
     /// It and all before it in its partition. Refused on Shared and Key_Shared, also where no answer was asked for.
     AckCumulative(MessageId),
+    /// The subscription goes on from there, for all its members.
+    Seek(SeekTarget),
     NegativeAck(MessageId),
     /// A reader's frame: one message handled, whichever.
     Handled,
@@ -235,6 +240,12 @@ pub enum Effect {
         tag: Tag,
         positions: Vec<AckPosition>,
     },
+    /// Answered by `Upstream::Sought` with the tag; the consumer is lost and comes back around the answer.
+    Seek {
+        slot: usize,
+        tag: Tag,
+        target: SeekTarget,
+    },
     /// The position and all before it; answered as `Ack` is.
     AckCumulative {
         slot: usize,
@@ -287,6 +298,10 @@ pub enum Upstream {
         entry: u64,
     },
     EndOfTopic,
+    Sought {
+        tag: Tag,
+        result: Result<(), BrokerError>,
+    },
     AckDone {
         tag: Tag,
         result: Result<(), BrokerError>,

@@ -122,7 +122,7 @@ impl Hub {
 
     pub(super) fn opened_if_ready(&mut self, out: &mut Vec<Effect>) {
         let all = self.slots.iter().all(|slot| slot.link != Link::Opening);
-        if self.phase == Phase::Opening && all {
+        if self.phase == Phase::Opening && all && !self.seeks_its_start(out) {
             self.phase = Phase::Open;
             self.welcome_waiting(out);
         }

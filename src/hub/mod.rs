@@ -17,6 +17,7 @@
 //! | `permits` | how much the broker may send |
 //! | `settle` | acks and negative acks |
 //! | `cumulative` | acks of a message and all before it |
+//! | `seek` | moving the subscription |
 //! | `acks` | acks on their way to the broker |
 //! | `redelivery` | negative-ack delays, ack timeouts |
 //! | `dead_letters` | what goes to a dead-letter topic instead |
@@ -55,6 +56,7 @@ mod permits;
 mod reconnect;
 mod redelivery;
 mod requests;
+mod seek;
 mod settle;
 mod slot;
 pub mod tail;
@@ -78,6 +80,7 @@ use lifecycle::{Phase, Unsubscribing};
 use members::Members;
 use partials::Partials;
 use requests::Requests;
+use seek::Seeking;
 use slot::{Link, Position, Slot};
 use topics::Topic;
 
@@ -115,6 +118,9 @@ pub struct Hub {
     ack_due_ms: Option<u64>,
     next_tag: Tag,
     unsubscribing: Option<Unsubscribing>,
+    seeking: Option<Seeking>,
+    /// It is where `HubSpec::start_time_ms` wants it, or on its way there.
+    started: bool,
     /// Failover: members that may be active, and where each is.
     candidates: Candidates,
     active_slots: ActiveSlots,
@@ -150,6 +156,8 @@ impl Hub {
             ack_due_ms: None,
             next_tag: 0,
             unsubscribing: None,
+            seeking: None,
+            started: false,
             candidates: Candidates::default(),
             active_slots: ActiveSlots::new(),
             retained_bytes: 0,
@@ -246,11 +254,13 @@ impl Hub {
 
     /// To be called when [`Hub::next_deadline_ms`] is reached; harmless at other times.
     pub fn tick(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
-        if self.ack_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
-            self.send_all_acks(out);
+        if !self.is_seeking() {
+            if self.ack_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+                self.send_all_acks(out);
+            }
+            self.expire_chunks(now_ms);
+            self.redeliver_due(now_ms, out);
         }
-        self.expire_chunks(now_ms);
-        self.redeliver_due(now_ms, out);
         self.linger_on(now_ms, out);
         self.expire_requests(now_ms, out);
         if self
@@ -266,18 +276,19 @@ impl Hub {
 
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let delayed = self.delayed.first().map(|(due_ms, _)| *due_ms);
-        [
+        let upstream = [
             self.ack_due_ms,
             delayed,
             self.members.next_timeout_ms(),
+            self.chunks_expire_ms(),
+        ];
+        let others = [
             self.dead_letters.lingers_until_ms(),
             self.requests.next_deadline_ms(),
             self.list_due_ms,
-            self.chunks_expire_ms(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ];
+        let upstream = upstream.into_iter().filter(|_| !self.is_seeking());
+        upstream.chain(others).flatten().min()
     }
 
     pub fn spec(&self) -> &HubSpec {
@@ -309,6 +320,11 @@ impl Hub {
                     self.ack_cumulative(now_ms, member, number, id, out);
                 }
             }
+            Command::Seek(target) => {
+                if let Some(number) = self.open_request(now_ms, member, None, out) {
+                    self.seek(number, target, out);
+                }
+            }
             Command::Handled => self.free(member, 1),
             Command::Permit(messages) => {
                 self.members.change(member, |m| m.permit(messages));
@@ -338,12 +354,13 @@ impl Hub {
             Upstream::Corrupt { .. } => self.corrupt_arrived(slot),
             Upstream::EndOfTopic => self.slots[slot].end_of_topic = true,
             Upstream::AckDone { tag, result } => self.ack_done(slot, tag, result, out),
+            Upstream::Sought { tag, result } => self.sought(slot, tag, result, out),
             Upstream::Unsubscribed { tag, result } => self.unsubscribed(tag, result, out),
         }
     }
 
     fn pump(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
-        if self.phase == Phase::Open {
+        if self.phase == Phase::Open && !self.is_seeking() {
             self.choose_active(out);
             self.excuse_stalled_chunks(now_ms);
             self.deliver(now_ms, out);

@@ -21,6 +21,7 @@ impl Hub {
         state.link = Link::Down;
         state.permits = 0;
         state.repeats = 0;
+        state.not_before_ms = state.moved_to_ms.take().or(state.not_before_ms);
         state.gathering.connection_lost();
         if !abrupt {
             state.acked.clear();
@@ -102,8 +103,12 @@ impl Hub {
         for key in partly {
             self.gather_partial(now_ms, slot, key);
         }
-        // Before the permits: what is acked by then does not come again.
-        self.send_acks(slot, out);
+        // Before the permits: what is acked by then does not come again. While a seek moves the slot, nobody knows yet
+        // whether what was acked is still to be.
+        match self.is_seeking() {
+            false => self.send_acks(slot, out),
+            true => self.ack_due_ms = Some(now_ms),
+        }
         if self.spec.durable {
             let state = &mut self.slots[slot];
             let entries = state.entries.values().map(EntryState::live);

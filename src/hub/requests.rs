@@ -98,6 +98,7 @@ impl Hub {
                 Err("Permits are for sockets with pullMode=true")
             }
             Command::Unsubscribe => return self.unsubscribe(member, Some(number), out),
+            Command::Seek(target) => return self.seek(number, target, out),
             Command::AckCumulative(id) => {
                 return self.ack_cumulative(now_ms, member, number, id, out);
             }

@@ -59,6 +59,10 @@ pub(super) struct Slot {
     /// Of a reader: where it began.
     pub start: Option<StartPosition>,
     pub persistent: bool,
+    /// The publish time that the slot was moved to, if nothing has come since.
+    pub moved_to_ms: Option<u64>,
+    /// Messages published earlier are skipped, up to the first that was not.
+    pub not_before_ms: Option<u64>,
     /// The hub goes on without it when the broker refuses it.
     pub may_go: bool,
     pub link: Link,
@@ -95,6 +99,8 @@ impl Slot {
         Slot {
             topic,
             persistent: true,
+            moved_to_ms: None,
+            not_before_ms: None,
             may_go: false,
             partition,
             start,

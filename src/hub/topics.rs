@@ -257,7 +257,7 @@ impl Hub {
             start,
             consumer_name,
             priority_level,
-            read_compacted: false,
+            read_compacted: self.spec.read_compacted,
             // A topic of a pattern that is deleted is not to come back by being consumed.
             create_topic: !is_pattern,
         };
@@ -311,6 +311,7 @@ impl Hub {
         self.closed_slots.push(slot);
         self.candidates.slots_added();
         out.push(Effect::CloseConsumer { slot });
+        self.seek_without(slot, out);
     }
 
     /// Out of the hands of its member, whose window stays charged.

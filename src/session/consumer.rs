@@ -49,6 +49,7 @@ impl ConsumerSession {
                 let command = match frame.command {
                     Frame::Ack(id) => Command::Ack(id),
                     Frame::AckCumulative(id) => Command::AckCumulative(id),
+                    Frame::Seek(target) => Command::Seek(target),
                     Frame::NegativeAck(id) => Command::NegativeAck(id),
                     Frame::Permit(0) if frame.id.is_none() => return Ok(Wish::Nothing),
                     Frame::Permit(permits) => Command::Permit(permits),
@@ -60,6 +61,7 @@ impl ConsumerSession {
             ConsumerSession::Reader => {
                 let frame = api::parse_reader_command(frame)?;
                 let command = match frame.command {
+                    ReaderCommand::Seek(target) => Command::Seek(target),
                     ReaderCommand::Handled => Command::Handled,
                     ReaderCommand::IsEndOfTopic => return Ok(Wish::Hub(Command::IsEndOfTopic)),
                 };

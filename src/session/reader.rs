@@ -57,6 +57,10 @@ impl Reading {
         }
     }
 
+    pub fn flow(&self) -> Flow {
+        self.flow
+    }
+
     pub fn place(&self) -> &Place {
         &self.place
     }

@@ -29,6 +29,7 @@ mod reconnect;
 mod redelivery;
 mod refusals;
 mod request_ids;
+mod seek;
 mod service_urls;
 mod several_gateways;
 mod several_topics;

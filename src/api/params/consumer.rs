@@ -1,6 +1,8 @@
 //! `ConsumerHandler.getConsumerConfiguration`.
 
-use super::{CryptoFailureAction, boolean, constant, name, not_negative, number, window};
+use super::{
+    CryptoFailureAction, boolean, constant, name, not_negative, number, read_compacted, window,
+};
 use crate::api::{Query, Refusal, TopicName};
 use crate::pulsar::{InitialPosition, SubscriptionType};
 
@@ -29,6 +31,7 @@ pub struct ConsumerParams {
     pub dead_letter: Option<DeadLetterPolicy>,
     pub crypto_failure_action: CryptoFailureAction,
     pub pull_mode: bool,
+    pub read_compacted: bool,
 }
 
 /// The Java client's shortest one (`ConsumerBuilderImpl.MIN_ACK_TIMEOUT_MILLIS`).
@@ -75,6 +78,11 @@ impl ConsumerParams {
             "negativeAckRedeliveryDelay",
             "redeliveryDelay needs to be >= 0",
         )?;
+        let single = matches!(
+            subscription_type,
+            None | Some(SubscriptionType::Exclusive | SubscriptionType::Failover)
+        );
+        let read_compacted = read_compacted(query, single && topic.is_persistent())?;
         Ok(ConsumerParams {
             ack_timeout_ms,
             subscription_type: subscription_type.unwrap_or(SubscriptionType::Exclusive),
@@ -87,6 +95,7 @@ impl ConsumerParams {
             dead_letter: dead_letter(query, topic, subscription)?,
             crypto_failure_action: CryptoFailureAction::from_query(query),
             pull_mode: boolean(query, "pullMode"),
+            read_compacted,
         })
     }
 }

@@ -68,6 +68,16 @@ fn boolean(query: &Query, name: &str) -> bool {
         .is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
+/// `readCompacted`, which Java's gateway does not know; the words are those of Java's client.
+fn read_compacted(query: &Query, is_possible: bool) -> Result<bool, Refusal> {
+    match boolean(query, "readCompacted") {
+        true if !is_possible => Err(Refusal::invalid_params(
+            "Read compacted can only be used with exclusive or failover persistent subscriptions",
+        )),
+        read_compacted => Ok(read_compacted),
+    }
+}
+
 /// One of Java's enum constants by its exact name, refused with `Invalid {name} {value}`.
 fn constant<T: Copy>(
     query: &Query,

@@ -1,7 +1,7 @@
 //! `ReaderHandler`: what it refuses with a 500 is a 400 here, with the same detail.
 
-use super::{CryptoFailureAction, number, window};
-use crate::api::{Query, Refusal, message_id};
+use super::{CryptoFailureAction, boolean, number, read_compacted, window};
+use crate::api::{Query, Refusal, TopicName, message_id, time};
 use crate::pulsar::client::StartPosition;
 
 /// What holds the gateway back from sending more to a reader.
@@ -18,13 +18,26 @@ pub struct ReaderParams {
     pub reader_name: Option<String>,
     pub flow: Flow,
     pub start: StartPosition,
+    /// `startTimestamp`, since 1970: reading begins at the first message published then or later.
+    pub start_time_ms: Option<u64>,
+    pub read_compacted: bool,
     pub crypto_failure_action: CryptoFailureAction,
 }
 
 impl ReaderParams {
-    pub fn parse(query: &Query) -> Result<ReaderParams, Refusal> {
+    /// Whether what it reads is not what the other readers of its topic read, not even later.
+    pub fn is_alone(&self) -> bool {
+        self.start_time_ms.is_some() || self.read_compacted
+    }
+
+    pub fn parse(query: &Query, topic: &TopicName) -> Result<ReaderParams, Refusal> {
         let queue_size: Option<i32> = number(query, "receiverQueueSize")?;
-        let start = start(query)?;
+        let start_time_ms = start_time_ms(query)?;
+        let start = match start_time_ms {
+            None => start(query)?,
+            Some(_) => StartPosition::Earliest,
+        };
+        let read_compacted = read_compacted(query, topic.is_persistent())?;
         let queue_size = match queue_size.map(u32::try_from).transpose() {
             Ok(queue_size) => queue_size,
             Err(_) => {
@@ -46,6 +59,8 @@ impl ReaderParams {
             reader_name: query.get("readerName").map(str::to_owned),
             flow,
             start,
+            start_time_ms,
+            read_compacted,
             crypto_failure_action: CryptoFailureAction::from_query(query),
         })
     }
@@ -59,8 +74,28 @@ fn start(query: &Query) -> Result<StartPosition, Refusal> {
         Some("earliest") => Ok(StartPosition::Earliest),
         Some(blank) if crate::api::topic::is_blank(blank) => Ok(StartPosition::Latest),
         Some(text) => match message_id::parse(text.as_bytes()) {
+            Ok(id) if boolean(query, "startInclusive") => Ok(StartPosition::at(id)),
             Ok(id) => Ok(StartPosition::After(id)),
             Err(error) => Err(Refusal::invalid_params(error)),
         },
+    }
+}
+
+/// Milliseconds since 1970, or ISO 8601 with an offset.
+fn start_time_ms(query: &Query) -> Result<Option<u64>, Refusal> {
+    let Some(text) = query.get("startTimestamp") else {
+        return Ok(None);
+    };
+    if query.get("messageId").is_some() {
+        return Err(Refusal::invalid_params(
+            "startTimestamp and messageId exclude each other",
+        ));
+    }
+    match text.parse().or_else(|_| time::parse(text)) {
+        // Nothing was published before 1970.
+        Ok(time_ms) => Ok(Some(time_ms.max(0) as u64)),
+        Err(_) => Err(Refusal::invalid_params(format_args!(
+            "Invalid startTimestamp {text}: it is milliseconds since 1970, or like 2026-11-20T17:47:23Z"
+        ))),
     }
 }

@@ -124,6 +124,39 @@ fn a_command_that_cannot_be_understood_keeps_its_request_id() {
 }
 
 #[test]
+fn a_seek_names_a_message_or_a_time() {
+    use crate::pulsar::client::SeekTarget;
+    for (fields, target) in [
+        (r#""messageId":"CBAQADAA""#, SeekTarget::Message(id(16, 0))),
+        (r#""messageId":"earliest""#, SeekTarget::Earliest),
+        (r#""messageId":"latest""#, SeekTarget::Latest),
+        (r#""timestamp":5"#, SeekTarget::PublishTime(5)),
+        (r#""timestamp":-5"#, SeekTarget::PublishTime(0)),
+        (
+            r#""timestamp":"1970-01-01T01:00:01+01:00""#,
+            SeekTarget::PublishTime(1000),
+        ),
+    ] {
+        let frame = format!(r#"{{"type":"seek",{fields}}}"#);
+        assert_eq!(command(&frame), Ok(Command::Seek(target)), "{frame}");
+        let parsed = parse_reader_command(&mut frame.into_bytes()).unwrap();
+        assert_eq!(parsed.command, ReaderCommand::Seek(target));
+    }
+    for wrong in [
+        r#"{"type":"seek"}"#,
+        r#"{"type":"seek","timestamp":{}}"#,
+        r#"{"type":"seek","timestamp":"soon"}"#,
+        r#"{"type":"seek","messageId":"zz"}"#,
+        r#"{"type":"seek","messageId":"earliest","timestamp":5}"#,
+    ] {
+        assert!(command(wrong).is_err(), "{wrong}");
+    }
+    // Elsewhere the field is unknown.
+    let ack = r#"{"messageId":"CBAQADAA","timestamp":{"x":[]}}"#;
+    assert_eq!(command(ack), Ok(Command::Ack(id(16, 0))));
+}
+
+#[test]
 fn answers_carry_the_request_id_and_what_is_wrong() {
     let answer = |id, result| {
         let mut out = Vec::new();

@@ -11,16 +11,20 @@ fn producer(raw: &str) -> Result<ProducerParams, String> {
     ProducerParams::parse(&query(raw)).map_err(only_invalid)
 }
 
-fn consumer(raw: &str) -> Result<ConsumerParams, String> {
-    let Ok(Endpoint { topic, .. }) = Endpoint::parse("/ws/v2/consumer/persistent/p/d/t/s", "")
-    else {
+fn topic(domain: &str) -> TopicName {
+    let path = format!("/ws/v2/consumer/{domain}/p/d/t/s");
+    let Ok(Endpoint { topic, .. }) = Endpoint::parse(&path, "") else {
         panic!("a valid path")
     };
-    ConsumerParams::parse(&query(raw), &topic, "s").map_err(only_invalid)
+    topic
+}
+
+fn consumer(raw: &str) -> Result<ConsumerParams, String> {
+    ConsumerParams::parse(&query(raw), &topic("persistent"), "s").map_err(only_invalid)
 }
 
 fn reader(raw: &str) -> Result<ReaderParams, String> {
-    ReaderParams::parse(&query(raw)).map_err(only_invalid)
+    ReaderParams::parse(&query(raw), &topic("persistent")).map_err(only_invalid)
 }
 
 fn only_invalid(refusal: Refusal) -> String {
@@ -171,6 +175,7 @@ fn a_base64_map_of_keys_means_that_the_client_encrypts() {
 #[test]
 fn a_consumer_without_parameters_is_javas_default() {
     let expected = ConsumerParams {
+        read_compacted: false,
         ack_timeout_ms: 0,
         subscription_type: SubscriptionType::Exclusive,
         durable: true,
@@ -196,6 +201,7 @@ fn a_consumers_parameters_are_read() {
         topic: "persistent://p/d/t-s-DLQ".to_owned(),
     };
     let expected = ConsumerParams {
+        read_compacted: false,
         ack_timeout_ms: 1000,
         subscription_type: SubscriptionType::KeyShared,
         durable: false,
@@ -258,6 +264,8 @@ fn a_consumers_mistakes_are_refused_in_javas_words() {
 #[test]
 fn a_readers_parameters_are_read_or_refused_with_400() {
     let expected = ReaderParams {
+        start_time_ms: None,
+        read_compacted: false,
         reader_name: None,
         flow: Flow::Window(1000),
         start: StartPosition::Latest,
@@ -295,4 +303,53 @@ fn a_readers_parameters_are_read_or_refused_with_400() {
     ] {
         assert_eq!(reader(raw), Err(text.to_owned()), "{raw}");
     }
+}
+
+#[test]
+fn where_a_reader_begins_beyond_java() {
+    assert_eq!(
+        reader("messageId=CBAQATAA&startInclusive=true")
+            .unwrap()
+            .start,
+        StartPosition::After(id(16, 0))
+    );
+    for (text, time_ms) in [
+        ("1700000000000", 1_700_000_000_000),
+        ("-5", 0),
+        ("2026-11-20T17:47:23.5Z", 1_795_196_843_500),
+    ] {
+        let reader = reader(&format!("startTimestamp={text}")).unwrap();
+        assert_eq!(reader.start_time_ms, Some(time_ms));
+        assert!(reader.is_alone());
+    }
+    for bad in [
+        "startTimestamp=",
+        "startTimestamp=soon",
+        "startTimestamp=2026-11-20",
+    ] {
+        let refused = reader(bad).unwrap_err();
+        assert!(refused.starts_with("Invalid startTimestamp "), "{refused}");
+    }
+    assert_eq!(
+        reader("startTimestamp=0&messageId=earliest").unwrap_err(),
+        "startTimestamp and messageId exclude each other"
+    );
+}
+
+#[test]
+fn compacted_topics_are_read_where_javas_client_reads_them() {
+    assert!(reader("readCompacted=true").unwrap().read_compacted);
+    for kind in ["Exclusive", "Failover"] {
+        let query = format!("readCompacted=true&subscriptionType={kind}");
+        assert!(consumer(&query).unwrap().read_compacted);
+    }
+    let text =
+        "Read compacted can only be used with exclusive or failover persistent subscriptions";
+    for kind in ["Shared", "Key_Shared"] {
+        let query = format!("readCompacted=true&subscriptionType={kind}");
+        assert_eq!(consumer(&query).unwrap_err(), text);
+    }
+    let query = query("readCompacted=true");
+    let refused = ReaderParams::parse(&query, &topic("non-persistent")).map_err(only_invalid);
+    assert_eq!(refused.unwrap_err(), text);
 }

@@ -137,8 +137,12 @@ impl Broker {
             }
             (None, time_ms) => (log.published_at_or_after(time_ms.unwrap_or(0)), None),
         };
+        if let Some(subscription) = self.subscription_mut(topic_key, subscription_key) {
+            subscription.resetting = true;
+        }
         self.close_consumers_of(topic_key, subscription_key, &consumers, NO_OWNER);
         if let Some(subscription) = self.subscription_mut(topic_key, subscription_key) {
+            subscription.resetting = false;
             let unacked = unacked.as_ref().map(|(set, size)| (set.as_slice(), *size));
             subscription.reset(index, unacked);
         }

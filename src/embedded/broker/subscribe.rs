@@ -173,7 +173,7 @@ impl Broker {
         }
     }
 
-    /// A non-durable subscription ends with its last consumer.
+    /// A non-durable subscription ends with its last consumer, unless that is only closed to move the cursor.
     fn drop_if_unused(&mut self, topic: usize, subscription: usize) {
         let Some(topic) = self.topics.get_mut(topic) else {
             return;
@@ -181,7 +181,7 @@ impl Broker {
         let unused = topic
             .subscriptions
             .get(subscription)
-            .is_some_and(|s| !s.durable && s.consumers.is_empty());
+            .is_some_and(|s| !s.durable && !s.resetting && s.consumers.is_empty());
         if unused {
             topic.remove_subscription(subscription);
         }

@@ -40,6 +40,8 @@ pub(super) enum Dispatcher {
 pub(super) struct Subscription {
     pub name: String,
     pub durable: bool,
+    /// Its consumers are closed, and come back, because the cursor is moved.
+    pub resetting: bool,
     /// Of the consumers that are, or were last, connected.
     pub kind: SubType,
     pub cursor: Cursor,
@@ -66,6 +68,7 @@ impl Subscription {
         Subscription {
             name,
             durable,
+            resetting: false,
             kind,
             cursor,
             checkpoint: None,

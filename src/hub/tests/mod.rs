@@ -10,6 +10,7 @@ mod model;
 mod reconnect;
 mod redelivery;
 mod requests;
+mod seek;
 mod settle;
 mod topics;
 
@@ -39,6 +40,8 @@ pub(super) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
         starts: Vec::new(),
         consumer_name: None,
         priority_level: 0,
+        start_time_ms: None,
+        read_compacted: false,
     }
 }
 

@@ -225,6 +225,8 @@ pub(super) fn unsubscribe(consumer_id: u64, request_id: u64) -> BaseCommand {
 
 pub(super) fn seek(target: SeekTarget, consumer_id: u64, request_id: u64) -> BaseCommand {
     let (message_id, message_publish_time) = match target {
+        SeekTarget::Earliest => (Some(start_message_id(StartPosition::Earliest)), None),
+        SeekTarget::Latest => (Some(start_message_id(StartPosition::Latest)), None),
         SeekTarget::Message(id) => (Some(seek_message_id(id)), None),
         SeekTarget::PublishTime(time_ms) => (None, Some(time_ms)),
     };

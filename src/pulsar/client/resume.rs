@@ -84,7 +84,8 @@ impl Resume {
             return;
         }
         self.seek = Some(match target {
-            SeekTarget::PublishTime(_) => StartPosition::Earliest,
+            SeekTarget::Latest => StartPosition::Latest,
+            SeekTarget::Earliest | SeekTarget::PublishTime(_) => StartPosition::Earliest,
             // Behind the entry before the target; before entry 0 is entry −1.
             SeekTarget::Message(id) => after(id.ledger, id.entry.wrapping_sub(1)),
         });

@@ -88,6 +88,25 @@ pub enum StartPosition {
     After(MessageId),
 }
 
+impl StartPosition {
+    /// The first message delivered is the named one, or the first after it that is there.
+    pub fn at(id: MessageId) -> StartPosition {
+        StartPosition::After(match id.batch_index {
+            1.. => MessageId {
+                batch_index: id.batch_index - 1,
+                ..id
+            },
+            // Before entry 0 is entry −1.
+            _ => MessageId {
+                entry: id.entry.wrapping_sub(1),
+                batch_index: -1,
+                batch_size: 0,
+                ..id
+            },
+        })
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct ConsumerSpec {
     pub topic: String,
@@ -139,6 +158,8 @@ pub enum SendRefused<E> {
 /// Where a seek goes: the next message delivered is the named one, or the first published at or after the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeekTarget {
+    Earliest,
+    Latest,
     Message(MessageId),
     /// Milliseconds since 1970.
     PublishTime(u64),

@@ -1,0 +1,96 @@
+//! A reader socket that is moved by its client (`seek`): it leaves its tail and its own upstream reader, and begins anew
+//! elsewhere, as if it had just come.
+
+use super::post::{Post, SocketId, TailKey};
+use super::readers::Reader;
+use super::shard::Shard;
+use super::sockets::Role;
+use crate::api::{CryptoFailureAction, Flow, ReaderParams};
+use crate::hub::{Answer, CommandRefused};
+use crate::pulsar::client::{SeekTarget, StartPosition};
+use crate::session::reader::is_replayable;
+
+/// Where a reader goes, and as what.
+pub struct ReaderMove {
+    id: SocketId,
+    key: TailKey,
+    params: ReaderParams,
+    request: Option<Box<str>>,
+}
+
+impl Shard {
+    pub fn seek_reader(&mut self, id: SocketId, request: Option<Box<str>>, target: SeekTarget) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &entry.role else {
+            return;
+        };
+        if let Some(text) = refusal(&reader.key.topic, target) {
+            let result = Err(CommandRefused::Invalid(text.to_owned()));
+            return self.answer_reader(id, &Answer { request, result });
+        }
+        let Role::Reader(reader) = std::mem::replace(&mut entry.role, Role::None) else {
+            return;
+        };
+        self.end_reading(id, &reader);
+        let params = params(&reader, reader.reading.flow(), target);
+        let (name, key) = (reader.name, reader.key);
+        let to = ReaderMove {
+            id,
+            key,
+            params: ReaderParams {
+                reader_name: name.map(Into::into),
+                ..params
+            },
+            request,
+        };
+        // What its own upstream reader has sent before it heard of the end is still to come, and finds nobody.
+        self.post(self.index, Post::ReaderMoves(Box::new(to)));
+    }
+
+    pub fn reader_moves(&mut self, to: ReaderMove) {
+        let entry = self.sockets.get(to.id);
+        if entry.is_none_or(|entry| !entry.closing.is_open()) {
+            return;
+        }
+        self.begin_reader(to.id, to.key.topic.to_string(), to.params);
+        if to.request.is_some() {
+            let answer = Answer {
+                request: to.request,
+                result: Ok(()),
+            };
+            self.answer_reader(to.id, &answer);
+        }
+    }
+}
+
+/// Why a reader of this topic cannot go there.
+fn refusal(topic: &str, target: SeekTarget) -> Option<&'static str> {
+    match target {
+        _ if !is_replayable(topic) => Some("A non-persistent topic keeps nothing to seek in"),
+        // Where it is in the other partitions is not known to the last message while it shares its upstream.
+        SeekTarget::Message(id) if id.partition >= 0 => {
+            Some("A reader of a partitioned topic seeks to a timestamp, earliest or latest")
+        }
+        _ => None,
+    }
+}
+
+fn params(reader: &Reader, flow: Flow, target: SeekTarget) -> ReaderParams {
+    ReaderParams {
+        reader_name: None,
+        flow,
+        start: match target {
+            SeekTarget::Latest => StartPosition::Latest,
+            SeekTarget::Message(id) => StartPosition::at(id),
+            SeekTarget::Earliest | SeekTarget::PublishTime(_) => StartPosition::Earliest,
+        },
+        start_time_ms: match target {
+            SeekTarget::PublishTime(time_ms) => Some(time_ms),
+            _ => None,
+        },
+        read_compacted: reader.read_compacted,
+        crypto_failure_action: CryptoFailureAction::Fail,
+    }
+}

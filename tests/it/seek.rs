@@ -1,0 +1,214 @@
+//! `seek`: a subscription or a reader goes on from another place; what follows the answer is from there.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, World, eventually, pause, payload_of, take_from, topic};
+
+/// Publishes numbers, at different milliseconds; their ids.
+fn publish(world: &World, name: &str, range: std::ops::Range<u32>) -> Vec<String> {
+    let mut producer = world.producer(name);
+    let publish = |n: u32| {
+        pause(Duration::from_millis(2));
+        producer.publish(&n.to_string())
+    };
+    range.map(publish).collect()
+}
+
+fn seek(client: &mut Client, to: Value) {
+    let mut command = to;
+    command["type"] = json!("seek");
+    command["requestId"] = json!("seek");
+    client.send_json(command);
+    while client.json() != json!({ "result": "ok", "requestId": "seek" }) {}
+}
+
+fn numbers(client: &mut Client, range: std::ops::Range<u32>) {
+    for n in range {
+        assert_eq!(client.receive(), n.to_string());
+    }
+}
+
+fn publish_times(client: &mut Client, count: usize) -> Vec<Value> {
+    (0..count)
+        .map(|_| {
+            let message = client.json();
+            client.ack(&message);
+            message["publishTime"].clone()
+        })
+        .collect()
+}
+
+#[test]
+fn a_subscription_goes_on_from_where_it_is_sent() {
+    let world = World::start();
+    for query in [
+        "",
+        "?subscriptionType=Failover",
+        "?subscriptionMode=NonDurable",
+    ] {
+        let name = topic("seek");
+        let mut consumer = world.consumer(&name, &format!("sub{query}"));
+        let ids = publish(&world, &name, 0..6);
+        let times = publish_times(&mut consumer, 6);
+        seek(&mut consumer, json!({ "messageId": "earliest" }));
+        numbers(&mut consumer, 0..6);
+        seek(&mut consumer, json!({ "messageId": ids[4] }));
+        numbers(&mut consumer, 4..6);
+        seek(&mut consumer, json!({ "timestamp": times[2] }));
+        numbers(&mut consumer, 2..4);
+        // In the middle of a replay, with two on their way or unsettled.
+        seek(&mut consumer, json!({ "messageId": "latest" }));
+        assert!(consumer.is_silent(), "{query}");
+        publish(&world, &name, 6..7);
+        numbers(&mut consumer, 6..7);
+        assert!(consumer.is_silent());
+    }
+}
+
+#[test]
+fn on_shared_everybody_begins_anew_and_nothing_is_lost_or_twice() {
+    let world = World::start();
+    let name = topic("seek-shared");
+    let query = "sub?subscriptionType=Shared&receiverQueueSize=3";
+    let mut sockets: Vec<Client> = (0..4).map(|_| world.consumer(&name, query)).collect();
+    publish(&world, &name, 0..20);
+    // Twelve are held, and stay so.
+    take_from(&mut sockets, 12, |_, _, _| {});
+    sockets[1].send_json(json!({ "type": "seek", "messageId": "earliest", "requestId": 7 }));
+    let mut seen = Vec::new();
+    let mut answered = false;
+    take_from(&mut sockets, 21, |_, socket, message| {
+        if message["requestId"] == 7 {
+            assert_eq!(message["result"], "ok");
+            answered = true;
+        } else {
+            seen.push(payload_of(message).parse::<u32>().expect("a number"));
+            socket.ack(message);
+        }
+    });
+    seen.sort_unstable();
+    assert!(answered);
+    assert_eq!(seen, (0..20).collect::<Vec<_>>());
+    eventually("all are acked", || {
+        let stats = world.admin().stats(&name).expect("the topic is there");
+        stats.subscription("sub").expect("the subscription").backlog == 0
+    });
+    assert!(sockets.iter_mut().all(Client::is_silent));
+}
+
+#[test]
+fn an_id_moves_its_own_partition_and_a_time_all_of_them() {
+    let world = World::start();
+    let name = topic("seek-partitions");
+    world.admin().create_partitioned(&name, 2);
+    let mut consumer = world.consumer(&name, "sub");
+    let path = format!("{name}?messageRoutingMode=RoundRobinPartition");
+    let ids = publish(&world, &path, 0..6);
+    consumer.receive_all(6);
+    seek(&mut consumer, json!({ "messageId": ids[2] }));
+    numbers_of(&mut consumer, &["2", "4"]);
+    seek(&mut consumer, json!({ "timestamp": 0 }));
+    numbers_of(&mut consumer, &["0", "1", "2", "3", "4", "5"]);
+    assert!(consumer.is_silent());
+}
+
+fn numbers_of(consumer: &mut Client, expected: &[&str]) {
+    let mut got = consumer.receive_all(expected.len());
+    got.sort();
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn what_cannot_be_sought_is_answered_and_the_socket_stays() {
+    let world = World::start();
+    let name = topic("seek-refused");
+    let path = format!("/ws/v2/consumer/non-persistent/public/default/{name}/sub");
+    let mut consumer = world.open(&path);
+    consumer.send_json(json!({ "type": "seek", "messageId": "earliest" }));
+    assert_eq!(consumer.json()["result"], "error:3");
+    consumer.send_json(json!({ "type": "seek", "requestId": 1 }));
+    assert_eq!(
+        consumer.json(),
+        json!({ "result": "error:3", "errorMsg": "a seek needs messageId or timestamp", "requestId": 1 })
+    );
+    assert!(consumer.is_silent());
+    let mut reader = world.open(&format!(
+        "/ws/v2/reader/non-persistent/public/default/{name}"
+    ));
+    reader.send_json(json!({ "type": "seek", "timestamp": 5 }));
+    assert_eq!(reader.json()["result"], "error:3");
+    assert!(reader.is_silent());
+}
+
+#[test]
+fn a_reader_goes_back_and_forth() {
+    for upstream in ["shared", "per-socket"] {
+        let world = World::with(&[&format!("upstream={upstream}")]);
+        let name = topic("seek-reader");
+        let mut reader = world.reader(&format!("{name}?receiverQueueSize=3"));
+        let ids = publish(&world, &name, 0..6);
+        let times = publish_times(&mut reader, 6);
+        seek(&mut reader, json!({ "messageId": "earliest" }));
+        numbers(&mut reader, 0..6);
+        seek(&mut reader, json!({ "messageId": ids[4] }));
+        numbers(&mut reader, 4..6);
+        seek(&mut reader, json!({ "timestamp": times[2] }));
+        numbers(&mut reader, 2..6);
+        seek(&mut reader, json!({ "messageId": ids[0] }));
+        seek(&mut reader, json!({ "messageId": "latest" }));
+        assert!(reader.is_silent(), "{upstream}");
+        publish(&world, &name, 6..8);
+        numbers(&mut reader, 6..8);
+    }
+}
+
+#[test]
+fn a_reader_begins_at_a_time_or_with_the_message_that_it_names() {
+    let world = World::start();
+    let name = topic("start-time");
+    let ids = publish(&world, &name, 0..5);
+    let mut reader = world.reader(&format!("{name}?messageId=earliest"));
+    let times = publish_times(&mut reader, 5);
+    let id = crate::support::query_value(&ids[2]);
+    let mut inclusive = world.reader(&format!("{name}?messageId={id}&startInclusive=true"));
+    numbers(&mut inclusive, 2..5);
+    let mut exclusive = world.reader(&format!("{name}?messageId={id}"));
+    numbers(&mut exclusive, 3..5);
+    let first = crate::support::query_value(&ids[0]);
+    let mut first = world.reader(&format!("{name}?messageId={first}&startInclusive=true"));
+    numbers(&mut first, 0..5);
+    let time = times[3].as_str().expect("a time");
+    let mut from_time = world.reader(&format!("{name}?startTimestamp={time}"));
+    numbers(&mut from_time, 3..5);
+    let mut from_start = world.reader(&format!("{name}?startTimestamp=0&receiverQueueSize=1"));
+    numbers(&mut from_start, 0..5);
+    let mut from_future = world.reader(&format!("{name}?startTimestamp=9999999999999"));
+    assert!(from_future.is_silent());
+    publish(&world, &name, 5..6);
+    numbers(&mut from_future, 5..6);
+    let (status, text) =
+        world.refused("/ws/v2/reader/persistent/public/default/t?startTimestamp=soon");
+    assert_eq!(status, 400);
+    assert!(text.contains("Invalid startTimestamp soon"), "{text}");
+}
+
+#[test]
+fn a_reader_of_a_partitioned_topic_begins_at_a_time() {
+    let world = World::start();
+    let name = topic("start-time-partitions");
+    world.admin().create_partitioned(&name, 2);
+    let path = format!("{name}?messageRoutingMode=RoundRobinPartition");
+    publish(&world, &path, 0..6);
+    let mut reader = world.reader(&format!("{name}?messageId=earliest"));
+    let messages: Vec<Value> = (0..6).map(|_| reader.json()).collect();
+    let third = messages.iter().find(|message| payload_of(message) == "3");
+    let time = third.expect("it is there")["publishTime"].as_str();
+    let path = format!("{name}?startTimestamp={}", time.expect("a time"));
+    let mut reader = world.reader(&path);
+    numbers_of(&mut reader, &["3", "4", "5"]);
+    reader.send_json(json!({ "type": "seek", "timestamp": 0, "requestId": 1 }));
+    assert_eq!(reader.json()["result"], "ok");
+    numbers_of(&mut reader, &["0", "1", "2", "3", "4", "5"]);
+}
