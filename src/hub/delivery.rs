@@ -121,6 +121,9 @@ impl Hub {
         message: &Message,
     ) {
         if !self.is_acked_upstream(slot) {
+            if !self.is_reader() {
+                self.members.change(member, |m| m.let_pass(now_ms));
+            }
             return;
         }
         let position = position(slot, message);

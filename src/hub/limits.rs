@@ -33,6 +33,11 @@ pub(super) const MAX_LEDGERS: usize = 100_000;
 /// Acks that wait until their ledger's topic is known: as many as a member may hold of another gateway's deliveries.
 pub(super) const MAX_STRAY_ACKS: usize = 1000;
 
+/// The longest time between two lists of a pattern's topics, in ms. What is published to a new topic before it is found is
+/// not seen by a consumer that begins at the latest; Java is told of new topics by the broker at once. A list costs
+/// the broker a look at its cached metadata.
+pub(super) const MAX_LIST_MS: u64 = 5_000;
+
 /// What a message costs beside its bytes: the struct, its place in the member's tree and in the slot's table.
 pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 192;
 

@@ -25,6 +25,9 @@ pub(super) struct Member {
     pub held: BTreeMap<Position, Held>,
     /// In the order of delivery, with positions that are held no more in between. Only with an ack timeout.
     ageing: VecDeque<(u64, Position)>,
+    /// When messages of non-persistent topics were given out that no ack has freed: their ids do not tell them apart.
+    /// Only with an ack timeout, in push mode; no longer than the window.
+    passing: VecDeque<u64>,
 }
 
 impl Member {
@@ -36,6 +39,7 @@ impl Member {
             permits: 0,
             held: BTreeMap::new(),
             ageing: VecDeque::new(),
+            passing: VecDeque::new(),
         }
     }
 
@@ -95,8 +99,41 @@ impl Member {
         }
     }
 
-    /// When the oldest message that is still held times out.
+    /// As [`Member::free`], by an ack of something that is not held.
+    pub fn free_any(&mut self, messages: u32) {
+        self.free(messages);
+        let freed = self.passing.len().min(messages as usize);
+        self.passing.drain(..freed);
+    }
+
+    /// A message of a non-persistent topic.
+    pub fn let_pass(&mut self, now_ms: u64) {
+        if self.spec.ack_timeout_ms > 0 && !self.spec.pull_mode {
+            self.passing.push_back(now_ms);
+        }
+    }
+
+    /// Frees the window of what passed and was not acked in time. How many it was.
+    pub fn free_passed(&mut self, now_ms: u64) -> u32 {
+        let timeout_ms = self.spec.ack_timeout_ms;
+        let over = |since_ms: &u64| since_ms.saturating_add(timeout_ms) <= now_ms;
+        let passed = self.passing.iter().take_while(|since_ms| over(since_ms));
+        let passed = passed.count();
+        self.passing.drain(..passed);
+        self.free(passed as u32);
+        passed as u32
+    }
+
+    /// When the oldest message that is still held, or passing, times out.
     pub fn next_timeout_ms(&mut self) -> Option<u64> {
+        let timeout_ms = self.spec.ack_timeout_ms;
+        let passing = self.passing.front();
+        let passing = passing.map(|since_ms| since_ms.saturating_add(timeout_ms));
+        let held = self.next_held_timeout_ms();
+        held.into_iter().chain(passing).min()
+    }
+
+    fn next_held_timeout_ms(&mut self) -> Option<u64> {
         while let Some((since_ms, position)) = self.ageing.front() {
             if (self.held.get(position)).is_some_and(|held| held.since_ms == *since_ms) {
                 return Some(since_ms.saturating_add(self.spec.ack_timeout_ms));
@@ -107,7 +144,8 @@ impl Member {
     }
 
     pub fn take_timed_out(&mut self, now_ms: u64) -> Option<Position> {
-        self.next_timeout_ms().filter(|at_ms| *at_ms <= now_ms)?;
+        self.next_held_timeout_ms()
+            .filter(|at_ms| *at_ms <= now_ms)?;
         self.ageing.pop_front().map(|(_, position)| position)
     }
 }

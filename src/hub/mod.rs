@@ -374,7 +374,7 @@ impl Hub {
     }
 
     fn free(&mut self, member: MemberId, messages: u32) {
-        self.members.change(member, |m| m.free(messages));
+        self.members.change(member, |m| m.free_any(messages));
     }
 
     fn is_reader(&self) -> bool {

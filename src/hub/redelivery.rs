@@ -42,6 +42,9 @@ impl Hub {
             self.stats.ack_timeouts += 1;
             self.ask_again(position, due, out);
         }
+        // Nobody can send it again; its place in the window is free.
+        let passed = self.members.change(member, |m| m.free_passed(now_ms));
+        self.stats.ack_timeouts += u64::from(passed.unwrap_or(0));
     }
 
     fn ask_again(&mut self, position: Position, due: &mut Due, out: &mut Vec<Effect>) {

@@ -8,7 +8,7 @@ use rustc_hash::FxHashSet;
 use super::Hub;
 use super::effect::{Effect, Topics};
 use super::lifecycle::Phase;
-use super::limits::MAX_SLOTS;
+use super::limits::{MAX_LIST_MS, MAX_SLOTS};
 use super::slot::{Link, Slot};
 use super::unsettled::Index;
 use crate::pulsar::client::{ConsumerSpec, StartPosition};
@@ -155,7 +155,8 @@ impl Hub {
         if self.phase == Phase::Finished || self.unsubscribing.is_some() {
             return;
         }
-        self.list_due_ms = Some(now_ms + self.limits.topics_update_ms);
+        let wait_ms = self.limits.topics_update_ms.min(MAX_LIST_MS);
+        self.list_due_ms = Some(now_ms + wait_ms);
         let names = match names {
             Ok(names) => names,
             Err(error) if first => return self.fail(&error, None, out),

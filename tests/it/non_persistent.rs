@@ -151,3 +151,18 @@ fn shared_sockets_get_each_message_once() {
         assert!(seen.insert(payload_of(message)), "twice: {message}");
     });
 }
+
+#[test]
+fn an_ack_timeout_frees_the_window() {
+    let world = World::start();
+    let name = topic("np-timeout");
+    let mut producer = open(&world, "producer", &name);
+    let query = format!("{name}/sub?receiverQueueSize=1&ackTimeoutMillis=1000");
+    let mut consumer = open(&world, "consumer", &query);
+    for payload in ["a", "b", "c"] {
+        eventually("a message comes although none is acked", || {
+            producer.publish(payload);
+            consumer.within(Duration::from_millis(20)).is_some()
+        });
+    }
+}

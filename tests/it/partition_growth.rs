@@ -2,8 +2,9 @@
 //! nothing that is published to them before is missed.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use crate::support::{Client, World, eventually, id_fields, topic};
+use crate::support::{Client, Relay, World, eventually, id_fields, pause, topic};
 
 /// Short, so that the tests need not wait a minute.
 const INTERVAL: &str = "topicsUpdateMillis=200";
@@ -137,5 +138,37 @@ fn a_member_that_comes_later_gets_from_new_partitions_too() {
             }
         }
         got == [true, true]
+    });
+}
+
+#[test]
+fn one_question_serves_all_sockets_of_a_topic() {
+    let world = World::start();
+    let relay = Relay::start(&world.broker_host());
+    let gateway = world.beside_with(&[&format!("brokerServiceUrl={}", relay.url), INTERVAL]);
+    let begin = Instant::now();
+    let name = topic("questions");
+    world.admin().create_partitioned(&name, 1);
+    let mut sockets = Vec::new();
+    for n in 0..6 {
+        sockets.push(gateway.consumer(&name, "shared?subscriptionType=Shared"));
+        sockets.push(gateway.consumer(&name, "keyed?subscriptionType=Key_Shared"));
+        sockets.push(gateway.consumer(&name, &format!("sub{n}")));
+        sockets.push(gateway.reader(&name));
+        sockets.push(gateway.producer(&name));
+    }
+    eventually("it is asked", || relay.recounts() >= 8);
+    // Two shards, and each asks at most once in an interval.
+    let asked = u128::from(relay.recounts());
+    let intervals = begin.elapsed().as_millis() / 200;
+    assert!(asked <= 2 * (intervals + 1), "{asked} in {intervals}");
+    // Nobody is left to ask for.
+    for socket in sockets {
+        socket.close();
+    }
+    eventually("no more is asked", || {
+        let asked = relay.recounts();
+        pause(Duration::from_millis(500));
+        relay.recounts() == asked
     });
 }

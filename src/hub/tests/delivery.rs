@@ -299,3 +299,28 @@ fn a_reader_tells_the_broker_how_far_it_has_come() {
     }
     assert_eq!(read_up_to(&mut world), [2]);
 }
+
+#[test]
+fn on_a_non_persistent_topic_an_ack_timeout_frees_the_window() {
+    let mut spec = hub_spec(Shared);
+    spec.topics = Topics::one("non-persistent://public/default/t");
+    let mut world = World::new(spec);
+    world.open_with(MemberSpec {
+        ack_timeout_ms: 1000,
+        ..member_spec(Shared, 2)
+    });
+    for _ in 0..5 {
+        world.entries(0..1);
+    }
+    assert_eq!(world.delivered().len(), 2);
+    world.wait(500);
+    // The ack is for the older one: the other one times out by itself.
+    world.command(1, Command::Ack(id(0)));
+    assert_eq!(world.delivered().len(), 1);
+    world.wait(500);
+    assert_eq!(world.delivered().len(), 1);
+    world.wait(500);
+    assert_eq!(world.delivered().len(), 1);
+    assert_eq!(world.hub.stats().ack_timeouts, 2);
+    assert!(world.redelivers().is_empty());
+}

@@ -10,6 +10,7 @@ mod neighbours;
 pub mod process;
 pub mod publisher;
 pub mod raw;
+mod relay;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,6 +26,7 @@ pub use admin::Admin;
 pub use client::{Client, Closed, base64, http_get, id_fields, payload_of, query_value, take_from};
 pub use neighbours::Neighbours;
 pub use raw::Raw;
+pub use relay::Relay;
 
 /// A gateway and its broker, both gone when it is dropped.
 pub struct World {
