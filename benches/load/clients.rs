@@ -16,6 +16,11 @@ const OPENING: usize = 64;
 /// Without any frame for so long a run is over.
 const SILENCE: Duration = Duration::from_secs(3);
 
+/// Unconfirmed messages of the producer that goes as fast as it can.
+const SATURATION_WINDOW: usize = 2000;
+/// One message in so many is timed there.
+const SATURATION_SAMPLE: u64 = 64;
+
 /// What a case has shown.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -89,32 +94,59 @@ async fn measure(case: Case, peer: Peer, broker: &Broker, run: Duration) -> Outc
     let cpu = server.cpu();
     match case.kind {
         Kind::Publish { window } => publish(sockets, window, run, &mut outcome).await,
-        kind => {
-            let acks = kind != (Kind::Fanout { acks: false });
-            let readers: Vec<_> = sockets
-                .into_iter()
-                .map(|socket| tokio::task::spawn_local(read(socket, acks, run)))
-                .collect();
-            if peer != Peer::Floor {
-                let (_gateway, address) = servers::start_publishers_gateway(broker);
-                publishers::at_pace(address, &topic, case.rate, run).await;
-            }
-            let mut seen = Vec::new();
-            for reader in readers {
-                seen.push(reader.await.expect("it reads to its end"));
-            }
-            outcome.check(case, run, seen);
-        }
+        _ => receive(sockets, case, peer, broker, &topic, run, &mut outcome).await,
     }
     outcome.cpu = server.cpu() - cpu;
     outcome.latencies.sort_by(f32::total_cmp);
     outcome
 }
 
+async fn receive(
+    mut sockets: Vec<TcpStream>,
+    case: Case,
+    peer: Peer,
+    broker: &Broker,
+    topic: &str,
+    run: Duration,
+    outcome: &mut Outcome,
+) {
+    // They stay open and are never read.
+    let stalled = match case.kind {
+        Kind::Stalled => sockets.split_off(case.sockets - case.sockets / 100),
+        _ => Vec::new(),
+    };
+    let readers: Vec<_> = sockets
+        .into_iter()
+        .map(|socket| tokio::task::spawn_local(read(socket, case.kind, run)))
+        .collect();
+    let mut published = u64::from(case.rate) * run.as_secs();
+    if peer != Peer::Floor {
+        let (_gateway, address) = servers::start_publishers_gateway(broker);
+        let producer = open(address, publishers::path(topic, case.kind)).await;
+        tokio::time::sleep(SETTLING).await;
+        match case.kind {
+            Kind::Saturation => {
+                let all = publishers::by_window(producer, SATURATION_WINDOW, run).await;
+                published = all.confirmed;
+                outcome.wrong += all.refused;
+            }
+            _ => publishers::at_pace(producer, case.rate, run).await,
+        }
+    }
+    let mut seen = Vec::new();
+    for reader in readers {
+        seen.push(reader.await.expect("it reads to its end"));
+    }
+    drop(stalled);
+    outcome.check(case.kind, published, seen);
+}
+
 fn path(case: Case, peer: Peer, topic: &str) -> String {
     match case.kind {
         Kind::Fanout { acks } if acks || peer == Peer::Java => format!("/ws/v2/reader/{topic}"),
-        Kind::Fanout { .. } => format!("/ws/v2/reader/{topic}?flow=tcp"),
+        Kind::Fanout { .. } | Kind::Saturation | Kind::Stalled => {
+            format!("/ws/v2/reader/{topic}?flow=tcp")
+        }
         Kind::Shared => format!("/ws/v2/consumer/{topic}/sub?subscriptionType=Shared"),
         Kind::Publish { .. } => format!("/ws/v2/producer/{topic}"),
     }
@@ -148,22 +180,20 @@ async fn publish(sockets: Vec<TcpStream>, window: usize, run: Duration, outcome:
 
 impl Outcome {
     /// Readers get every message in order; a subscription gets each once.
-    fn check(&mut self, case: Case, run: Duration, seen: Vec<Seen>) {
-        let published = u64::from(case.rate) * run.as_secs();
+    fn check(&mut self, kind: Kind, published: u64, seen: Vec<Seen>) {
         let mut shared = Vec::new();
         for seen in seen {
-            self.messages += seen.numbers.len() as u64;
+            self.messages += seen.messages;
             self.latencies.extend(seen.latencies);
-            match case.kind {
+            match kind {
                 Kind::Shared => shared.extend(seen.numbers),
                 _ => {
                     self.expected += published;
-                    let in_order = (0..).zip(&seen.numbers);
-                    self.wrong += in_order.filter(|(at, number)| at != *number).count() as u64;
+                    self.wrong += seen.out_of_order;
                 }
             }
         }
-        if case.kind == Kind::Shared {
+        if kind == Kind::Shared {
             self.expected = published;
             shared.sort_unstable();
             let each_once = (0..).zip(&shared);
@@ -194,16 +224,34 @@ pub async fn open(address: SocketAddr, path: String) -> TcpStream {
 
 #[derive(Default)]
 struct Seen {
+    messages: u64,
+    /// Where order is not promised.
     numbers: Vec<u64>,
-    /// Milliseconds from publish to receipt.
+    out_of_order: u64,
+    /// Milliseconds from publish to receipt, of a part of the messages.
     latencies: Vec<f32>,
 }
 
+impl Seen {
+    fn take(&mut self, kind: Kind, number: u64, published_us: u64) {
+        match kind {
+            Kind::Shared => self.numbers.push(number),
+            _ => self.out_of_order += u64::from(number != self.messages),
+        }
+        if kind != Kind::Saturation || self.messages.is_multiple_of(SATURATION_SAMPLE) {
+            let latency_us = frames::now_us().saturating_sub(published_us);
+            self.latencies.push(latency_us as f32 / 1000.0);
+        }
+        self.messages += 1;
+    }
+}
+
 /// Reads until nothing comes any more.
-async fn read(mut socket: TcpStream, acks: bool, run: Duration) -> Seen {
+async fn read(mut socket: TcpStream, kind: Kind, run: Duration) -> Seen {
+    let acks = matches!(kind, Kind::Fanout { acks: true } | Kind::Shared);
     let mut seen = Seen::default();
     let mut unread = Vec::with_capacity(4096);
-    let mut patience = run + SILENCE;
+    let mut patience = run + SETTLING + SILENCE;
     while let Ok(Ok(count)) = tokio::time::timeout(patience, socket.read_buf(&mut unread)).await {
         if count == 0 {
             break;
@@ -213,9 +261,7 @@ async fn read(mut socket: TcpStream, acks: bool, run: Duration) -> Seen {
         while let Some((text, len)) = frames::first(&unread[used..]) {
             used += len;
             let (number, published_us) = frames::stamp(text);
-            seen.numbers.push(number);
-            let latency_us = frames::now_us().saturating_sub(published_us);
-            seen.latencies.push(latency_us as f32 / 1000.0);
+            seen.take(kind, number, published_us);
             if acks {
                 answers.extend_from_slice(&frames::ack(text));
             }

@@ -2,7 +2,8 @@
 //!
 //!     cargo bench --bench load                       all cases; an embedded broker in this process
 //!     cargo bench --bench load -- java               the same and Java's gateway, on a real Pulsar that it starts
-//!     cargo bench --bench load -- fanout shared …    only these kinds (fanout, shared, publish; java may be added)
+//!     cargo bench --bench load -- fanout shared …    only these kinds (fanout, saturation, stalled, shared, publish; java
+//!                                                    may be added)
 //!
 //! The server under test has CPU 0, everything else (broker, publisher, the sockets' other ends) CPU 1. CPU is the user and
 //! system time of the server's process per message that its clients received or, publishing, that the broker confirmed.
@@ -36,6 +37,10 @@ const RUN: Duration = Duration::from_secs(10);
 pub enum Kind {
     /// Readers of one topic. `acks`: the clients send a frame for each message, else `flow=tcp`.
     Fanout { acks: bool },
+    /// Readers with `flow=tcp` of a topic whose producer goes as fast as it can.
+    Saturation,
+    /// Readers with `flow=tcp` of which one in a hundred stops reading.
+    Stalled,
     /// Consumers of one Shared subscription.
     Shared,
     /// Producers, each with so many messages unconfirmed.
@@ -63,6 +68,9 @@ const CASES: &[Case] = &[
     case(Kind::Fanout { acks: true }, 1000, 20),
     case(Kind::Fanout { acks: false }, 1000, 50),
     case(Kind::Fanout { acks: false }, 10_000, 5),
+    case(Kind::Saturation, 100, 0),
+    case(Kind::Saturation, 1000, 0),
+    case(Kind::Stalled, 1000, 50),
     case(Kind::Shared, 50, 2000),
     case(Kind::Publish { window: 100 }, 1, 0),
     case(Kind::Publish { window: 50 }, 20, 0),
@@ -72,6 +80,8 @@ impl Case {
     fn kind_name(self) -> &'static str {
         match self.kind {
             Kind::Fanout { .. } => "fanout",
+            Kind::Saturation => "saturation",
+            Kind::Stalled => "stalled",
             Kind::Shared => "shared",
             Kind::Publish { .. } => "publish",
         }
@@ -82,6 +92,8 @@ impl Case {
         match self.kind {
             Kind::Fanout { acks: true } => format!("{sockets} readers, {rate}/s, acks"),
             Kind::Fanout { acks: false } => format!("{sockets} readers, {rate}/s, flow=tcp"),
+            Kind::Saturation => format!("{sockets} readers, as fast as can be"),
+            Kind::Stalled => format!("{sockets} readers, {rate}/s, 1 % stalled"),
             Kind::Shared => format!("{sockets} on Shared, {rate}/s"),
             Kind::Publish { window } => format!("{sockets} producers, window {window}"),
         }
@@ -93,7 +105,11 @@ impl Case {
         if matches!(self.kind, Kind::Fanout { .. }) {
             peers.insert(0, Peer::Floor);
         }
-        if java && self.kind != (Kind::Fanout { acks: false }) {
+        let has_flow_tcp = matches!(
+            self.kind,
+            Kind::Fanout { acks: false } | Kind::Saturation | Kind::Stalled
+        );
+        if java && !has_flow_tcp {
             peers.push(Peer::Java);
         }
         peers
@@ -116,7 +132,7 @@ fn main() -> ExitCode {
         .collect();
     let broker = servers::Broker::start(java);
     println!(
-        "{:<30} {:>8} {:>10} {:>8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9}",
+        "{:<30} {:>8} {:>10} {:>8} {:>10} {:>8} {:>8} {:>8} {:>8} {:>9}",
         "case",
         "server",
         "us/message",
@@ -150,12 +166,12 @@ fn main() -> ExitCode {
 
 fn print(case: Case, peer: Peer, outcome: &Outcome, ratio: f64) {
     println!(
-        "{:<30} {:>8} {:>10.2} {:>8.2} {:>9} {:>8.1} {:>8.1} {:>8.1} {:>8.0} {:>9.2}{}",
+        "{:<30} {:>8} {:>10.2} {:>8.2} {:>10} {:>8.1} {:>8.1} {:>8.1} {:>8.0} {:>9.2}{}",
         case.title(),
         peer.name(),
         outcome.cpu_us_per_message(),
         ratio,
-        outcome.messages,
+        outcome.messages / RUN.as_secs(),
         outcome.latency_ms(0.5),
         outcome.latency_ms(0.99),
         outcome.latency_ms(0.999),

@@ -1,26 +1,31 @@
 //! Producer sockets: one that keeps a pace for the readers' cases, and many that go as fast as their windows let them.
 
-use std::net::SocketAddr;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::clients::open;
-use crate::frames;
+use crate::{Kind, frames};
 
 /// Publishing begins when the clients have settled.
 pub const SETTLING: Duration = Duration::from_secs(2);
 
+/// Of the producer behind a case of readers. One that goes as fast as it can has its messages batched.
+pub fn path(topic: &str, kind: Kind) -> String {
+    match kind {
+        Kind::Saturation => format!("/ws/v2/producer/{topic}?batchingEnabled=true"),
+        _ => format!("/ws/v2/producer/{topic}"),
+    }
+}
+
 /// One message at a time, paced by the clock and not by the acks; what is late goes along in one write.
-pub async fn at_pace(address: SocketAddr, topic: &str, rate: u32, run: Duration) {
-    let socket = open(address, format!("/ws/v2/producer/{topic}")).await;
+pub async fn at_pace(socket: TcpStream, rate: u32, run: Duration) {
     let (mut acks, mut messages) = socket.into_split();
     let drain = tokio::task::spawn_local(async move {
         let mut sink = vec![0; 16 * 1024];
         while acks.read(&mut sink).await.is_ok_and(|count| count > 0) {}
     });
-    tokio::time::sleep(SETTLING).await;
     let begin = Instant::now();
     let count = u64::from(rate) * run.as_secs();
     let due = |number: u64| begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));
@@ -50,13 +55,15 @@ pub struct Published {
 /// So many unconfirmed at a time, until the time is up; then the last acks.
 pub async fn by_window(mut socket: TcpStream, window: usize, run: Duration) -> Published {
     let mut published = Published::default();
-    let mut sent: std::collections::VecDeque<u64> = std::collections::VecDeque::new();
+    let mut sent = VecDeque::new();
+    let mut number = 0;
     let mut unread = Vec::with_capacity(16 * 1024);
     let end = Instant::now() + run;
     loop {
         let mut messages = Vec::new();
         while sent.len() < window && Instant::now() < end {
-            messages.extend_from_slice(&frames::publish(published.confirmed));
+            messages.extend_from_slice(&frames::publish(number));
+            number += 1;
             sent.push_back(frames::now_us());
         }
         socket.write_all(&messages).await.expect("sent");
