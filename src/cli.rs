@@ -97,6 +97,10 @@ struct SettingFlags {
     #[arg(long, value_name = "MODE")]
     upstream: Option<String>,
 
+    /// Never let a core sleep: lower latency for all of its CPU time (busyPoll). For machines with nothing else to do
+    #[arg(long)]
+    busy_poll: bool,
+
     /// error, warn, info, debug, trace, or directives as in RUST_LOG [default: RUST_LOG, else info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -115,6 +119,7 @@ impl SettingFlags {
             admin_url: more.admin_url.or(self.admin_url),
             cores: more.cores.or(self.cores),
             upstream: more.upstream.or(self.upstream),
+            busy_poll: more.busy_poll || self.busy_poll,
             log_level: more.log_level.or(self.log_level),
         }
     }
@@ -132,6 +137,11 @@ impl SettingFlags {
             ("serviceUrl", self.admin_url, "--admin-url"),
             ("cores", self.cores, "--cores"),
             ("upstream", self.upstream, "--upstream"),
+            (
+                "busyPoll",
+                self.busy_poll.then(|| "true".to_owned()),
+                "--busy-poll",
+            ),
         ];
         let named = flags.into_iter().filter_map(|(key, value, flag)| {
             Some(Setting {

@@ -44,6 +44,8 @@ pub struct Config {
     pub connection_timeout_ms: u64,
     /// Sockets in the whole process.
     pub max_connections: usize,
+    /// Shards look for work without ever sleeping.
+    pub busy_poll: bool,
     /// From accept to the end of the upgrade request.
     pub handshake_timeout_ms: u64,
     /// From the signal to the end of the process.

@@ -203,6 +203,9 @@ async fn run_shard(context: ShardContext<Post>, config: Arc<Config>, finder: Fin
     let lanes = [lane(LaneKind::Publishing), lane(LaneKind::Consuming)];
     let shard = ShardRef::new(Shard::new(index, config.clone(), peers, lanes));
     runtime::spawn(shard.clone().run_timers());
+    if config.busy_poll {
+        runtime::spawn(runtime::turn::spin());
+    }
     while let Some(batch) = inbox.recv().await {
         let ended = shard.turn(|shard_now, now_ms| {
             for post in batch {

@@ -53,6 +53,14 @@ pub async fn turn() {
     }
 }
 
+/// Keeps the event loop awake for the life of the shard: it looks for work all the time, so that nothing waits for a
+/// sleeping thread to be woken.
+pub async fn spin() {
+    loop {
+        turn().await;
+    }
+}
+
 async fn poll_driver_turn() {
     let turns = POLL_TURNS.get().wrapping_add(1);
     POLL_TURNS.set(turns);

@@ -4,6 +4,7 @@ mod backpressure;
 mod bad_broker;
 mod bad_input;
 mod batching;
+mod busy_poll;
 mod chunks;
 mod cumulative;
 mod dead_letters;

@@ -201,6 +201,18 @@ pub(super) const OWN: &[OwnKey] = &[
         help: "the same for all topics of the process",
     },
     OwnKey {
+        key: sets("busyPoll", |d, v| {
+            d.config.busy_poll = match v {
+                "true" => true,
+                "false" => false,
+                _ => return Err("is not true or false".into()),
+            };
+            Ok(())
+        }),
+        default: || "false".into(),
+        help: "shards never sleep: lower latency for all of their CPU time",
+    },
+    OwnKey {
         key: sets("maxCatchUpReaders", |d, v| {
             d.config.max_catch_up_readers =
                 values::within(v, 1..=limits::CATCH_UP_READERS_MAX)? as usize;

@@ -4,7 +4,7 @@
 //! Claims: every send is answered exactly once and in order; a frame that goes out again is the same bytes; nothing
 //! is sent again that was confirmed; a reader gets every entry once, in order; in the end nothing is pending.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use ::pulsar::proto::command_lookup_topic_response::LookupType;
 
@@ -51,7 +51,8 @@ struct Link {
     to_broker: Pipe,
     to_client: Pipe,
     unread: BytesMut,
-    producers: HashSet<u64>,
+    /// In order: a seed is to play the same every time.
+    producers: BTreeSet<u64>,
     readers: BTreeMap<u64, Cursor>,
 }
 
@@ -293,6 +294,10 @@ impl Simulation {
             let answer = if !here || self.unlucky(6) {
                 not_ready(create.request_id)
             } else {
+                // One producer of a name can write: what an earlier one had on its way on another connection is late.
+                for link in self.links.values_mut() {
+                    link.producers.remove(&create.producer_id);
+                }
                 if let Some(link) = self.links.get_mut(&id) {
                     link.producers.insert(create.producer_id);
                 }
