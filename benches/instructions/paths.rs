@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 use pulsar::proto::{KeyValue, MessageMetadata};
 use pws_fast::api::{self, Flow};
-use pws_fast::hub::tail::{Batch, FrameLog, Points};
+use pws_fast::hub::tail::{Batch, Form, FrameLog, Points};
 use pws_fast::pulsar::client::StartPosition;
 use pws_fast::pulsar::message::split;
 use pws_fast::pulsar::{Entry, MessageId};
@@ -77,8 +77,14 @@ fn push(count: u64) {
         let mut reading = Reading::new(Flow::Tcp, StartPosition::Latest);
         reading.go_live(log.first());
         let next = reading.next().expect("in the log");
-        let run = log.run(next, reading.open().into(), BYTES_PER_SEND, reading.seen());
-        let (number, rest) = log.advance(next, black_box(run.bytes));
+        let run = log.run(
+            next,
+            reading.open().into(),
+            BYTES_PER_SEND,
+            reading.seen(),
+            Form::Plain,
+        );
+        let (number, rest) = log.advance(next, black_box(run.bytes), Form::Plain);
         reading.charge(number - next);
         reading.sent_to(number);
         black_box((rest.len(), &reading));

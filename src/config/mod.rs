@@ -60,6 +60,8 @@ pub struct Config {
     pub max_catch_up_readers: usize,
     /// None: a socket whose client takes nothing stays.
     pub slow_consumer_timeout_ms: Option<u64>,
+    /// Clients that offer permessage-deflate get it.
+    pub permessage_deflate: bool,
     /// Of unconfirmed publishes, per producer socket.
     pub producer_pending_bytes: usize,
     /// Of unconfirmed publishes, per shard.

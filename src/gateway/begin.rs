@@ -2,6 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use bytes::Bytes;
+
 use super::drain;
 use super::lane::LaneKind;
 use super::post::{HubKey, Join, Post, SocketId, TailKey};
@@ -12,14 +14,22 @@ use crate::api::{
     ConsumerParams, Endpoint, EndpointKind, ProducerParams, Query, ReaderParams, Refusal, TopicSet,
 };
 use crate::config::UpstreamMode;
-use crate::http::{Request, upgrade};
+use crate::http::{PerMessageDeflate, Request, extensions, response, upgrade};
 use crate::hub::{DeadLetterPolicy, HubSpec, MemberSpec, Topics};
 use crate::pulsar::SubscriptionType;
 use crate::runtime::{OneShotReceiver, oneshot};
 use crate::session::{ConsumerSession, ProducerSession};
+use crate::ws::{Context, Decoder, Window};
 
-/// The accept key for the 101, and the upstream's answer to come.
-pub type Begun = (String, OneShotReceiver<Result<(), Refusal>>);
+/// A request that asks its upstream.
+pub struct Begun {
+    /// The 101, for when the upstream says yes.
+    pub response: Bytes,
+    /// What reads the frames behind it.
+    pub decoder: Decoder,
+    /// The upstream's answer to come.
+    pub opened: OneShotReceiver<Result<(), Refusal>>,
+}
 
 /// Characters of a consumer name that the client did not choose, as in Java.
 const CONSUMER_NAME_DIGITS: usize = 5;
@@ -43,8 +53,10 @@ impl Shard {
         let topic = endpoint.topic.as_str().to_owned();
         // A tail that is open already answers at once.
         let (answer, opened) = oneshot();
+        let deflate = self.negotiate(request, &endpoint.kind);
         if let Some(entry) = self.sockets.get(id) {
             entry.opening = Some(answer);
+            entry.window = deflate.map(|it| window(&it));
         }
         match endpoint.kind {
             EndpointKind::Producer => {
@@ -71,7 +83,32 @@ impl Shard {
                 self.begin_reader(id, topic, ReaderParams::parse(&query, &endpoint.topic)?)
             }
         }
-        Ok((upgrade.accept_key, opened))
+        Ok(Begun {
+            response: response::switching_protocols(&upgrade.accept_key, deflate),
+            decoder: self.decoder(deflate),
+            opened,
+        })
+    }
+
+    /// Whether messages may be compressed. What a consumer's or reader's client sends is too small to gain by a context, and
+    /// there may be very many of them: they are told to do without, so that none needs a window here.
+    fn negotiate(&self, request: &Request, kind: &EndpointKind) -> Option<PerMessageDeflate> {
+        let may_keep_context = matches!(kind, EndpointKind::Producer);
+        let wanted = self.config.permessage_deflate;
+        wanted
+            .then(|| extensions::negotiate(request, may_keep_context))
+            .flatten()
+    }
+
+    fn decoder(&self, deflate: Option<PerMessageDeflate>) -> Decoder {
+        let max_bytes = self.config.max_text_frame_bytes;
+        match deflate {
+            None => Decoder::new(max_bytes),
+            Some(it) if it.client_keeps_context => {
+                Decoder::with_compression(max_bytes, Context::Kept)
+            }
+            Some(_) => Decoder::with_compression(max_bytes, Context::Dropped),
+        }
     }
 
     fn begin_producer(
@@ -184,6 +221,12 @@ impl Shard {
             })),
         );
     }
+}
+
+fn window(deflate: &PerMessageDeflate) -> Window {
+    deflate
+        .server_max_window_bits
+        .map_or(Window::FULL, Window::new)
 }
 
 /// The shard that a topic's hubs live on.

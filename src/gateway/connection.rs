@@ -7,14 +7,15 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use super::begin::Begun;
 use super::drain;
 use super::post::SocketId;
 use super::pressure::Wait;
-use super::sessions::CLOSE_WAIT_MS;
+use super::sessions::{CLOSE_WAIT_MS, Received};
 use super::shard::ShardRef;
 use crate::api::Refusal;
 use crate::http::{HeadReader, Request, response};
-use crate::runtime::{Accepted, OneShotReceiver, Socket};
+use crate::runtime::{Accepted, OneShotReceiver, Socket, turn};
 use crate::ws::Decoder;
 
 /// What a client may send behind its request before it has been answered; it should send nothing.
@@ -35,8 +36,8 @@ pub async fn serve(shard: ShardRef, accepted: Accepted) {
     };
     // In memory of its own, which is free again when frames begin: this future is what an idle socket costs.
     let begun = Box::pin(handshake(&shard, id, &socket)).await;
-    if let Some(Early { unread, read }) = begun {
-        frames(&shard, id, &socket, unread, read).await;
+    if let Some((decoder, early)) = begun {
+        frames(&shard, id, &socket, decoder, early).await;
     }
     let said_goodbye = shard.turn(|shard, now_ms| shard.closing_down(now_ms, id));
     end(&socket, said_goodbye).await;
@@ -51,7 +52,11 @@ struct Early<'s> {
 }
 
 /// Reads the request and opens the session that it asks for. None: it was refused, or the client has gone.
-async fn handshake<'s>(shard: &ShardRef, id: SocketId, socket: &'s Socket) -> Option<Early<'s>> {
+async fn handshake<'s>(
+    shard: &ShardRef,
+    id: SocketId,
+    socket: &'s Socket,
+) -> Option<(Decoder, Early<'s>)> {
     let (request, unread) = match read_head(socket).await? {
         Ok(head) => head,
         Err(refusal) => {
@@ -62,7 +67,11 @@ async fn handshake<'s>(shard: &ShardRef, id: SocketId, socket: &'s Socket) -> Op
     let wants_json = request.wants_json();
     let begun = shard.turn(|shard, now_ms| shard.begin(now_ms, id, &request));
     drop(request);
-    let (accept_key, opened) = match begun {
+    let Begun {
+        response,
+        decoder,
+        opened,
+    } = match begun {
         Ok(begun) => begun,
         Err(refusal) => {
             refuse(shard, socket, &refusal, wants_json);
@@ -74,9 +83,8 @@ async fn handshake<'s>(shard: &ShardRef, id: SocketId, socket: &'s Socket) -> Op
     let (answer, early) = wait_opened(socket, opened, unread, read).await?;
     match answer {
         Ok(()) => {
-            let response = response::switching_protocols(&accept_key);
             shard.turn(|shard, now_ms| shard.upgraded(now_ms, id, response));
-            Some(early)
+            Some((decoder, early))
         }
         Err(refusal) => {
             refuse(shard, socket, &refusal, wants_json);
@@ -152,39 +160,79 @@ fn refuse(shard: &ShardRef, socket: &Socket, refusal: &Refusal, wants_json: bool
     ));
 }
 
-/// Reads frames until the connection ends: `unread` first, then what the pending `read` brings.
+/// Reads frames until the connection ends.
 async fn frames(
     shard: &ShardRef,
     id: SocketId,
     socket: &Socket,
-    mut unread: Vec<u8>,
-    read: Read<'_>,
+    mut decoder: Decoder,
+    early: Early<'_>,
 ) {
-    let mut decoder = Decoder::new(shard.turn(|shard, _| shard.config.max_text_frame_bytes));
     let mut receive = |bytes: &mut [u8]| {
         shard.turn(|shard, now_ms| shard.received(now_ms, id, &mut decoder, bytes))
     };
-    if !unread.is_empty() && !receive(&mut unread) {
-        return end_reading(shard, id, socket, read).await;
-    }
-    drop(unread);
-    let Ok(Some(mut bytes)) = read.await else {
-        return;
-    };
-    if !receive(&mut bytes) {
+    // Boxed, as is `take` below: what is rare is no part of this future, which an idle socket costs.
+    if !Box::pin(take_early(shard, id, socket, &mut receive, early)).await {
         return;
     }
-    drop(bytes);
     loop {
-        while let Some(wait) = shard.turn(|shard, now_ms| shard.wait_before_reading(now_ms, id)) {
-            match wait {
-                Wait::Resumed(resume) => resume.notified().await,
-                Wait::Taken(unsent_bytes) => socket.unsent_at_most(unsent_bytes).await,
-            }
-        }
+        wait_before_reading(shard, id, socket).await;
         match socket.read_with(&mut receive).await {
-            Ok(Some(true)) => {}
-            Ok(Some(false) | None) | Err(_) => return,
+            Ok(Some(Received::All)) => {}
+            Ok(Some(Received::AllBut(rest))) => {
+                if !Box::pin(take(shard, id, socket, &mut receive, rest)).await {
+                    return;
+                }
+            }
+            Ok(Some(Received::End) | None) | Err(_) => return,
+        }
+    }
+}
+
+/// Takes what was read before the frames began, and then what the pending read brings. False: the connection is to be
+/// closed.
+async fn take_early(
+    shard: &ShardRef,
+    id: SocketId,
+    socket: &Socket,
+    receive: &mut impl FnMut(&mut [u8]) -> Received,
+    Early { unread, read }: Early<'_>,
+) -> bool {
+    if !unread.is_empty() && !take(shard, id, socket, receive, unread).await {
+        end_reading(shard, id, socket, read).await;
+        return false;
+    }
+    match read.await {
+        Ok(Some(bytes)) => take(shard, id, socket, receive, bytes).await,
+        Ok(None) | Err(_) => false,
+    }
+}
+
+/// Takes bytes that have been read, as many at a time as one turn should. False: the connection is to be closed.
+async fn take(
+    shard: &ShardRef,
+    id: SocketId,
+    socket: &Socket,
+    receive: &mut impl FnMut(&mut [u8]) -> Received,
+    mut bytes: Vec<u8>,
+) -> bool {
+    loop {
+        match receive(&mut bytes) {
+            Received::All => return true,
+            Received::AllBut(rest) => bytes = rest,
+            Received::End => return false,
+        }
+        turn().await;
+        wait_before_reading(shard, id, socket).await;
+    }
+}
+
+/// Until what the socket has asked for has been taken further.
+async fn wait_before_reading(shard: &ShardRef, id: SocketId, socket: &Socket) {
+    while let Some(wait) = shard.turn(|shard, now_ms| shard.wait_before_reading(now_ms, id)) {
+        match wait {
+            Wait::Resumed(resume) => resume.notified().await,
+            Wait::Taken(unsent_bytes) => socket.unsent_at_most(unsent_bytes).await,
         }
     }
 }

@@ -6,11 +6,13 @@ use super::post::{Join, MemberEvent, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::api::ReaderParams;
+use crate::hub::tail::Form;
 use crate::hub::{Answer, Command, HubSpec, MemberSpec, Refusal, Topics};
 use crate::pulsar::client::StartPosition;
 use crate::pulsar::{InitialPosition, Message, SubscriptionType};
 use crate::session::reader::{Place, Reading, is_replayable};
 use crate::session::{CloseWith, ConsumerSession, Wish};
+use crate::ws::Window;
 
 /// Hex digits of a reader's subscription name (`reader-0123456789`), as in Java.
 const READER_NAME_DIGITS: usize = 10;
@@ -28,6 +30,8 @@ pub struct Reader {
     pub place: usize,
     /// It has one of the upstream readers of which there are so many (`maxCatchUpReaders`).
     counted: bool,
+    /// How it takes the frames of its log.
+    pub form: Form,
     /// It stands in line to be sent to.
     pub due: bool,
     /// Its client has not taken what it was sent.
@@ -73,7 +77,13 @@ impl Shard {
         key: TailKey,
         name: Option<String>,
     ) {
+        let window = self.sockets.get(id).and_then(|entry| entry.window);
         let reader = Reader {
+            // The frames that sockets share may refer further back than a smaller window.
+            form: match window {
+                Some(Window::FULL) => Form::Compressed,
+                _ => Form::Plain,
+            },
             reading,
             tail,
             key,

@@ -17,6 +17,15 @@ use crate::ws::{self, Decoder, Event};
 /// A client that has been sent a close frame answers, or is cut off, within this time.
 pub const CLOSE_WAIT_MS: u64 = 5_000;
 
+/// What was made of a client's bytes.
+pub enum Received {
+    All,
+    /// They inflate to more than one turn should take on: these come again.
+    AllBut(Vec<u8>),
+    /// The connection is to be closed.
+    End,
+}
+
 impl Shard {
     /// A new connection. None: no room, or the process is ending.
     pub fn open_socket(&mut self, now_ms: u64, socket: Socket) -> Option<SocketId> {
@@ -47,20 +56,22 @@ impl Shard {
         }
     }
 
-    /// Bytes from the client. False: its connection is to be closed.
+    /// Bytes from the client.
     pub fn received(
         &mut self,
         now_ms: u64,
         id: SocketId,
         decoder: &mut Decoder,
         bytes: &mut [u8],
-    ) -> bool {
+    ) -> Received {
         let Some(entry) = self.sockets.get(id) else {
-            return false;
+            return Received::End;
         };
         entry.last_active_ms = now_ms;
-        self.counters.bytes_in += bytes.len() as u64;
-        if let Err(violation) = decoder.feed(bytes, &mut |event| self.on_frame(now_ms, id, event)) {
+        let fed = decoder.feed(bytes, &mut |event| self.on_frame(now_ms, id, event));
+        let taken = *fed.as_ref().unwrap_or(&bytes.len());
+        self.counters.bytes_in += taken as u64;
+        if let Err(violation) = fed {
             self.counters.protocol_violations += 1;
             self.close(
                 now_ms,
@@ -71,11 +82,15 @@ impl Shard {
                 },
             );
             // What this client says next means nothing, its close frame included.
-            return false;
+            return Received::End;
         }
-        self.sockets
-            .get(id)
-            .is_some_and(|entry| !entry.closing.is_complete())
+        match self.sockets.get(id) {
+            Some(entry) if !entry.closing.is_complete() => match taken == bytes.len() {
+                true => Received::All,
+                false => Received::AllBut(bytes[taken..].to_vec()),
+            },
+            _ => Received::End,
+        }
     }
 
     fn on_frame(&mut self, now_ms: u64, id: SocketId, event: Event<'_>) -> ControlFlow<()> {

@@ -25,6 +25,7 @@ use crate::hub::{Command, Effect, Upstream};
 use crate::observe::counters::Counters;
 use crate::pulsar::client::{Event, ProducerId};
 use crate::runtime::{self, Alarm, Socket, Wheel};
+use crate::ws::Deflater;
 
 /// A full mailbox is tried again after this time; the other shard empties its own at every turn.
 const LINK_RETRY_MS: u64 = 1;
@@ -59,6 +60,8 @@ pub struct Shard {
     pub consuming: Lane,
     pub wheel: Wheel<Timer>,
     pub counters: Counters,
+    /// Compresses what goes to the sockets that take it so.
+    pub deflater: Deflater,
     /// Which socket and partition an upstream producer belongs to.
     pub producers: FxHashMap<ProducerId, (SocketId, usize)>,
     /// Set by `Post::Drain`: no new sockets, and those that are there end.
@@ -153,6 +156,7 @@ impl Shard {
             consuming,
             wheel: Wheel::new(runtime::now_ms()),
             counters: Counters::default(),
+            deflater: Deflater::default(),
             producers: FxHashMap::default(),
             draining: false,
             drain_is_overdue: false,
@@ -206,6 +210,7 @@ impl Shard {
     /// What the turn produced goes out.
     fn flush(&mut self, this: &ShardRef, now_ms: u64) {
         self.after_receipts(now_ms);
+        self.deflater.begin_turn();
         // What is clogged by this is told to its hub, which may be here.
         self.flush_sockets(this, now_ms);
         self.settle(now_ms);
@@ -233,8 +238,9 @@ impl Shard {
         let unsent_bytes_max = self.config.socket_unsent_bytes;
         let index = self.index;
         let mut clogged = Vec::new();
+        let deflater = &mut self.deflater;
         self.sockets.flush(|entry, frames| {
-            entry.send(now_ms, frames, unsent_bytes_max);
+            entry.send(now_ms, frames, unsent_bytes_max, deflater);
             let home = match entry.role {
                 Role::Consumer { home, .. } => home,
                 // Its own upstream is here; what comes from a log is not queued.

@@ -8,7 +8,7 @@ use super::readers::Reader;
 use crate::api::Refusal;
 use crate::runtime::{Notify, OneShot, Socket, TimerKey};
 use crate::session::{ConsumerSession, ProducerSession};
-use crate::ws::CloseHandshake;
+use crate::ws::{CloseHandshake, Deflater, Window};
 
 /// What a socket is.
 pub enum Role {
@@ -34,6 +34,8 @@ pub struct Entry {
     pub opening: Option<OneShot<Result<(), Refusal>>>,
     /// The 101 has gone out.
     pub upgraded: bool,
+    /// Messages to it may be compressed.
+    pub window: Option<Window>,
     /// Of a socket that is not read for now, because what it asks for is not taken further: wakes its read loop.
     pub resume: Option<Notify>,
     pub timer: Option<TimerKey>,
@@ -70,7 +72,13 @@ impl Entry {
     }
 
     /// Frames of this turn go out.
-    pub fn send(&mut self, now_ms: u64, frames: Vec<u8>, unsent_bytes_max: usize) {
+    pub fn send(
+        &mut self,
+        now_ms: u64,
+        frames: Vec<u8>,
+        unsent_bytes_max: usize,
+        deflater: &mut Deflater,
+    ) {
         self.look_at_unsent(now_ms);
         if self.unsent_bytes == 0 {
             self.last_active_ms = now_ms;
@@ -79,6 +87,10 @@ impl Entry {
             self.answer_bytes = 0;
         }
         self.answer_bytes += frames.len() - std::mem::take(&mut self.delivered_bytes);
+        let frames = match self.window {
+            Some(window) => deflater.recode(frames, window),
+            None => frames,
+        };
         self.unsent_bytes += frames.len();
         self.socket.send(Bytes::from(frames));
     }
@@ -115,6 +127,7 @@ impl Sockets {
             out: Vec::new(),
             opening: None,
             upgraded: false,
+            window: None,
             resume: None,
             timer: None,
             last_active_ms: now_ms,

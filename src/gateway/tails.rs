@@ -15,10 +15,11 @@ use super::readers::Reader;
 use super::shard::{Shard, ShardRef};
 use super::sockets::{Entry, Role};
 use crate::hub::tail::feeder::MESSAGES_PER_REPORT;
-use crate::hub::tail::{Batch, FrameLog, Points};
+use crate::hub::tail::{Batch, Form, FrameLog, Points};
 use crate::hub::{MemberId, Refusal};
 use crate::runtime;
 use crate::session::reader::Reading;
+use crate::ws::{Deflater, Window};
 
 /// Reader sockets that are sent to before the event loop gets its turn: about 150 µs.
 const SENDS_PER_TURN: usize = 32;
@@ -52,6 +53,8 @@ pub struct Tails {
     sending: bool,
     /// Of all logs.
     memory_bytes: usize,
+    /// Have grown in memory by what was compressed: their bounds are to be looked at.
+    grown: Vec<usize>,
     /// Sockets that fell off and are caught up from the broker, and those that wait for that.
     pub catching_up: usize,
     pub waiting: VecDeque<SocketId>,
@@ -60,6 +63,24 @@ pub struct Tails {
 impl Tails {
     pub fn log(&self, tail: usize) -> Option<&FrameLog> {
         self.local.get(tail)?.log.as_ref()
+    }
+
+    /// Compresses what a run of so many frames from this one on lacks of it, as far as there is time in this turn.
+    fn compress(&mut self, tail: usize, next: u64, frames_max: u64, deflater: &mut Deflater) {
+        let log = self.local.get_mut(tail).and_then(|tail| tail.log.as_mut());
+        let Some(log) = log else { return };
+        let before_bytes = log.memory_bytes();
+        log.compress(next, frames_max, BYTES_PER_SEND, &mut |frame, out| {
+            let has_time = !deflater.is_spent();
+            if has_time {
+                deflater.append(frame, Window::FULL, out);
+            }
+            has_time
+        });
+        if log.memory_bytes() != before_bytes {
+            self.memory_bytes = self.memory_bytes - before_bytes + log.memory_bytes();
+            self.grown.push(tail);
+        }
     }
 
     /// Where the tail's upstream is, once it is open.
@@ -203,7 +224,9 @@ impl Shard {
         let topic_bytes_max = self.config.tail_log_bytes;
         let shard_bytes_max = self.config.tail_logs_bytes / self.shards();
         loop {
-            let local = &mut self.tails.local[tail];
+            let Some(local) = self.tails.local.get_mut(tail) else {
+                return;
+            };
             let Some(log) = &mut local.log else { return };
             if log.memory_bytes() <= topic_bytes_max && self.tails.memory_bytes <= shard_bytes_max {
                 return;
@@ -259,12 +282,16 @@ impl Shard {
 
     /// Sends to the next few readers. False: none is left.
     fn send_some(&mut self, this: &ShardRef, now_ms: u64) -> bool {
+        self.deflater.begin_turn();
         for _ in 0..SENDS_PER_TURN {
             let Some(id) = self.tails.due.pop_front() else {
                 self.tails.sending = false;
                 return false;
             };
             self.send_to_reader(this, now_ms, id);
+            if self.deflater.is_spent() {
+                break;
+            }
         }
         true
     }
@@ -277,7 +304,10 @@ impl Shard {
             return;
         };
         reader.due = false;
-        let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) else {
+        let Some((tail, log)) = reader
+            .tail
+            .and_then(|tail| Some((tail, self.tails.log(tail)?)))
+        else {
             return;
         };
         if !entry.upgraded || reader.stalled || !entry.closing.is_open() {
@@ -287,9 +317,19 @@ impl Shard {
         let Some(next) = reader.reading.next() else {
             return;
         };
-        let open = reader.reading.open();
-        let run = log.run(next, open.into(), BYTES_PER_SEND, reader.reading.seen());
+        let (open, form) = (u64::from(reader.reading.open()), reader.form);
+        if form == Form::Compressed {
+            self.tails.compress(tail, next, open, &mut self.deflater);
+        }
+        let Some(log) = self.tails.log(tail) else {
+            return;
+        };
+        let run = log.run(next, open, BYTES_PER_SEND, reader.reading.seen(), form);
         if run.bytes == 0 {
+            if open > 0 && next < log.next() {
+                // It is being compressed.
+                mark_due(&mut self.sockets, &mut self.tails.due, id);
+            }
             return;
         }
         let Some(sent) = entry.socket.send_now(&run.pieces) else {
@@ -297,8 +337,8 @@ impl Shard {
         };
         // A kernel that is full is given one frame to keep: the socket waits with it in line.
         let (number, rest) = match sent {
-            0 => log.frame(next),
-            _ => log.advance(next, sent),
+            0 => log.frame(next, form),
+            _ => log.advance(next, sent, form),
         };
         let frames = number - next;
         reader.reading.charge(frames);
@@ -357,7 +397,16 @@ fn stall(this: &ShardRef, entry: &mut Entry) {
 }
 
 async fn send_due(shard: ShardRef) {
-    while shard.glance(|shard, this, now_ms| shard.send_some(this, now_ms)) {
+    loop {
+        let goes_on = shard.glance(|shard, this, now_ms| shard.send_some(this, now_ms));
+        let grown = shard.glance(|shard, _, _| std::mem::take(&mut shard.tails.grown));
+        if !grown.is_empty() {
+            // Readers that fall off ask their upstreams.
+            shard.turn(|shard, _| grown.into_iter().for_each(|tail| shard.evict(tail)));
+        }
+        if !goes_on {
+            return;
+        }
         runtime::turn().await;
     }
 }

@@ -5,6 +5,7 @@
 //! | [`head`] | bytes → one [`Request`], bounded, or a [`Refusal`] |
 //! | [`request`] | the request: target, header look-ups |
 //! | [`upgrade`] | the server's side of the WebSocket handshake (RFC 6455 §4.2) |
+//! | [`extensions`] | negotiation of permessage-deflate (RFC 7692 §5) |
 //! | [`response`] | the 101, refusals, small pages |
 //!
 //! It must not do I/O, decode percent-escapes or know what lies behind a path. A connection carries one request: it
@@ -12,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod extensions;
 pub mod head;
 pub mod request;
 pub mod response;
@@ -19,6 +21,7 @@ pub mod response;
 mod tests;
 pub mod upgrade;
 
+pub use extensions::PerMessageDeflate;
 pub use head::HeadReader;
 pub use request::Request;
 

@@ -36,6 +36,12 @@ impl Request {
         self.headers().get(name)?.to_str().ok()
     }
 
+    /// The headers of this name (any case), in order, as far as they are visible ASCII.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.headers().get_all(name).into_iter();
+        values.filter_map(|value| value.to_str().ok())
+    }
+
     /// How often a header of this name is there.
     pub fn header_count(&self, name: &str) -> usize {
         self.headers().get_all(name).iter().count()

@@ -209,6 +209,83 @@ fn harmless_differences_are_accepted() {
     }
 }
 
+/// The answer to a handshake with these lines of extensions.
+fn extensions(lines: &[&str]) -> String {
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| format!("Sec-WebSocket-Extensions: {line}\r\n"))
+        .collect();
+    let request = request(&format!("GET / HTTP/1.1\r\n{}\r\n", lines.concat()));
+    let agreed = extensions::negotiate(&request, true);
+    agreed.map_or_else(String::new, |agreed| agreed.to_string())
+}
+
+#[test]
+fn the_first_offer_of_permessage_deflate_that_makes_sense_is_accepted() {
+    let plain = "permessage-deflate; server_no_context_takeover";
+    for (lines, answer) in [
+        (&["permessage-deflate"][..], plain),
+        (&["permessage-deflate; client_max_window_bits"], plain),
+        (&["permessage-deflate;client_max_window_bits = 9;"], plain),
+        (&["foo; bar=\"x\", permessage-deflate"], plain),
+        (
+            &["foo", "permessage-deflate; server_no_context_takeover"],
+            plain,
+        ),
+        (
+            &["permessage-deflate; client_no_context_takeover"],
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+        ),
+        (
+            &["permessage-deflate; server_max_window_bits=\"10\", permessage-deflate"],
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits=10",
+        ),
+        (
+            &["permessage-deflate; server_max_window_bits=16, permessage-deflate"],
+            plain,
+        ),
+    ] {
+        assert_eq!(extensions(lines), answer, "{lines:?}");
+    }
+}
+
+#[test]
+fn offers_that_make_no_sense_are_declined() {
+    assert_eq!(extensions(&[]), "");
+    for offer in [
+        "",
+        ";;;",
+        "x-webkit-deflate-frame",
+        "PERMESSAGE-DEFLATE",
+        "permessage-deflate; foo",
+        "permessage-deflate; server_max_window_bits",
+        "permessage-deflate; server_max_window_bits=7",
+        "permessage-deflate; server_max_window_bits=08",
+        "permessage-deflate; server_max_window_bits=abc",
+        "permessage-deflate; client_max_window_bits=16",
+        "permessage-deflate; client_max_window_bits=\"",
+        "permessage-deflate; client_no_context_takeover=1",
+        "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+    ] {
+        assert_eq!(extensions(&[offer]), "", "{offer}");
+    }
+}
+
+#[test]
+fn a_client_can_be_told_to_do_without_its_context() {
+    let request = request("GET / HTTP/1.1\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    let agreed = extensions::negotiate(&request, false).unwrap();
+    let response = response::switching_protocols("x", Some(agreed));
+    let response = String::from_utf8(response.to_vec()).unwrap();
+    assert!(
+        response.ends_with(
+            "Accept: x\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
+             client_no_context_takeover\r\n\r\n"
+        ),
+        "{response}"
+    );
+}
+
 #[test]
 fn json_is_wanted_when_accept_names_it() {
     let wants = |accept: &str| request(&format!("GET / HTTP/1.1\r\n{accept}\r\n")).wants_json();
@@ -220,7 +297,7 @@ fn json_is_wanted_when_accept_names_it() {
 #[test]
 fn responses_are_exact() {
     assert_eq!(
-        response::switching_protocols("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        response::switching_protocols("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", None),
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
     );

@@ -1,6 +1,6 @@
 //! The server's side of the WebSocket handshake (RFC 6455 §4.2).
 //!
-//! Extensions and subprotocols are declined by not answering them, as the Java gateway does.
+//! Subprotocols are declined by not answering them, as the Java gateway does; for extensions see `extensions`.
 
 use tungstenite::handshake::derive_accept_key;
 

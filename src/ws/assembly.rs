@@ -11,15 +11,18 @@ const FIRST_ROOM_BYTES: usize = 512;
 
 pub(super) struct Assembly {
     pub(super) is_text: bool,
+    /// What is appended comes out of the inflater.
+    pub(super) is_compressed: bool,
     bytes: Vec<u8>,
     /// Text: so many bytes are known to be whole characters.
     checked: usize,
 }
 
 impl Assembly {
-    pub(super) fn new(is_text: bool) -> Self {
+    pub(super) fn new(is_text: bool, is_compressed: bool) -> Self {
         Assembly {
             is_text,
+            is_compressed,
             bytes: Vec::new(),
             checked: 0,
         }
@@ -73,12 +76,12 @@ mod tests {
 
     #[test]
     fn the_buffer_stays_within_the_limit_and_near_what_has_arrived() {
-        let mut message = Assembly::new(false);
+        let mut message = Assembly::new(false, false);
         for _ in 0..100 {
             message.append(&[7; 10], 1000).unwrap();
             assert!(message.bytes.capacity() <= 1000);
         }
-        let mut claimed = Assembly::new(false);
+        let mut claimed = Assembly::new(false, false);
         claimed.append(&[1], 1 << 30).unwrap();
         assert!(claimed.bytes.capacity() <= FIRST_ROOM_BYTES);
     }
@@ -86,16 +89,16 @@ mod tests {
     #[test]
     fn a_character_cut_in_two_is_not_an_error_until_it_cannot_be_completed() {
         let euro = "€".as_bytes();
-        let mut message = Assembly::new(true);
+        let mut message = Assembly::new(true, false);
         message.append(&euro[..2], 3).unwrap();
         message.append(&euro[2..], 3).unwrap();
         assert_eq!(message.finish().unwrap(), euro);
 
-        let mut wrong = Assembly::new(true);
+        let mut wrong = Assembly::new(true, false);
         wrong.append(&euro[..2], 9).unwrap();
         assert_eq!(wrong.append(b"x", 9), Err(Violation::INVALID_TEXT));
 
-        let mut cut = Assembly::new(true);
+        let mut cut = Assembly::new(true, false);
         cut.append(&euro[..2], 9).unwrap();
         assert_eq!(cut.finish(), Err(Violation::INVALID_TEXT));
     }

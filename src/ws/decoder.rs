@@ -11,6 +11,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use super::assembly::Assembly;
 use super::close;
 use super::header::{self, Head, Kind, MAX_HEADER_BYTES};
+use super::inflate::{Context, Inflating};
 use super::mask::unmask;
 
 /// What a client sent. The slices live as long as the callback.
@@ -33,7 +34,7 @@ pub enum Event<'a> {
 /// The client broke a rule: close with this code. Nothing after it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// 1002 (protocol), 1007 (text is not UTF-8) or 1009 (too big).
+    /// 1002 (protocol), 1007 (text is not UTF-8, compressed data makes no sense) or 1009 (too big).
     pub code: u16,
     /// Fixed words, free of anything that the client sent.
     pub reason: &'static str,
@@ -43,6 +44,10 @@ impl Violation {
     pub(super) const INVALID_TEXT: Violation = Violation {
         code: 1007,
         reason: "text is not UTF-8",
+    };
+    pub(super) const CORRUPT: Violation = Violation {
+        code: 1007,
+        reason: "compressed data is corrupt",
     };
     pub(super) const TOO_BIG: Violation = Violation {
         code: 1009,
@@ -57,10 +62,12 @@ impl Violation {
 /// Receives [`Event`]s in order; `Break` ends the decoding for good.
 type Sink<'s> = dyn FnMut(Event<'_>) -> ControlFlow<()> + 's;
 
-/// The receiving side of one socket. 24 bytes while nothing is incomplete.
+/// The receiving side of one socket. 32 bytes while nothing is incomplete, and as much again with compression.
 pub struct Decoder {
     max_message_bytes: usize,
     carry: Option<Box<Carry>>,
+    /// None: permessage-deflate has not been negotiated.
+    inflating: Option<Box<Inflating>>,
     /// After a close frame, a violation or `Break`: further bytes are ignored.
     is_finished: bool,
 }
@@ -90,11 +97,22 @@ impl Decoder {
         Decoder {
             max_message_bytes,
             carry: None,
+            inflating: None,
             is_finished: false,
         }
     }
 
-    /// Reads all of `input`, unmasking it in place, and calls `on_event` for what it completes, in order.
+    /// The same with permessage-deflate: `max_message_bytes` bounds what a compressed message inflates to.
+    pub fn with_compression(max_message_bytes: usize, context: Context) -> Self {
+        Decoder {
+            inflating: Some(Box::new(Inflating::new(context))),
+            ..Decoder::new(max_message_bytes)
+        }
+    }
+
+    /// Reads `input`, unmasking it in place, and calls `on_event` for what it completes, in order. Gives how much of it
+    /// was read: all, unless it inflates to more than one call should make of it
+    /// ([`INFLATED_BYTES_PER_FEED`](super::inflate::INFLATED_BYTES_PER_FEED)); the rest is to be fed again.
     ///
     /// Bytes after a close frame, after an error and after `Break` are ignored, in this call and in later ones.
     ///
@@ -104,21 +122,29 @@ impl Decoder {
         &mut self,
         input: &mut [u8],
         on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Violation> {
-        let mut rest = input;
-        while !rest.is_empty() && !self.is_finished {
-            let (consumed, flow) = self.step(rest, on_event).inspect_err(|_| self.finish())?;
+    ) -> Result<usize, Violation> {
+        if let Some(inflating) = &mut self.inflating {
+            inflating.begin_feed();
+        }
+        let mut consumed = 0;
+        while consumed < input.len() && !self.is_finished {
+            let (taken, flow) = self
+                .step(&mut input[consumed..], on_event)
+                .inspect_err(|_| self.finish())?;
+            consumed += taken;
             if flow.is_break() {
                 self.finish();
+            } else if self.inflating.as_ref().is_some_and(|it| it.is_full()) {
+                return Ok(consumed);
             }
-            rest = &mut rest[consumed..];
         }
-        Ok(())
+        Ok(input.len())
     }
 
     fn finish(&mut self) {
         self.is_finished = true;
         self.carry = None;
+        self.inflating = None;
     }
 
     /// Reads one frame, or the part of it that is here. Gives the bytes read.
@@ -129,8 +155,7 @@ impl Decoder {
     ) -> Result<(usize, ControlFlow<()>), Violation> {
         if let Some(frame) = self.carry.as_mut().and_then(|carry| carry.frame.take()) {
             let here = frame.missing.min(input.len());
-            let flow = self.receive(frame, &mut input[..here], on_event)?;
-            return Ok((here, flow));
+            return self.receive(frame, &mut input[..here], on_event);
         }
         let (header_bytes, head) = self.read_header(input)?;
         let Some(head) = head else {
@@ -140,35 +165,28 @@ impl Decoder {
         let body = &mut input[header_bytes..];
         let here = payload_bytes.min(body.len());
         let payload = &mut body[..here];
-        let flow = if here == payload_bytes && (head.kind.is_control() || self.is_lone(&head)) {
+        let (taken, flow) = if here == payload_bytes && (head.kind.is_control() || is_lone(&head)) {
             unmask(payload, head.mask, 0);
-            deliver_whole(head.kind, payload, on_event)?
+            (here, deliver_whole(head.kind, payload, on_event)?)
         } else {
-            self.receive(
-                Frame {
-                    head,
-                    received: 0,
-                    missing: payload_bytes,
-                },
-                payload,
-                on_event,
-            )?
+            let frame = Frame {
+                head,
+                received: 0,
+                missing: payload_bytes,
+            };
+            self.receive(frame, payload, on_event)?
         };
-        Ok((header_bytes + here, flow))
-    }
-
-    /// A data frame that is a whole message by itself.
-    fn is_lone(&self, head: &Head) -> bool {
-        head.is_final && head.kind != Kind::Continuation
+        Ok((header_bytes + taken, flow))
     }
 
     /// Reads the next header, out of the carry-over and `input`. Gives the bytes of `input` it took; None: not complete.
     fn read_header(&mut self, input: &[u8]) -> Result<(usize, Option<Head>), Violation> {
+        let may_compress = self.inflating.is_some();
         if self
             .carry
             .as_ref()
             .is_none_or(|carry| carry.header_len == 0)
-            && let Some((head, header_bytes)) = header::parse(input)?
+            && let Some((head, header_bytes)) = header::parse(input, may_compress)?
         {
             return Ok((header_bytes, Some(head)));
         }
@@ -181,7 +199,8 @@ impl Decoder {
             carry.header_len += 1;
             taken += 1;
         }
-        let Some((head, _)) = header::parse(&carry.header[..carry.header_len])? else {
+        let Some((head, _)) = header::parse(&carry.header[..carry.header_len], may_compress)?
+        else {
             return Ok((taken, None));
         };
         carry.header_len = 0;
@@ -203,14 +222,13 @@ impl Decoder {
             }
             _ => {}
         }
-        let before = if head.kind.is_control() {
-            0
-        } else {
-            message.map_or(0, Assembly::len)
-        };
+        let before = message.map_or(0, Assembly::len);
+        // Of a compressed message only what it inflates to counts; nothing is kept of the rest.
+        let is_compressed = head.is_compressed || message.is_some_and(|it| it.is_compressed);
         match usize::try_from(head.payload_bytes) {
             Ok(bytes)
                 if head.kind.is_control()
+                    || is_compressed
                     || bytes <= self.max_message_bytes.saturating_sub(before) =>
             {
                 Ok(bytes)
@@ -220,52 +238,76 @@ impl Decoder {
     }
 
     /// Takes a piece of a frame's payload into the carry-over; when that completes frame or message, gives it out.
+    /// Gives how much of the piece was taken: all, unless it inflates to very much.
     fn receive(
         &mut self,
         mut frame: Frame,
         piece: &mut [u8],
         on_event: &mut Sink<'_>,
-    ) -> Result<ControlFlow<()>, Violation> {
-        let Head {
-            kind,
-            is_final,
-            mask,
-            ..
-        } = frame.head;
-        let max_message_bytes = self.max_message_bytes;
+    ) -> Result<(usize, ControlFlow<()>), Violation> {
+        let Head { kind, mask, .. } = frame.head;
         let carry = self.carry.get_or_insert_default();
         unmask(piece, mask, frame.received);
-        if kind.is_control() {
+        let taken = if kind.is_control() {
             carry.control.extend_from_slice(piece);
+            piece.len()
         } else {
-            let message = carry
-                .message
-                .get_or_insert_with(|| Assembly::new(kind == Kind::Text));
-            let limit = if is_final {
-                message.len() + frame.missing
-            } else {
-                max_message_bytes
-            };
-            message.append(piece, limit)?;
-        }
-        frame.received += piece.len();
-        frame.missing -= piece.len();
+            self.append(&frame, piece)?
+        };
+        // What is left comes again, and is unmasked again.
+        unmask(&mut piece[taken..], mask, frame.received + taken);
+        frame.received += taken;
+        frame.missing -= taken;
+        let carry = self.carry.get_or_insert_default();
         if frame.missing > 0 {
             carry.frame = Some(frame);
-            return Ok(Continue(()));
+            return Ok((taken, Continue(())));
         }
         if kind.is_control() {
             let mut payload = std::mem::take(&mut carry.control);
             self.release_carry();
-            return deliver_whole(kind, &mut payload, on_event);
+            return Ok((taken, deliver_whole(kind, &mut payload, on_event)?));
         }
-        if !is_final {
-            return Ok(Continue(()));
+        let flow = match frame.head.is_final {
+            true => self.deliver_message(on_event)?,
+            false => Continue(()),
+        };
+        Ok((taken, flow))
+    }
+
+    /// A piece of a message, unmasked. Gives how much of it was taken.
+    fn append(&mut self, frame: &Frame, piece: &[u8]) -> Result<usize, Violation> {
+        let head = &frame.head;
+        let carry = self.carry.get_or_insert_default();
+        let message = carry
+            .message
+            .get_or_insert_with(|| Assembly::new(head.kind == Kind::Text, head.is_compressed));
+        if message.is_compressed
+            && let Some(inflating) = &mut self.inflating
+        {
+            return inflating.push(piece, message, self.max_message_bytes);
         }
-        let Some(message) = carry.message.take() else {
+        let limit = if head.is_final {
+            message.len() + frame.missing
+        } else {
+            self.max_message_bytes
+        };
+        message.append(piece, limit)?;
+        Ok(piece.len())
+    }
+
+    /// The last frame of a message is complete.
+    fn deliver_message(&mut self, on_event: &mut Sink<'_>) -> Result<ControlFlow<()>, Violation> {
+        let carried = self.carry.as_mut().and_then(|carry| carry.message.take());
+        let Some(mut message) = carried else {
             return Ok(Continue(()));
         };
         self.release_carry();
+        if message.is_compressed
+            && let Some(inflating) = &mut self.inflating
+        {
+            inflating.finish(&mut message, self.max_message_bytes)?;
+        }
         let is_text = message.is_text;
         let mut bytes = message.finish()?;
         Ok(on_event(if is_text {
@@ -285,6 +327,11 @@ impl Decoder {
             self.carry = None;
         }
     }
+}
+
+/// A data frame that is a whole message, as it is.
+fn is_lone(head: &Head) -> bool {
+    head.is_final && head.kind != Kind::Continuation && !head.is_compressed
 }
 
 /// Gives out a frame that is complete by itself. A continuation never is.

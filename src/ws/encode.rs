@@ -22,11 +22,20 @@ pub struct Header {
     len: u8,
 }
 
+const FIN: u8 = 0x80;
+
+/// RSV1: the message is compressed (RFC 7692 §6).
+const COMPRESSED: u8 = 0x40;
+
 impl Header {
     /// RFC 6455 §5.2: FIN and opcode, then the length in its shortest form.
     fn new(opcode: OpCode, payload_bytes: usize) -> Self {
+        Header::beginning_with(FIN | u8::from(opcode), payload_bytes)
+    }
+
+    fn beginning_with(first: u8, payload_bytes: usize) -> Self {
         let mut bytes = [0; MAX_HEADER_BYTES];
-        bytes[0] = 0x80 | u8::from(opcode);
+        bytes[0] = first;
         let len = match payload_bytes {
             0..126 => {
                 bytes[1] = payload_bytes as u8;
@@ -56,6 +65,54 @@ impl AsRef<[u8]> for Header {
 /// The header of a text frame with a payload of this length, for one that is sent beside its payload.
 pub fn text_header(payload_bytes: usize) -> Header {
     Header::new(OpCode::Data(Data::Text), payload_bytes)
+}
+
+/// A frame of ours, as it stands in front of `rest`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole<'a> {
+    first: u8,
+    pub(super) payload: &'a [u8],
+    /// Header and payload.
+    pub(super) frame: &'a [u8],
+}
+
+impl Whole<'_> {
+    /// Whether it is a message that is not compressed.
+    pub(super) fn is_plain_message(&self) -> bool {
+        const TEXT: u8 = FIN | 1;
+        const BINARY: u8 = FIN | 2;
+        matches!(self.first, TEXT | BINARY)
+    }
+
+    /// The header in front of its payload once that is compressed to so many bytes.
+    pub(super) fn compressed_header(&self, payload_bytes: usize) -> Header {
+        Header::beginning_with(self.first | COMPRESSED, payload_bytes)
+    }
+}
+
+/// Splits the first frame off frames that were written here. None: there is no whole one.
+pub(super) fn split_first(frames: &[u8]) -> Option<(Whole<'_>, &[u8])> {
+    let (&first, after) = frames.split_first()?;
+    let (&short, after) = after.split_first()?;
+    let (payload_bytes, after) = match short {
+        126 => {
+            let (length, after) = after.split_first_chunk::<2>()?;
+            (u64::from(u16::from_be_bytes(*length)), after)
+        }
+        127 => {
+            let (length, after) = after.split_first_chunk::<8>()?;
+            (u64::from_be_bytes(*length), after)
+        }
+        short => (u64::from(short), after),
+    };
+    let (payload, rest) = after.split_at_checked(usize::try_from(payload_bytes).ok()?)?;
+    let frame = &frames[..frames.len() - rest.len()];
+    let whole = Whole {
+        first,
+        payload,
+        frame,
+    };
+    Some((whole, rest))
 }
 
 /// One text frame. `payload` must be UTF-8.

@@ -37,26 +37,34 @@ impl Kind {
 pub(super) struct Head {
     pub(super) kind: Kind,
     pub(super) is_final: bool,
+    /// RSV1: the frame begins a compressed message (RFC 7692 §6).
+    pub(super) is_compressed: bool,
     pub(super) mask: [u8; 4],
     /// As the header claims it; not yet held against any bound for data frames.
     pub(super) payload_bytes: u64,
 }
 
 /// Reads a header from the start of `bytes`: the header and its length, or None when it is not complete.
+/// `may_compress`: permessage-deflate has been negotiated.
 ///
 /// # Errors
 /// 1002 for a header that no client may send.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Violation> {
+pub(super) fn parse(bytes: &[u8], may_compress: bool) -> Result<Option<(Head, usize)>, Violation> {
     let mut cursor = Cursor::new(bytes);
     let (header, payload_bytes) = match FrameHeader::parse(&mut cursor) {
         Ok(Some(parsed)) => parsed,
         Ok(None) => return Ok(None),
         Err(_) => return Err(Violation::protocol("reserved opcode")),
     };
-    if header.rsv1 || header.rsv2 || header.rsv3 {
+    if header.rsv1 && !may_compress || header.rsv2 || header.rsv3 {
         return Err(Violation::protocol("reserved bit set"));
     }
     let kind = kind(header.opcode)?;
+    if header.rsv1 && !matches!(kind, Kind::Text | Kind::Binary) {
+        return Err(Violation::protocol(
+            "RSV1 on a frame that begins no message",
+        ));
+    }
     if kind.is_control() && !header.is_final {
         return Err(Violation::protocol("fragmented control frame"));
     }
@@ -78,6 +86,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Violation> {
         Head {
             kind,
             is_final: header.is_final,
+            is_compressed: header.rsv1,
             mask,
             payload_bytes,
         },

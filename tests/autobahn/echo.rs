@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use pws_fast::http::{HeadReader, response, upgrade};
-use pws_fast::ws::{CloseHandshake, Decoder, Event, encode};
+use pws_fast::http::{HeadReader, extensions, response, upgrade};
+use pws_fast::ws::{CloseHandshake, Context, Decoder, Deflater, Event, Window, encode};
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// Section 9 sends messages of up to 16 MiB.
@@ -13,6 +13,8 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 pub struct Echo {
     head: Option<HeadReader>,
     decoder: Decoder,
+    /// With permessage-deflate.
+    deflate: Option<(Deflater, Window)>,
     close: CloseHandshake,
 }
 
@@ -28,6 +30,7 @@ impl Echo {
         Echo {
             head: Some(HeadReader::new()),
             decoder: Decoder::new(MAX_MESSAGE_BYTES),
+            deflate: None,
             close: CloseHandshake::default(),
         }
     }
@@ -40,14 +43,25 @@ impl Echo {
         let handshake = match head.feed(input) {
             Ok(None) => return After::Read,
             Ok(Some((request, consumed))) => {
-                upgrade::check(&request).map(|upgrade| (upgrade, consumed))
+                let agreed = extensions::negotiate(&request, true);
+                upgrade::check(&request).map(|upgrade| (upgrade, agreed, consumed))
             }
             Err(refusal) => Err(refusal),
         };
         match handshake {
-            Ok((upgrade, consumed)) => {
+            Ok((upgrade, agreed, consumed)) => {
                 self.head = None;
-                send(response::switching_protocols(&upgrade.accept_key));
+                send(response::switching_protocols(&upgrade.accept_key, agreed));
+                if let Some(agreed) = agreed {
+                    let context = match agreed.client_keeps_context {
+                        true => Context::Kept,
+                        false => Context::Dropped,
+                    };
+                    self.decoder = Decoder::with_compression(MAX_MESSAGE_BYTES, context);
+                    let bits = agreed.server_max_window_bits;
+                    let window = bits.map_or(Window::FULL, Window::new);
+                    self.deflate = Some((Deflater::default(), window));
+                }
                 self.frames(&mut input[consumed..], send)
             }
             Err(refusal) => {
@@ -58,22 +72,36 @@ impl Echo {
     }
 
     fn frames(&mut self, input: &mut [u8], send: &mut dyn FnMut(Bytes)) -> After {
-        let close = &mut self.close;
-        let fed = self.decoder.feed(input, &mut |event| {
-            match event {
-                Event::Text(text) => send(encode::text_frame(text)),
-                Event::Binary(bytes) => send(encode::frame(OpCode::Data(Data::Binary), bytes)),
-                Event::Ping(payload) => send(encode::pong(payload)),
-                Event::Pong(_) => {}
-                Event::Close { code, .. } => close.received(code).into_iter().for_each(&mut *send),
+        let (close, deflate) = (&mut self.close, &mut self.deflate);
+        let mut echo = |frame: Bytes| match deflate {
+            Some((deflater, window)) => {
+                deflater.begin_turn();
+                send(deflater.recode(frame.to_vec(), *window).into());
             }
-            ControlFlow::Continue(())
-        });
-        if let Err(violation) = fed {
-            close
-                .start(violation.code, violation.reason)
-                .into_iter()
-                .for_each(send);
+            None => send(frame),
+        };
+        let mut taken = 0;
+        while taken < input.len() {
+            let fed = self.decoder.feed(&mut input[taken..], &mut |event| {
+                match event {
+                    Event::Text(text) => echo(encode::text_frame(text)),
+                    Event::Binary(bytes) => echo(encode::frame(OpCode::Data(Data::Binary), bytes)),
+                    Event::Ping(payload) => echo(encode::pong(payload)),
+                    Event::Pong(_) => {}
+                    Event::Close { code, .. } => {
+                        close.received(code).into_iter().for_each(&mut echo);
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+            match fed {
+                Ok(more) => taken += more,
+                Err(violation) => {
+                    let frame = close.start(violation.code, violation.reason);
+                    frame.into_iter().for_each(&mut echo);
+                    break;
+                }
+            }
         }
         if close.is_open() {
             After::Read

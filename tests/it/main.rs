@@ -6,6 +6,7 @@ mod bad_input;
 mod batching;
 mod busy_poll;
 mod chunks;
+mod compression;
 mod cumulative;
 mod dead_letters;
 mod end_of_topic;

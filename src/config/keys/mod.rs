@@ -98,6 +98,7 @@ impl Draft {
                 max_catch_up_readers: limits::CATCH_UP_READERS,
                 slow_consumer_timeout_ms: None,
                 busy_poll: false,
+                permessage_deflate: true,
                 producer_pending_bytes: limits::PRODUCER_PENDING_BYTES,
                 upstream_pending_bytes: limits::UPSTREAM_PENDING_BYTES,
                 socket_unsent_bytes: limits::SOCKET_UNSENT_BYTES,

@@ -231,6 +231,14 @@ pub(super) const OWN: &[OwnKey] = &[
         help: "a socket whose client takes nothing of what it was sent for so long is closed with 1008",
     },
     OwnKey {
+        key: sets("permessageDeflate", |d, v| {
+            d.config.permessage_deflate = values::boolean(v)?;
+            Ok(())
+        }),
+        default: || "true".into(),
+        help: "whether messages are compressed for and by clients that offer it (RFC 7692)",
+    },
+    OwnKey {
         key: sets("producerPendingBytes", |d, v| {
             d.config.producer_pending_bytes = bytes(v)?;
             Ok(())

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::batch::Batch;
 use super::point::Points;
+use super::stored::{Form, Stored};
 
 #[derive(Debug)]
 pub struct FrameLog {
-    /// Each with the number of its first frame.
-    batches: VecDeque<(u64, Arc<Batch>)>,
+    batches: VecDeque<Stored>,
     /// The number that the next frame will have.
     next: u64,
     /// What lies before the first frame that is still here.
@@ -55,7 +55,7 @@ impl FrameLog {
         self.memory_bytes += batch.memory_bytes();
         let first = self.next;
         self.next += batch.len() as u64;
-        self.batches.push_back((first, batch));
+        self.batches.push_back(Stored::new(first, batch));
     }
 
     /// Drops the oldest batch, unless it is the only one.
@@ -63,8 +63,9 @@ impl FrameLog {
         if self.batches.len() < 2 {
             return None;
         }
-        let (first, batch) = self.batches.pop_front()?;
-        self.memory_bytes -= batch.memory_bytes();
+        let stored = self.batches.pop_front()?;
+        self.memory_bytes -= stored.memory_bytes();
+        let Stored { first, batch, .. } = stored;
         let before = self.base.clone();
         for frame in 0..batch.len() {
             if let Some((partition, point)) = batch.place_of(frame) {
@@ -84,7 +85,9 @@ impl FrameLog {
 
     /// The number of the oldest frame that is still here; the next one's when there is none.
     pub fn first(&self) -> u64 {
-        self.batches.front().map_or(self.next, |(first, _)| *first)
+        self.batches
+            .front()
+            .map_or(self.next, |stored| stored.first)
     }
 
     /// The number that the next frame will have.
@@ -110,14 +113,45 @@ impl FrameLog {
         number
     }
 
+    /// Makes sure that a run of so many frames and bytes from `number` on is there in compressed form, as far as
+    /// `compress` goes on: it appends one frame to what it is given, or says that it has had enough for now.
+    pub fn compress(
+        &mut self,
+        number: u64,
+        frames_max: u64,
+        bytes_max: usize,
+        compress: &mut dyn FnMut(&[u8], &mut Vec<u8>) -> bool,
+    ) {
+        let end = self.next.min(number.saturating_add(frames_max));
+        let (mut at, mut bytes) = (number, 0);
+        while at < end
+            && bytes < bytes_max
+            && let Some((index, frame)) = self.find(at)
+        {
+            let stored = &mut self.batches[index];
+            let wanted = stored.batch.len().min(frame + (end - at) as usize);
+            let before_bytes = stored.memory_bytes();
+            let done = stored.compress(wanted, compress);
+            self.memory_bytes = self.memory_bytes - before_bytes + stored.memory_bytes();
+            if !done {
+                return;
+            }
+            let start = stored.start_of(Form::Compressed, frame);
+            bytes += stored.start_of(Form::Compressed, wanted) - start;
+            at += (wanted - frame) as u64;
+        }
+    }
+
     /// Frames from `number` on, at most so many frames, and no more bytes than that unless one frame alone has more.
-    /// With `seen`, up to the first frame that lies behind it.
+    /// With `seen`, up to the first frame that lies behind it; compressed, up to the first that is not yet
+    /// (see [`FrameLog::compress`]).
     pub fn run(
         &self,
         number: u64,
         frames_max: u64,
         bytes_max: usize,
         seen: Option<&Points>,
+        form: Form,
     ) -> Run<'_> {
         let mut run = Run {
             pieces: Vec::new(),
@@ -129,21 +163,21 @@ impl FrameLog {
             && run.bytes < bytes_max
             && let Some((index, frame)) = self.find(at)
         {
-            let batch = &self.batches[index].1;
-            let wanted = batch.len().min(frame + (end - at) as usize);
-            let from = batch.start_of(frame);
+            let stored = &self.batches[index];
+            let wanted = stored.len(form).min(frame + (end - at) as usize);
+            let from = stored.start_of(form, frame);
             let mut last = frame;
             while last < wanted
                 && (run.bytes == 0 && last == frame
-                    || run.bytes + batch.start_of(last + 1) - from <= bytes_max)
-                && !is_seen(batch, last, seen)
+                    || run.bytes + stored.start_of(form, last + 1) - from <= bytes_max)
+                && !is_seen(&stored.batch, last, seen)
             {
                 last += 1;
             }
             if last == frame {
                 break;
             }
-            let piece = &batch.bytes()[from..batch.start_of(last)];
+            let piece = &stored.bytes(form)[from..stored.start_of(form, last)];
             run.bytes += piece.len();
             run.pieces.push(piece);
             at += (last - frame) as u64;
@@ -154,42 +188,48 @@ impl FrameLog {
         run
     }
 
-    /// After `sent` bytes from the start of frame `number`: the number of the next frame, and what is left of
-    /// the one that was begun, which counts as gone.
-    pub fn advance(&self, number: u64, mut sent: usize) -> (u64, &[u8]) {
+    /// After `sent` bytes of a run in this form from frame `number` on: the number of the next frame, and what is left
+    /// of the one that was begun, which counts as gone.
+    pub fn advance(&self, number: u64, mut sent: usize, form: Form) -> (u64, &[u8]) {
         let mut at = number;
         while sent > 0
             && let Some((index, frame)) = self.find(at)
         {
-            let batch = &self.batches[index].1;
-            let from = batch.start_of(frame);
-            let rest = batch.bytes().len() - from;
+            let stored = &self.batches[index];
+            let from = stored.start_of(form, frame);
+            let rest = stored.bytes(form).len() - from;
             if sent >= rest {
                 sent -= rest;
-                at += (batch.len() - frame) as u64;
+                at += (stored.len(form) - frame) as u64;
                 continue;
             }
             let mut last = frame;
-            while batch.start_of(last + 1) - from <= sent {
+            while stored.start_of(form, last + 1) - from <= sent {
                 last += 1;
             }
             at += (last - frame) as u64;
             let begun = from + sent;
-            return match begun == batch.start_of(last) {
+            return match begun == stored.start_of(form, last) {
                 true => (at, &[]),
-                false => (at + 1, &batch.bytes()[begun..batch.start_of(last + 1)]),
+                false => {
+                    let end = stored.start_of(form, last + 1);
+                    (at + 1, &stored.bytes(form)[begun..end])
+                }
             };
         }
         (at, &[])
     }
 
-    /// The number after this frame, and the frame.
-    pub fn frame(&self, number: u64) -> (u64, &[u8]) {
+    /// The number after this frame, and the frame, which is there in this form.
+    pub fn frame(&self, number: u64, form: Form) -> (u64, &[u8]) {
         match self.find(number) {
             Some((index, frame)) => {
-                let batch = &self.batches[index].1;
-                let bytes = &batch.bytes()[batch.start_of(frame)..batch.start_of(frame + 1)];
-                (number + 1, bytes)
+                let stored = &self.batches[index];
+                let (from, end) = (
+                    stored.start_of(form, frame),
+                    stored.start_of(form, frame + 1),
+                );
+                (number + 1, &stored.bytes(form)[from..end])
             }
             None => (number, &[]),
         }
@@ -197,7 +237,7 @@ impl FrameLog {
 
     fn place_of(&self, number: u64) -> Option<(usize, super::Point)> {
         let (index, frame) = self.find(number)?;
-        self.batches[index].1.place_of(frame)
+        self.batches[index].batch.place_of(frame)
     }
 
     /// The batch that has the frame, and which of its frames it is.
@@ -207,11 +247,11 @@ impl FrameLog {
         }
         // Most sockets are at the end.
         let last = self.batches.len() - 1;
-        let index = match self.batches[last].0 <= number {
+        let index = match self.batches[last].first <= number {
             true => last,
-            false => self.batches.partition_point(|(first, _)| *first <= number) - 1,
+            false => self.batches.partition_point(|it| it.first <= number) - 1,
         };
-        Some((index, (number - self.batches[index].0) as usize))
+        Some((index, (number - self.batches[index].first) as usize))
     }
 }
 

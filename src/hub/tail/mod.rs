@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `point` | where a reader is in one partition |
 //! | `batch` | frames that were encoded together |
+//! | `stored` | the same in a log, beside them their compressed form |
 //! | `log` | one shard's ring of them |
 //! | `feeder` | which shards a tail feeds, and when the broker may send more |
 //!
@@ -16,13 +17,15 @@
 //!    and joined at the right one, has missed nothing and seen nothing twice.
 //! 2. A log says for each partition what lies before its first frame, so that a socket that falls off knows where it is,
 //!    and one that catches up knows when it may join.
-//! 3. A shard has at most [`feeder::MESSAGES_UNTAKEN_MAX`] messages that it has not looked at: the broker is asked for more
+//! 3. A number means the same frame in either [`Form`]: a socket may take some frames in one and some in the other.
+//! 4. A shard has at most [`feeder::MESSAGES_UNTAKEN_MAX`] messages that it has not looked at: the broker is asked for more
 //!    only when every shard has taken what it was given.
 
 pub mod batch;
 pub mod feeder;
 pub mod log;
 pub mod point;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -30,3 +33,4 @@ pub use batch::Batch;
 pub use feeder::Feeder;
 pub use log::{Evicted, FrameLog, Run};
 pub use point::{Point, Points};
+pub use stored::Form;

@@ -46,27 +46,86 @@ fn filled(sizes: &[usize]) -> (FrameLog, Vec<MessageId>) {
     (log, ids)
 }
 
+/// How a socket of a test takes its frames.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Takes {
+    Plain,
+    /// So many frames are compressed at a time.
+    Compressed(usize),
+    /// Each send in the other form than the one before.
+    InTurn,
+}
+
+/// "Compressed": told apart from the plain form, shorter, and turned back by `plain_again`.
+fn compress(frame: &[u8], out: &mut Vec<u8>) {
+    let text = std::str::from_utf8(frame).unwrap();
+    out.extend_from_slice(text.trim_end_matches(['x', '>']).as_bytes());
+    out.push(b'0' + text.matches('x').count() as u8);
+    out.push(b']');
+}
+
+fn plain_again(got: &str) -> String {
+    let mut plain = String::new();
+    for frame in got.split_inclusive(['>', ']']) {
+        match frame.strip_suffix(']') {
+            Some(frame) => {
+                let (text, count) = frame.split_at(frame.len() - 1);
+                plain += text;
+                plain += &"x".repeat(count.parse().unwrap());
+                plain.push('>');
+            }
+            None => plain += frame,
+        }
+    }
+    plain
+}
+
 /// Reads on from `number` in sends that the kernel cuts after so many bytes, and what it was sent.
 fn read(
-    log: &FrameLog,
+    log: &mut FrameLog,
     mut number: u64,
     seen: Option<&Points>,
+    takes: Takes,
     mut cuts: impl FnMut() -> usize,
 ) -> (u64, String) {
     let mut got = Vec::new();
+    let mut form = Form::Plain;
     loop {
         if let Some(seen) = seen {
             number = log.skip_seen(number, seen);
         }
-        let run = log.run(number, 3, 20, seen);
+        let mut left = match takes {
+            Takes::Compressed(frames) => frames,
+            _ => usize::MAX,
+        };
+        form = match (takes, form) {
+            (Takes::Plain, _) | (Takes::InTurn, Form::Compressed) => Form::Plain,
+            _ => Form::Compressed,
+        };
+        if form == Form::Compressed {
+            log.compress(number, 3, 20, &mut |frame, out| {
+                let goes_on = left > 0;
+                if goes_on {
+                    left -= 1;
+                    compress(frame, out);
+                }
+                goes_on
+            });
+        }
+        let run = log.run(number, 3, 20, seen, form);
+        if run.bytes == 0 && number < log.next() {
+            // Not compressed yet.
+            assert_eq!(form, Form::Compressed);
+            continue;
+        }
         if run.bytes == 0 {
-            return (number, String::from_utf8(got).unwrap());
+            return (number, plain_again(&String::from_utf8(got).unwrap()));
         }
         let all: Vec<u8> = run.pieces.concat();
         assert_eq!(all.len(), run.bytes);
         let sent = cuts().clamp(1, all.len());
         got.extend_from_slice(&all[..sent]);
-        let (next, rest) = log.advance(number, sent);
+        let (next, rest) = log.advance(number, sent, form);
         got.extend_from_slice(rest);
         assert!(next > number && next <= number + 3);
         number = next;
@@ -75,6 +134,14 @@ fn read(
 
 fn texts(ids: &[MessageId]) -> String {
     ids.iter().map(text).collect()
+}
+
+fn takes() -> impl Strategy<Value = Takes> {
+    prop_oneof![
+        Just(Takes::Plain),
+        (1_usize..4).prop_map(Takes::Compressed),
+        Just(Takes::InTurn),
+    ]
 }
 
 proptest! {
@@ -86,6 +153,7 @@ proptest! {
         begin in 0usize..30,
         evictions in 0usize..4,
         cuts in prop::collection::vec(1usize..40, 1..10),
+        takes in takes(),
     ) {
         let (mut log, ids) = filled(&sizes);
         for _ in 0..evictions {
@@ -93,7 +161,7 @@ proptest! {
         }
         let begin = begin.clamp(log.first() as usize, ids.len());
         let mut cut = cuts.iter().cycle();
-        let (number, got) = read(&log, begin as u64, None, || *cut.next().unwrap());
+        let (number, got) = read(&mut log, begin as u64, None, takes, || *cut.next().unwrap());
         prop_assert_eq!(number, log.next());
         prop_assert_eq!(got, texts(&ids[begin..]));
     }
@@ -121,6 +189,7 @@ proptest! {
         evictions in 0usize..4,
         // How many messages of each partition it has read by itself.
         read_before in prop::collection::vec(0u64..12, PARTITIONS as usize),
+        takes in takes(),
     ) {
         let (mut log, ids) = filled(&sizes);
         for _ in 0..evictions {
@@ -136,7 +205,8 @@ proptest! {
         let lost = ids[..log.first() as usize].iter().filter(kept).count();
         prop_assert_eq!(seen.reach(log.base()), lost == 0);
         if lost == 0 {
-            let (_, got) = read(&log, log.first(), Some(&seen), || 7);
+            let first = log.first();
+            let (_, got) = read(&mut log, first, Some(&seen), takes, || 7);
             let wanted: Vec<MessageId> = ids.iter().filter(kept).copied().collect();
             prop_assert_eq!(got, texts(&wanted));
         }
@@ -154,6 +224,22 @@ fn a_log_keeps_its_last_batch() {
 #[test]
 fn a_frame_larger_than_a_send_goes_alone() {
     let (log, ids) = filled(&[4]);
-    let run = log.run(1, 4, 1, None);
+    let run = log.run(1, 4, 1, None, Form::Plain);
     assert_eq!(run.pieces.concat(), text(&ids[1]).as_bytes());
+}
+
+#[test]
+fn what_is_compressed_counts_and_goes_with_its_batch() {
+    let (mut log, _) = filled(&[3, 2]);
+    let plain_bytes = log.memory_bytes();
+    log.compress(0, 2, 1000, &mut |frame, out| {
+        compress(frame, out);
+        true
+    });
+    assert_eq!(log.run(0, 9, 1000, None, Form::Compressed).pieces.len(), 1);
+    assert!(log.memory_bytes() > plain_bytes);
+    log.evict();
+    let (mut other, _) = filled(&[3, 2]);
+    other.evict();
+    assert_eq!(log.memory_bytes(), other.memory_bytes());
 }

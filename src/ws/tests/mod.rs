@@ -1,5 +1,5 @@
 //! What the tests of frames share: a client's frames, and the decoder fed with them in pieces.
-//! `rules` holds the decoder and the encoder against RFC 6455, `oracle` against tungstenite and against random bytes.
+//! `compression` is about permessage-deflate; `rules` holds the decoder and the encoder against RFC 6455, `oracle` against tungstenite and against random bytes.
 
 use std::ops::ControlFlow;
 
@@ -7,6 +7,7 @@ use tungstenite::protocol::frame::FrameHeader;
 
 use super::*;
 
+mod compression;
 mod oracle;
 mod rules;
 
@@ -35,22 +36,28 @@ impl From<Event<'_>> for Seen {
 
 /// Feeds `bytes` cut into pieces of these lengths, over and over.
 fn decode_chopped(bytes: &[u8], cuts: &[usize]) -> (Vec<Seen>, Result<(), Violation>) {
-    let mut decoder = Decoder::new(MAX_MESSAGE_BYTES);
+    decode_with(Decoder::new(MAX_MESSAGE_BYTES), bytes, cuts)
+}
+
+fn decode_with(
+    mut decoder: Decoder,
+    bytes: &[u8],
+    cuts: &[usize],
+) -> (Vec<Seen>, Result<(), Violation>) {
     let mut seen = Vec::new();
     let mut input = bytes.to_vec();
     let mut rest = &mut input[..];
     let mut cuts = cuts.iter().cycle();
     while !rest.is_empty() {
         let cut = cuts.next().map_or(rest.len(), |cut| rest.len().min(*cut));
-        let (piece, after) = rest.split_at_mut(cut);
-        let fed = decoder.feed(piece, &mut |event| {
+        let fed = decoder.feed(&mut rest[..cut], &mut |event| {
             seen.push(event.into());
             ControlFlow::Continue(())
         });
-        if fed.is_err() {
-            return (seen, fed);
+        match fed {
+            Ok(taken) => rest = &mut rest[taken..],
+            Err(violation) => return (seen, Err(violation)),
         }
-        rest = after;
     }
     (seen, Ok(()))
 }

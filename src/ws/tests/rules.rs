@@ -9,7 +9,7 @@ use super::*;
 
 #[test]
 fn an_idle_decoder_is_small_and_holds_nothing() {
-    assert!(size_of::<Decoder>() <= 24);
+    assert!(size_of::<Decoder>() <= 32);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn nothing_is_read_after_a_violation_or_a_break() {
         decoder.feed(&mut frame(0x81, b"x"), &mut |_| panic!(
             "an event after the end"
         )),
-        Ok(())
+        Ok(7)
     );
 
     let mut decoder = Decoder::new(10);
@@ -195,7 +195,7 @@ fn nothing_is_read_after_a_violation_or_a_break() {
             count += 1;
             ControlFlow::Break(())
         });
-        assert_eq!(fed, Ok(()));
+        assert_eq!(fed, Ok(two.len()));
     }
     assert_eq!(count, 1);
 }

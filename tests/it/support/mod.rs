@@ -5,6 +5,7 @@
 
 mod admin;
 mod client;
+pub mod deflating;
 pub mod flow;
 mod neighbours;
 pub mod process;

@@ -53,11 +53,18 @@ impl Raw {
 
     /// A WebSocket that is open.
     pub fn open(address: SocketAddr, path: &str) -> Raw {
+        Raw::open_with(address, path, "").0
+    }
+
+    /// With further lines in the request, each with its end. Also gives the head of the answer.
+    pub fn open_with(address: SocketAddr, path: &str, lines: &str) -> (Raw, String) {
         let mut raw = Raw::connect(address);
-        raw.send(upgrade_request(path).as_bytes());
+        let request = upgrade_request(path);
+        let request = request.replace("Host:", &format!("{lines}Host:"));
+        raw.send(request.as_bytes());
         let head = raw.http_head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{path}: {head}");
-        raw
+        (raw, head)
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -154,8 +161,15 @@ impl Raw {
 
     /// The next frame, whatever it is. A server never masks and never fragments here.
     pub fn frame(&mut self) -> Frame {
+        let (is_compressed, frame) = self.marked_frame();
+        assert!(!is_compressed, "one final frame without reserved bits");
+        frame
+    }
+
+    /// The same, and whether it is marked as compressed.
+    pub fn marked_frame(&mut self) -> (bool, Frame) {
         let [first, length] = self.read();
-        assert_eq!(first & 0xf0, 0x80, "one final frame without reserved bits");
+        assert_eq!(first & 0xb0, 0x80, "one final frame");
         let length = match length {
             126 => u64::from(u16::from_be_bytes(self.read())),
             127 => u64::from_be_bytes(self.read()),
@@ -165,10 +179,8 @@ impl Raw {
         self.stream
             .read_exact(&mut payload)
             .expect("the whole frame, in time");
-        Frame {
-            opcode: first & 0x0f,
-            payload,
-        }
+        let opcode = first & 0x0f;
+        (first & 0x40 != 0, Frame { opcode, payload })
     }
 
     /// The next text frame.
