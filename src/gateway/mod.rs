@@ -9,7 +9,8 @@
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
-//! | `readers`, `tails`, `tail_homes` | reader sockets, the logs that they read, what feeds those |
+//! | `readers`, `catch_up` | reader sockets: in the log of their topic, and on the way to it |
+//! | `tails`, `tail_homes` | this shard's logs, and what feeds those of all shards |
 //! | `hubs` | this shard's hubs and the way of their effects |
 //! | `siblings` | which of the hubs of one subscription a socket joins, and which of them holds a message |
 //! | `dead_letters` | producers of dead-letter topics, for the hubs |
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod begin;
+mod catch_up;
 mod connection;
 mod dead_letters;
 mod drain;

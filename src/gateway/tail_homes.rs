@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::catch_up::{by_permits, upstream_reader};
 use super::post::{Join, MemberEvent, Post, SLOTS_MAX, SocketId, TailKey};
-use super::readers::{by_permits, upstream_reader};
 use super::shard::Shard;
 use crate::hub::tail::{Batch, Feeder, Point, Points};
 use crate::hub::{Command, MemberId, Refusal};

@@ -1,0 +1,181 @@
+//! Reader sockets that are not in their topic's log: caught up from the broker by an upstream reader of their own, until
+//! the log has what they lack.
+
+use super::begin::random_name;
+use super::post::{Join, Post, SocketId};
+use super::shard::Shard;
+use super::sockets::Role;
+use crate::hub::{Command, HubSpec, MemberSpec, Topics};
+use crate::pulsar::client::StartPosition;
+use crate::pulsar::{InitialPosition, SubscriptionType};
+use crate::session::reader::{Place, is_replayable};
+
+/// Hex digits of a reader's subscription name (`reader-0123456789`), as in Java.
+const READER_NAME_DIGITS: usize = 10;
+
+impl Shard {
+    /// Lets the socket into the log if that has all it lacks.
+    pub fn try_join(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) else {
+            return;
+        };
+        let had_own = reader.reading.is_catching_up();
+        if !reader.reading.join(log) {
+            return;
+        }
+        let (tail, first) = (reader.tail, log.first());
+        let counted = std::mem::take(&mut reader.counted);
+        self.note_lowest(tail, first);
+        if had_own {
+            self.post(
+                id.shard(),
+                Post::Leave {
+                    member: id.member(),
+                },
+            );
+        }
+        self.reader_is_due(id);
+        self.caught_up(counted);
+        // One that begins where the log does may be in it before its own upstream, which it leaves here, has answered.
+        self.opened(id, Ok(()));
+    }
+
+    /// A socket needs no upstream reader of its own any more: the next one in line gets one.
+    pub fn caught_up(&mut self, counted: bool) {
+        if !counted {
+            return;
+        }
+        self.tails.catching_up -= 1;
+        while self.tails.catching_up < self.catch_up_readers_max()
+            && let Some(id) = self.tails.waiting.pop_front()
+        {
+            self.catch_up_if_open(id);
+        }
+    }
+
+    fn catch_up_readers_max(&self) -> usize {
+        (self.config.max_catch_up_readers / self.shards()).max(1)
+    }
+
+    /// The log has dropped frames that the socket has not got.
+    pub fn reader_fell_off(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        self.counters.readers_fell_off += 1;
+        if !is_replayable(&reader.key.topic) {
+            // What a non-persistent topic has sent is nowhere any more.
+            if let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) {
+                reader.reading.go_live(log.first());
+            }
+            self.reader_is_due(id);
+        } else {
+            self.catch_up_if_open(id);
+        }
+    }
+
+    /// A socket that may be sent nothing has no upstream reader either.
+    pub fn catch_up_if_open(&mut self, id: SocketId) {
+        if let Some(entry) = self.sockets.get(id)
+            && let Role::Reader(reader) = &entry.role
+            && reader.reading.open() > 0
+            && !reader.stalled
+        {
+            self.catch_up(id);
+        }
+    }
+
+    /// Opens an upstream reader of the socket's own, from where the socket is.
+    pub fn catch_up(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        if !matches!(reader.reading.place(), Place::Behind(_)) {
+            return;
+        }
+        // A socket that begins has one for itself in any case, as with the Java gateway.
+        let counted = entry.upgraded;
+        if counted && self.tails.catching_up >= self.catch_up_readers_max() {
+            self.tails.waiting.push_back(id);
+            return;
+        }
+        let Some(Role::Reader(reader)) = self.sockets.get(id).map(|entry| &mut entry.role) else {
+            return;
+        };
+        reader.counted = counted;
+        self.tails.catching_up += usize::from(counted);
+        if let Some(starts) = reader.reading.catch_up() {
+            self.open_own_upstream(id, starts, None);
+        }
+    }
+
+    pub fn open_own_upstream(
+        &mut self,
+        id: SocketId,
+        starts: Vec<StartPosition>,
+        start_time_ms: Option<u64>,
+    ) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        let name = reader.name.as_deref().map(str::to_owned);
+        let hub = HubSpec {
+            start_time_ms,
+            read_compacted: reader.read_compacted,
+            ..upstream_reader(&reader.key.topic, name, starts)
+        };
+        let join = Join::private(id.member(), hub, by_permits());
+        self.post(self.index, Post::Join(Box::new(join)));
+    }
+
+    pub fn own_upstream(&mut self, id: SocketId, command: Command) {
+        let member = id.member();
+        self.post(id.shard(), Post::Command { member, command });
+    }
+}
+
+/// A consumer as the broker sees it of a reader: where in each partition it begins, the last place for all others.
+pub fn upstream_reader(topic: &str, name: Option<String>, starts: Vec<StartPosition>) -> HubSpec {
+    HubSpec {
+        topics: Topics::one(topic),
+        subscription: format!("reader-{}", random_name(READER_NAME_DIGITS)),
+        subscription_type: SubscriptionType::Exclusive,
+        durable: false,
+        initial_position: InitialPosition::Latest,
+        start: starts.last().copied(),
+        starts,
+        consumer_name: name,
+        priority_level: 0,
+        start_time_ms: None,
+        read_compacted: false,
+    }
+}
+
+/// A member that takes what it has given permits for.
+pub fn by_permits() -> MemberSpec {
+    MemberSpec {
+        subscription_type: SubscriptionType::Exclusive,
+        consumer_name: String::new(),
+        priority_level: 0,
+        window: 0,
+        pull_mode: true,
+        ack_timeout_ms: 0,
+        negative_ack_delay_ms: 0,
+        dead_letter: None,
+    }
+}
