@@ -270,7 +270,7 @@ fn a_topic_that_is_gone_takes_its_messages_along_and_its_place_is_used_again() {
     assert!(acks(&mut world).is_empty());
     list(&mut world, &[A, B]);
     assert_eq!(opened(&mut world)[0].0, 0);
-    assert_eq!(world.hub.retained_bytes() > 0, true);
+    assert!(world.hub.retained_bytes() > 0);
     world.leave(1);
     assert!(matches!(world.out.last(), Some(Effect::Finished)));
 }
