@@ -13,7 +13,8 @@
 //!
 //! On the embedded broker this gateway is held against the records. With `PWS_TEST_BROKER` and `PWS_TEST_ADMIN` (a real
 //! Pulsar, whose web port serves the Java gateway) the Java gateway talks too, and must answer as recorded. Files with a
-//! line `with key=value…` need a gateway with these settings: their Java side is `PWS_TEST_JAVA_GATEWAY=host:port`.
+//! line `with key=value…` need a gateway with these settings: the Java side of `limits.txt` is
+//! `PWS_TEST_JAVA_LIMITS=host:port` (`tests/pulsar/pulsar.sh gateway` starts one), and does not talk without that.
 //!
 //! `PWS_GOLDEN_RECORD=1` writes what the Java gateway answers into the files instead of comparing with it;
 //! `PWS_GOLDEN_ONLY=text` plays only conversations with that text in `file / title`.
@@ -74,7 +75,10 @@ fn play_group(
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     let world = World::with(&settings);
     let real = std::env::var("PWS_TEST_BROKER").is_ok();
-    let java = java_gateway(!settings.is_empty());
+    let java = java_gateway(match settings[..] {
+        [] => None,
+        _ => Some(&files[group[0]].name),
+    });
     let only = std::env::var("PWS_GOLDEN_ONLY").unwrap_or_default();
     let wanted = |file: &File, conversation: &Conversation| {
         (real || !conversation.needs_pulsar)
@@ -106,11 +110,13 @@ fn play_group(
     }
 }
 
-fn java_gateway(with_settings: bool) -> Option<SocketAddr> {
-    let text = match with_settings {
-        true => std::env::var("PWS_TEST_JAVA_GATEWAY").ok()?,
-        false => std::env::var("PWS_TEST_ADMIN").ok()?,
+/// The one inside Pulsar, or the one with the settings of that file.
+fn java_gateway(file: Option<&str>) -> Option<SocketAddr> {
+    let name = match file {
+        Some(file) => format!("PWS_TEST_JAVA_{}", file.to_uppercase()),
+        None => "PWS_TEST_ADMIN".to_owned(),
     };
+    let text = std::env::var(name).ok()?;
     let text = text.trim_start_matches("http://").trim_end_matches('/');
     Some(text.parse().expect("host:port"))
 }

@@ -5,10 +5,12 @@
 #   pulsar.sh start DIR      start it, or start it again on the same data; prints what `env` prints when it is ready
 #   pulsar.sh start DIR zookeeper   the same with its metadata in a real ZooKeeper; the first start decides
 #   pulsar.sh proxy DIR      start Pulsar's own proxy in front of it
+#   pulsar.sh gateway DIR NAME KEY=VALUE…
+#                            start the Java WebSocket gateway beside it, with these settings: PWS_TEST_JAVA_NAME=host:port
 #   pulsar.sh env DIR        PWS_TEST_BROKER=…, PWS_TEST_ADMIN=…, to be read by `eval`; with a ZooKeeper
 #                            PWS_TEST_ZOOKEEPER=…, with a proxy PWS_TEST_PROXY=… and PWS_TEST_PROXY_WEB=…
 #   pulsar.sh status DIR     prints running or stopped
-#   pulsar.sh stop DIR       SIGTERM, and wait until it is gone; the proxy too
+#   pulsar.sh stop DIR       SIGTERM, and wait until it is gone; the proxy and gateways too
 #   pulsar.sh kill DIR       SIGKILL: what a power cut looks like
 #
 # DIR keeps data, logs, settings and ports, so that a restart is the same broker. Several may run side by side.
@@ -151,6 +153,32 @@ start_proxy() {
   show_env "$dir"
 }
 
+start_gateway() {
+  local dir=$1 name=$2 broker web bookie port setting pid
+  shift 2
+  read -r broker web bookie <"$dir/ports" || fail "never started in $dir"
+  pid_of "$dir" "gateway.$name." >/dev/null && fail "there is a gateway $name already"
+  port=$(free_port)
+  cp "$HOME_DIR/conf/websocket.conf" "$dir/gateway.$name.conf"
+  for setting in "brokerServiceUrl=pulsar://127.0.0.1:$broker" "serviceUrl=http://127.0.0.1:$web" "webServicePort=$port" \
+    bindAddress=127.0.0.1 clusterName=standalone "$@"; do
+    sed -i "/^${setting%%=*}=/d" "$dir/gateway.$name.conf"
+    echo "$setting" >>"$dir/gateway.$name.conf"
+  done
+  export PULSAR_WEBSOCKET_CONF="$dir/gateway.$name.conf" PULSAR_LOG_DIR="$dir/logs" PULSAR_LOG_LEVEL=warn
+  export PULSAR_MEM="-Xms64m -Xmx256m -XX:MaxDirectMemorySize=256m" PULSAR_GC="${PULSAR_GC:--XX:+UseSerialGC}"
+  (cd "$dir" && exec setsid "$HOME_DIR/bin/pulsar" websocket >>"$dir/gateway.$name.out" 2>&1 </dev/null) &
+  pid=$!
+  echo "$pid" >"$dir/gateway.$name.pid"
+  local deadline=$((SECONDS + READY_SECONDS))
+  until [ "$(get_status "$port" /ws/v2/producer/)" != 000 ]; do
+    kill -0 "$pid" 2>/dev/null || { tail -n 20 "$dir/gateway.$name.out" >&2; fail "the gateway ended; see $dir/gateway.$name.out"; }
+    [ "$SECONDS" -lt "$deadline" ] || fail "no gateway after $READY_SECONDS s; see $dir/gateway.$name.out"
+    sleep 0.3
+  done
+  echo "PWS_TEST_JAVA_$name=127.0.0.1:$port"
+}
+
 show_env() {
   local broker web bookie
   read -r broker web bookie <"$1/ports" || fail "never started in $1"
@@ -174,10 +202,10 @@ end() {
     sleep 0.1
   done
   rm -f "$dir/${which}pid"
-  if [ -n "$which" ]; then rm -f "$dir/proxy.ports"; fi
+  if [ "$which" = proxy. ]; then rm -f "$dir/proxy.ports"; fi
 }
 
-[ $# -ge 1 ] || fail "usage: pulsar.sh install | start DIR [zookeeper] | proxy DIR | env DIR | status DIR | stop DIR | kill DIR"
+[ $# -ge 1 ] || fail "usage: pulsar.sh install | start DIR [zookeeper] | proxy DIR | gateway DIR NAME KEY=VALUE… | env DIR | status DIR | stop DIR | kill DIR"
 action=$1
 if [ "$action" = install ]; then
   install_pulsar
@@ -185,16 +213,20 @@ if [ "$action" = install ]; then
   exit
 fi
 kind=${3:-}
-[ $# = 2 ] || [ "$action $kind" = "start zookeeper" ] || fail "$action needs a folder"
+[ $# = 2 ] || [ "$action $kind" = "start zookeeper" ] || [ "$action" = gateway ] || fail "$action needs a folder"
 mkdir -p "$2"
 dir=$(cd "$2" && pwd)
 case "$action" in
   start) start "$dir" "$kind" ;;
   proxy) start_proxy "$dir" ;;
+  gateway) start_gateway "$dir" "${@:3}" ;;
   env) show_env "$dir" ;;
   status) if pid_of "$dir" >/dev/null; then echo running; else echo stopped; fi ;;
   stop)
     end "$dir" TERM proxy.
+    for file in "$dir"/gateway.*.pid; do
+      [ ! -e "$file" ] || end "$dir" TERM "$(basename "${file%pid}")"
+    done
     end "$dir" TERM
     ;;
   kill) end "$dir" KILL ;;
