@@ -9,6 +9,7 @@
 //! | `topics` | the name that this run gave the topic | `$topic` |
 //! | `connections` | `"reqId":2697781685632757011`, `"remote":"127.0.0.1/127.0.0.1:6650"` | `"reqId":N`, `"remote":"ADDRESS"` |
 //! | `producer_names` | `The producer standalone-1-23 of` | `The producer NAME of` |
+//! | `idle_times` | `Idle timeout expired: 3001/3000 ms` | `Idle timeout expired: N/3000 ms` |
 //! | `null_pointers` | `"errorMsg":"Cannot invoke \"String.getBytes…\" because \"src\" is null",` | nothing; as the reason of a close frame: `NullPointerException` |
 //! | `control` | a line end in a text | `\n` |
 
@@ -56,6 +57,9 @@ impl Names {
             }
         }
         let text = replace(&text, "The producer ", " of", |_| Some("NAME".to_owned()));
+        let text = replace(&text, "Idle timeout expired: ", "/", |_| {
+            Some("N".to_owned())
+        });
         null_pointers(&text)
             .replace(&self.topic, "$topic")
             .replace('\r', "\\r")
