@@ -8,8 +8,9 @@ use bytes::BytesMut;
 
 use super::Client;
 use super::deadlines::Timer;
+use super::encode::Encoding;
 use super::pending::{Content, Pending, Tags, Unencoded};
-use super::producer::{Encoding, Producer};
+use super::producer::Producer;
 use super::spec::{ProducerId, SendFields, SendRefused, Tag};
 use crate::pulsar::wire::{MetadataFields, SingleMetadataFields};
 
@@ -289,10 +290,10 @@ impl Client {
 
     /// The producer's batch goes out, if it has one; while it has no broker, into the queue.
     pub(super) fn flush_batch(&mut self, now_ms: u64, id: ProducerId) {
-        let max_message_bytes = self.max_message_bytes(id);
         let Some(batch) = self.take_batch(id) else {
             return;
         };
+        let max_message_bytes = self.max_message_bytes(id);
         let Some(producer) = self.producers.get_mut(&id) else {
             return;
         };

@@ -8,8 +8,8 @@ use bytes::BytesMut;
 
 use super::Client;
 use super::deadlines::{Timer, User};
+use super::encode::Encoding;
 use super::pending::{Content, Tags};
-use super::producer::Encoding;
 use super::spec::{ConnectionId, Event, ProducerId};
 use crate::pulsar::types::{BrokerError, ErrorKind, MessageId};
 use crate::pulsar::wire::{self, SendReceipt};
