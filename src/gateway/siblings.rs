@@ -5,16 +5,13 @@
 
 use super::hubs::{Hubs, Place};
 use super::post::{HubKey, Join};
-use crate::hub::MemberSpec;
+use crate::hub::{MemberSpec, PULL_WINDOW};
 use crate::pulsar::{MessageId, SubscriptionType};
 
 /// The sum of windows behind one upstream consumer of a Shared subscription. The broker stops a consumer at 50,000
 /// unacked messages (maxUnackedMessagesPerConsumer), and then members that ack would wait for those that do not; the
 /// rest is room for negative acks whose delay runs, and for the batch that the last permit brings.
 const SHARED_WINDOWS_MAX: u64 = 40_000;
-
-/// What a member in pull mode counts for. Its permits are not known when it joins; it is as much as a push window can be.
-const PULL_WINDOW: u64 = 1000;
 
 impl Hubs {
     /// The hub that the socket joins, or that knows why it cannot. None: a new one.
@@ -57,12 +54,14 @@ fn has_room(place: &Place, join: &Join) -> bool {
         return true;
     }
     active.priority_level == wanted.priority_level
-        && (place.windows == 0 || place.windows + counted_window(&join.spec) <= SHARED_WINDOWS_MAX)
+        && (place.windows == 0
+            || place.windows + place.hub.hoarded() + counted_window(&join.spec)
+                <= SHARED_WINDOWS_MAX)
 }
 
 pub(super) fn counted_window(spec: &MemberSpec) -> u64 {
     match spec.pull_mode {
-        true => PULL_WINDOW,
+        true => PULL_WINDOW.into(),
         false => spec.window.into(),
     }
 }

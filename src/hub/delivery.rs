@@ -18,6 +18,13 @@ impl Hub {
         while self.waiting_messages() > 0
             && let Some((member, open)) = self.members.next_turn()
         {
+            let open = match self.is_limited() {
+                true => self.members.allowed(member, open),
+                false => open,
+            };
+            if open == 0 {
+                continue;
+            }
             let messages = self.take_run(now_ms, member, fair.min(open as usize), out);
             if messages.is_empty() {
                 self.members.return_turn(member);

@@ -38,6 +38,15 @@ pub(super) const MAX_STRAY_ACKS: usize = 1000;
 /// the broker a look at its cached metadata.
 pub(super) const MAX_LIST_MS: u64 = 5_000;
 
+/// What a durable Shared hub and the broker's permits to it may have unsettled together: the broker stops its consumer at
+/// 50,000 (maxUnackedMessagesPerConsumer) until half of them are acked, which those that ack could not bring about; the
+/// rest is for the batch that the last permit brings.
+pub(super) const MAX_SHARED_UNACKED: u64 = 48_000;
+
+/// What a member in pull mode may hold for sure, as much as the largest push window. What its permits allow beyond that,
+/// it may while `MAX_SHARED_UNACKED` leaves room for everybody's windows.
+pub const PULL_WINDOW: u32 = 1000;
+
 /// What a message costs beside its bytes: the struct, its place in the member's tree and in the slot's table.
 pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 192;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::effect::MemberSpec;
+use super::limits::PULL_WINDOW;
 use super::slot::Position;
 use crate::pulsar::Message;
 
@@ -18,6 +19,8 @@ pub(super) struct Held {
 pub(super) struct Member {
     pub spec: MemberSpec,
     pub clogged: bool,
+    /// In pull mode: it may not hoard for now.
+    pub benched: bool,
     /// Push mode: what is delivered and not freed.
     charged: u32,
     /// Pull mode: what may still be delivered.
@@ -35,6 +38,7 @@ impl Member {
         Member {
             spec,
             clogged: false,
+            benched: false,
             charged: 0,
             permits: 0,
             held: BTreeMap::new(),
@@ -43,10 +47,34 @@ impl Member {
         }
     }
 
+    /// What counts for it in any case.
+    pub fn reserved(&self) -> u64 {
+        match self.spec.pull_mode {
+            true => PULL_WINDOW.into(),
+            false => self.spec.window.into(),
+        }
+    }
+
+    /// What it holds beyond that.
+    pub fn hoarded(&self) -> u64 {
+        match self.spec.pull_mode {
+            true => (self.held.len() as u64).saturating_sub(PULL_WINDOW.into()),
+            false => 0,
+        }
+    }
+
+    /// What it may still take without hoarding.
+    pub fn below_reserved(&self) -> u64 {
+        self.reserved().saturating_sub(self.held.len() as u64)
+    }
+
     /// How many messages it may be given now.
     pub fn open(&self) -> u32 {
         if self.clogged {
             0
+        } else if self.benched {
+            let most = u32::try_from(self.below_reserved()).unwrap_or(u32::MAX);
+            self.permits.min(most)
         } else if self.spec.pull_mode {
             self.permits
         } else {

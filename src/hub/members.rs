@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use rustc_hash::FxHashMap;
 
 use super::effect::MemberId;
+use super::limits::MAX_SHARED_UNACKED;
 use super::member::Member;
 
 /// Every change that may open or close a window goes through [`Members::change`], so that `open_total`
@@ -16,6 +17,11 @@ pub(super) struct Members {
     turns: VecDeque<MemberId>,
     queued: FxHashMap<MemberId, ()>,
     open_total: u64,
+    /// What counts for each in any case, and what some hold beyond that.
+    reserved: u64,
+    hoarded: u64,
+    /// Members in pull mode that may not hoard for now.
+    benched: Vec<MemberId>,
     /// (when to look, member): not later than its first ack timeout.
     timeouts: BTreeSet<(u64, MemberId)>,
     timeout_of: FxHashMap<MemberId, u64>,
@@ -52,6 +58,7 @@ impl Members {
 
     pub fn add(&mut self, id: MemberId, member: Member) {
         self.open_total += u64::from(member.open());
+        self.reserved += member.reserved();
         if member.open() > 0 {
             self.stand_in_line(id);
         }
@@ -61,6 +68,10 @@ impl Members {
     pub fn remove(&mut self, id: MemberId) -> Option<Member> {
         let member = self.by_id.remove(&id)?;
         self.open_total -= u64::from(member.open());
+        self.reserved -= member.reserved();
+        self.hoarded -= member.hoarded();
+        self.benched.retain(|benched| *benched != id);
+        self.unbench();
         if let Some(at_ms) = self.timeout_of.remove(&id) {
             self.timeouts.remove(&(at_ms, id));
         }
@@ -70,14 +81,51 @@ impl Members {
     /// Nothing happens for a member that is not there.
     pub fn change<R>(&mut self, id: MemberId, change: impl FnOnce(&mut Member) -> R) -> Option<R> {
         let member = self.by_id.get_mut(&id)?;
-        let before = member.open();
+        let (before, hoarded_before) = (member.open(), member.hoarded());
         let result = change(member);
-        let after = member.open();
+        let (after, hoarded) = (member.open(), member.hoarded());
         self.open_total = self.open_total - u64::from(before) + u64::from(after);
+        self.hoarded = self.hoarded - hoarded_before + hoarded;
         if after > 0 {
             self.stand_in_line(id);
         }
+        if hoarded < hoarded_before {
+            self.unbench();
+        }
         Some(result)
+    }
+
+    pub fn hoarded(&self) -> u64 {
+        self.hoarded
+    }
+
+    /// What may be hoarded: what all windows together leave.
+    fn spare(&self) -> u64 {
+        MAX_SHARED_UNACKED.saturating_sub(self.reserved)
+    }
+
+    /// How much of its `open` window a member of a Shared hub may use, so that those that ack are not stopped by those that
+    /// do not.
+    pub fn allowed(&mut self, id: MemberId, open: u32) -> u32 {
+        let Some(member) = self.by_id.get(&id).filter(|m| m.spec.pull_mode) else {
+            return open;
+        };
+        let room = self.spare().saturating_sub(self.hoarded) + member.below_reserved();
+        if room == 0 {
+            self.benched.push(id);
+            self.change(id, |m| m.benched = true);
+        }
+        open.min(u32::try_from(room).unwrap_or(u32::MAX))
+    }
+
+    /// Once half of what may be hoarded is free, so that nobody goes to and fro.
+    fn unbench(&mut self) {
+        if self.benched.is_empty() || self.hoarded > self.spare() / 2 {
+            return;
+        }
+        for id in std::mem::take(&mut self.benched) {
+            self.change(id, |m| m.benched = false);
+        }
     }
 
     /// The next member in turn and its window. It has to stand in line again.

@@ -69,7 +69,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use effect::*;
-pub use limits::{Limits, Stats};
+pub use limits::{Limits, PULL_WINDOW, Stats};
 
 use crate::pulsar::client::Tag;
 use crate::pulsar::{BrokerError, Message, MessageId, SubscriptionType};
@@ -304,6 +304,11 @@ impl Hub {
         self.retained_bytes
     }
 
+    /// What members in pull mode hold beyond `PULL_WINDOW` each.
+    pub fn hoarded(&self) -> u64 {
+        self.members.hoarded()
+    }
+
     /// Joined members and those that wait for it.
     pub fn member_count(&self) -> usize {
         self.members.len() + self.waiting.len()
@@ -375,6 +380,11 @@ impl Hub {
 
     fn free(&mut self, member: MemberId, messages: u32) {
         self.members.change(member, |m| m.free_any(messages));
+    }
+
+    /// Whether the broker stops the upstream consumer at a number of unacked messages while others could go on.
+    fn is_limited(&self) -> bool {
+        self.spec.durable && self.spec.subscription_type == SubscriptionType::Shared
     }
 
     fn is_reader(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::effect::Effect;
-use super::limits::{MAX_DEAD_LETTERS, MAX_PERMITS, MAX_UNSETTLED_MESSAGES};
+use super::limits::{MAX_DEAD_LETTERS, MAX_PERMITS, MAX_SHARED_UNACKED, MAX_UNSETTLED_MESSAGES};
 use super::slot::Slot;
 
 impl Hub {
@@ -22,7 +22,11 @@ impl Hub {
         }
         let room = self.limits.hub_retained_bytes - self.retained_bytes;
         let room_messages = (room / self.mean_bytes.max(1)) as u64;
-        let most = MAX_PERMITS.min(room_messages);
+        let mut most = MAX_PERMITS.min(room_messages);
+        if self.is_limited() {
+            let unsettled = self.held + self.delayed.len() + self.waiting_messages();
+            most = most.min(MAX_SHARED_UNACKED.saturating_sub(unsettled as u64));
+        }
         let given: i64 = self.slots.iter().map(permits_in_use).sum();
         let mut left = (most as i64 - given).max(0);
         if !self.is_failover() {

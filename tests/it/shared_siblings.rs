@@ -69,6 +69,45 @@ fn sixty_sockets_that_never_ack_do_not_stop_the_one_that_does() {
 }
 
 #[test]
+fn a_socket_in_pull_mode_that_never_acks_does_not_stop_the_others() {
+    const PUBLISHED: usize = 60_000;
+    let world = World::start();
+    let name = topic("hoards");
+    let mut early = member(&world, &name, 0, 10);
+    let mut hoarder = world.consumer(&name, "sub?subscriptionType=Shared&pullMode=true");
+    assert_eq!(consumers(&world, &name), 1);
+    hoarder.permit(PUBLISHED as i64);
+    world.producer(&name).publish_numbers(0..PUBLISHED);
+    let mut hoarded = 0;
+    while hoarder.within(Duration::from_secs(2)).is_some() {
+        hoarded += 1;
+    }
+    assert!((40_000..50_000).contains(&hoarded), "{hoarded}");
+    // Behind the same upstream consumer, and behind one of its own.
+    let late = member(&world, &name, 0, 1000);
+    assert_eq!(consumers(&world, &name), 2);
+    let mut seen = BTreeSet::new();
+    for _ in 0..100 {
+        let message = early.json();
+        assert!(seen.insert(number(&message)), "twice: {message}");
+        early.ack(&message);
+    }
+    let mut others = [early, late];
+    take_from(
+        &mut others,
+        PUBLISHED - hoarded - 100,
+        |_, socket, message| {
+            assert!(seen.insert(number(message)), "twice: {message}");
+            socket.ack(message);
+        },
+    );
+    assert!(hoarder.is_silent());
+    eventually("only what is hoarded is unacked", || {
+        backlog(&world, &name) == hoarded as u64
+    });
+}
+
+#[test]
 fn a_further_upstream_consumer_goes_with_its_members_and_its_room_is_used_again() {
     let world = World::start();
     let name = topic("room");

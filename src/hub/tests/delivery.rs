@@ -324,3 +324,43 @@ fn on_a_non_persistent_topic_an_ack_timeout_frees_the_window() {
     assert_eq!(world.hub.stats().ack_timeouts, 2);
     assert!(world.redelivers().is_empty());
 }
+
+#[test]
+#[cfg_attr(miri, ignore = "a bound of thousands, interpreted")]
+fn in_pull_mode_nobody_hoards_what_the_others_windows_need() {
+    let limits = Limits {
+        hub_retained_bytes: 1 << 30,
+        ..LIMITS
+    };
+    let mut world = World {
+        hub: Hub::new(hub_spec(SubscriptionType::Shared), limits),
+        now_ms: 0,
+        out: Vec::new(),
+    };
+    world.open_with(pull());
+    world.join(2, member_spec(SubscriptionType::Shared, 10));
+    world.command(1, Command::Permit(100_000));
+    world.entries(0..60_000);
+    let delivered = world.delivered();
+    let of_the_first = delivered.iter().filter(|(member, ..)| *member == 1).count();
+    // 48,000 but for the ten of the other.
+    assert_eq!(of_the_first, 47_990);
+    assert_eq!(delivered.len(), 48_000);
+    world.flows();
+    let of_the_second = delivered
+        .iter()
+        .find(|(member, ..)| *member == 2)
+        .unwrap()
+        .1;
+    world.command(2, Command::Ack(id(of_the_second)));
+    assert_eq!(world.delivered().len(), 1);
+    assert_eq!(world.flows(), Vec::<u32>::new());
+    // Below half of what may be hoarded it goes on.
+    let held = delivered.iter().filter(|(member, ..)| *member == 1);
+    let acks: Vec<_> = held
+        .take(30_000)
+        .map(|(_, at, ..)| Command::Ack(id(*at)))
+        .collect();
+    (world.hub).commands(0, MemberId(1), acks, &mut world.out);
+    assert!(world.delivered().len() > 10_000);
+}
