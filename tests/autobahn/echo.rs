@@ -88,8 +88,8 @@ impl Echo {
                     Event::Binary(bytes) => echo(encode::frame(OpCode::Data(Data::Binary), bytes)),
                     Event::Ping(payload) => echo(encode::pong(payload)),
                     Event::Pong(_) => {}
-                    Event::Close { code, .. } => {
-                        close.received(code).into_iter().for_each(&mut echo);
+                    Event::Close { code, reason } => {
+                        close.received(code, reason).into_iter().for_each(&mut echo);
                     }
                 }
                 ControlFlow::Continue(())

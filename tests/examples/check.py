@@ -142,8 +142,16 @@ def check_tokens(path):
     publish(path + "?token=abc", "token")
 
 
+def check_compression():
+    """What `ws` and the gateway compress for each other; both sides do by themselves what they agree on."""
+    program = [pathlib.Path(__file__).parent / "compression.js", GATEWAY]
+    if subprocess.run(["node", *program], timeout=SECONDS).returncode:
+        sys.exit("compression.js: has failed")
+
+
 for path in (V2, V1):
     for language in ("py", "js"):
         check(language, path)
     check_tokens(path)
+check_compression()
 print("the guide's programs: ok")
