@@ -212,3 +212,26 @@ fn a_reader_of_a_partitioned_topic_begins_at_a_time() {
     assert_eq!(reader.json()["result"], "ok");
     numbers_of(&mut reader, &["0", "1", "2", "3", "4", "5"]);
 }
+
+#[test]
+fn of_a_compacted_topic_the_last_message_of_each_key_is_read() {
+    let world = World::start();
+    let name = topic("compacted");
+    let mut producer = world.producer(&name);
+    for (key, payload) in [("a", "1"), ("b", "2"), ("a", "3"), ("b", "4"), ("c", "5")] {
+        producer.publish_json(json!({ "payload": crate::support::base64(payload), "key": key }));
+    }
+    let expected: &[&str] = match world.admin().compact(&name) {
+        true => &["3", "4", "5"],
+        false => &["1", "2", "3", "4", "5"],
+    };
+    let mut reader = world.reader(&format!("{name}?messageId=earliest&readCompacted=true"));
+    let query = "sub?subscriptionInitialPosition=Earliest&readCompacted=true";
+    let mut consumer = world.consumer(&name, query);
+    for payload in expected {
+        assert_eq!(reader.receive(), *payload);
+        assert_eq!(consumer.receive(), *payload);
+    }
+    let mut everything = world.reader(&format!("{name}?messageId=earliest"));
+    assert_eq!(everything.receive_all(5), ["1", "2", "3", "4", "5"]);
+}

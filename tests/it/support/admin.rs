@@ -202,6 +202,19 @@ impl Admin<'_> {
         }
     }
 
+    /// Compacts the topic and waits for it. False: the embedded broker, which keeps every message.
+    pub fn compact(&self, topic: &str) -> bool {
+        let Admin::Http(url) = self else {
+            return false;
+        };
+        expect_ok(http(url, "PUT", &path(topic, "/compaction"), ""));
+        super::eventually("the topic is compacted", || {
+            let (_, status) = http(url, "GET", &path(topic, "/compaction"), "");
+            status.contains("SUCCESS")
+        });
+        true
+    }
+
     pub fn terminate(&self, topic: &str) {
         match self {
             Admin::Embedded(broker) => broker
