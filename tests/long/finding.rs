@@ -71,6 +71,14 @@ fn by_zookeeper_in_vain(pulsar: &Pulsar) {
     let last = log.lines().last().unwrap_or_default();
     let wanted = "there is no /admin/clusters/other; clusters there: standalone";
     assert!(last.contains(wanted), "{log}");
+    // A path behind the hosts is where everything begins.
+    let elsewhere = format!("configurationMetadataStoreUrl=zk:{store}/elsewhere");
+    let mut program = program();
+    program.args(["--set", "clusterName=standalone", "--set", &elsewhere]);
+    program.args(["--set", "metadataStoreSessionTimeoutMillis=2000"]);
+    let output = program.output().expect("it runs");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("nor /admin/clusters"), "{log}");
 }
 
 fn by_proxy(pulsar: &Pulsar) {
