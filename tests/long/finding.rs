@@ -75,7 +75,12 @@ fn by_zookeeper_in_vain(pulsar: &Pulsar) {
     let elsewhere = format!("configurationMetadataStoreUrl=zk:{store}/elsewhere");
     let mut program = program();
     program.args(["--set", "clusterName=standalone", "--set", &elsewhere]);
-    program.args(["--set", "metadataStoreSessionTimeoutMillis=2000"]);
+    program.args([
+        "--port",
+        "0",
+        "--set",
+        "metadataStoreSessionTimeoutMillis=2000",
+    ]);
     let output = program.output().expect("it runs");
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(log.contains("nor /admin/clusters"), "{log}");
