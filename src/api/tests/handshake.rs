@@ -231,6 +231,18 @@ fn paths_that_are_no_topic_are_refused_in_one_line() {
             "The topic name is not valid UTF-8",
         ),
         (
+            "/ws/v2/producer/persistent/p/d/a%00b",
+            "The topic name has a NUL character",
+        ),
+        (
+            "/ws/v2/consumer/persistent/p/d/t/%00",
+            "The subscription name has a NUL character",
+        ),
+        (
+            "/ws/v2/producer/persistent/p/d/{t}",
+            "The path has a character that needs a percent escape",
+        ),
+        (
             "/ws/v2/producer/persistent/p/d/%ED%A0%80",
             "The topic name is not valid UTF-8",
         ),
