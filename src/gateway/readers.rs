@@ -218,7 +218,6 @@ impl Shard {
 
     /// What its own upstream reader, or its tail, says.
     pub fn reader_event(&mut self, now_ms: u64, id: SocketId, event: MemberEvent) {
-        let session = ConsumerSession::Reader;
         match event {
             MemberEvent::Joined => {
                 let Some(permits) = self.reading(id).map(|reading| reading.catch_up_permits())
@@ -229,17 +228,25 @@ impl Shard {
                 self.opened(id, Ok(()));
             }
             MemberEvent::Deliver(messages) => self.reader_caught(id, &messages),
-            MemberEvent::EndOfTopic(reached) => {
-                if let Some(entry) = self.sockets.get(id) {
-                    session.end_of_topic(reached, &mut entry.out);
-                    self.sockets.mark(id);
-                }
-            }
+            MemberEvent::EndOfTopic(reached) => self.reader_end_told(id, reached),
             MemberEvent::Refused(refusal) | MemberEvent::Expelled(refusal) => {
                 self.reader_refused(now_ms, id, &refusal);
             }
             // It never unsubscribes.
             _ => {}
+        }
+    }
+
+    /// What its tail has reached, a socket with a full window has not.
+    fn reader_end_told(&mut self, id: SocketId, reached: bool) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        if let Role::Reader(reader) = &mut entry.role {
+            let log = reader.tail.and_then(|tail| self.tails.log(tail));
+            let reached = reached && reader.reading.is_at_end(log);
+            ConsumerSession::Reader.end_of_topic(reached, &mut entry.out);
+            self.sockets.mark(id);
         }
     }
 

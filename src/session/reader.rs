@@ -91,6 +91,16 @@ impl Reading {
         }
     }
 
+    /// Whether it has been sent everything that its source has brought: its own upstream reader gives on what it brings at
+    /// once, a log does not.
+    pub fn is_at_end(&self, log: Option<&FrameLog>) -> bool {
+        match &self.place {
+            Place::Live { next, .. } => log.is_some_and(|log| *next == log.next()),
+            Place::CatchingUp(_) => true,
+            Place::Opening | Place::Behind(_) => false,
+        }
+    }
+
     /// It is in the log from this frame on, which is the next one to come.
     pub fn go_live(&mut self, next: u64) {
         self.place = Place::Live { next, seen: None };
@@ -304,5 +314,18 @@ mod tests {
         push(&mut log, 6..9);
         assert!(reading.fall(&log.evict().unwrap()));
         assert_eq!(reading.catch_up().unwrap()[0], StartPosition::After(id(6)));
+    }
+
+    #[test]
+    fn a_reader_with_frames_left_in_the_log_is_not_at_its_end() {
+        let mut log = log_behind(4);
+        let mut reading = Reading::new(Flow::Window(1), StartPosition::Latest);
+        assert!(!reading.is_at_end(Some(&log)));
+        reading.go_live(log.next());
+        push(&mut log, 5..7);
+        reading.sent_to(1);
+        assert!(!reading.is_at_end(Some(&log)));
+        reading.sent_to(2);
+        assert!(reading.is_at_end(Some(&log)));
     }
 }
