@@ -8,14 +8,15 @@ use crate::pulsar::types::ErrorKind;
 ///
 /// Follows Java's `ClientCnx.getPulsarClientException` and what `AbstractWebSocketHandler.getErrorCode` makes of the
 /// exceptions. The text counts only where the code says little: a missing tenant or namespace is TopicNotFound
-/// today, MetadataError from older brokers, ServiceNotReady from Pulsar's proxy.
+/// today, MetadataError from older brokers. Pulsar's proxy says ServiceNotReady on a look-up: a retry, because a partition
+/// count comes first and says TopicNotFound, and a socket that is open must not end for it.
 pub fn error_kind(server_error: i32, message: &str) -> ErrorKind {
     let Ok(error) = ServerError::try_from(server_error) else {
         return ErrorKind::Other;
     };
     match error {
         ServerError::TopicNotFound | ServerError::SubscriptionNotFound => ErrorKind::NotFound,
-        ServerError::UnknownError | ServerError::MetadataError | ServerError::ServiceNotReady
+        ServerError::UnknownError | ServerError::MetadataError
             if message.contains("Namespace not found") =>
         {
             ErrorKind::NotFound
@@ -58,7 +59,6 @@ mod tests {
             ServerError::TopicNotFound,
             ServerError::UnknownError,
             ServerError::MetadataError,
-            ServerError::ServiceNotReady,
         ] {
             assert_eq!(error_kind(code as i32, text), ErrorKind::NotFound);
         }
