@@ -78,15 +78,22 @@ impl Hub {
         }
     }
 
-    /// Exclusive and Failover: the broker rewinds, so that everything unsettled comes again in order.
-    pub(super) fn redeliver_all(&mut self, slot: usize, out: &mut Vec<Effect>) {
+    /// Nothing of the slot waits or is held any more. Gives the entries that it had.
+    pub(super) fn take_all_back(&mut self, slot: usize) -> Vec<EntryKey> {
         self.drop_waiting(slot);
         let keys: Vec<_> = self.slots[slot].entries.keys().copied().collect();
-        for key in keys {
-            let indexes = self.slots[slot].entries.get(&key).map(|entry| entry.all());
+        for key in &keys {
+            let indexes = self.slots[slot].entries.get(key).map(|entry| entry.all());
             for index in indexes.into_iter().flatten() {
-                self.take_back(slot, key, index, Index::Absent);
+                self.take_back(slot, *key, index, Index::Absent);
             }
+        }
+        keys
+    }
+
+    /// Exclusive and Failover: the broker rewinds, so that everything unsettled comes again in order.
+    pub(super) fn redeliver_all(&mut self, slot: usize, out: &mut Vec<Effect>) {
+        for key in self.take_all_back(slot) {
             self.make_dormant(slot, key);
         }
         if !self.slots[slot].is_up() {

@@ -13,7 +13,6 @@ use super::effect::{CommandRefused, Effect};
 use super::lifecycle::Phase;
 use super::requests::RequestNumber;
 use super::slot::{Link, Slot};
-use super::unsettled::Index;
 use crate::pulsar::client::{SeekTarget, StartPosition, Tag};
 use crate::pulsar::{BrokerError, ErrorKind, Message};
 
@@ -152,13 +151,7 @@ impl Hub {
 
     /// Everything of the slot comes anew, from the target on.
     fn begin_slot_anew(&mut self, slot: usize, target: SeekTarget) {
-        self.drop_waiting(slot);
-        let keys: Vec<_> = self.slots[slot].entries.keys().copied().collect();
-        for key in keys {
-            let indexes = self.slots[slot].entries.get(&key).map(|entry| entry.all());
-            for index in indexes.into_iter().flatten() {
-                self.take_back(slot, key, index, Index::Absent);
-            }
+        for key in self.take_all_back(slot) {
             self.forget_entry(slot, key);
         }
         self.partials.forget_slot(slot);

@@ -4,6 +4,7 @@
 //! `Murmur3_32Hash` of the Java client 4.0.8.
 
 use crate::api::{HashingScheme, RoutingMode};
+use crate::pulsar::murmur::murmur3_32;
 
 /// Java's default `roundRobinRouterBatchingPartitionSwitchFrequency`: how many publish delays a partition is kept, so
 /// that its batches get full.
@@ -94,37 +95,6 @@ fn java_string_hash(key: &str) -> u32 {
     key.encode_utf16().fold(0u32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(unit as u32)
     })
-}
-
-/// MurmurHash3 x86 32-bit, seed 0.
-fn murmur3_32(data: &[u8]) -> u32 {
-    const C1: u32 = 0xcc9e_2d51;
-    const C2: u32 = 0x1b87_3593;
-    let mix = |k: u32| k.wrapping_mul(C1).rotate_left(15).wrapping_mul(C2);
-
-    let mut hash = 0u32;
-    let mut blocks = data.chunks_exact(4);
-    for block in &mut blocks {
-        hash ^= mix(u32::from_le_bytes([block[0], block[1], block[2], block[3]]));
-        hash = hash
-            .rotate_left(13)
-            .wrapping_mul(5)
-            .wrapping_add(0xe654_6b64);
-    }
-    let tail = blocks.remainder();
-    if !tail.is_empty() {
-        let k = tail
-            .iter()
-            .rev()
-            .fold(0u32, |k, byte| (k << 8) | *byte as u32);
-        hash ^= mix(k);
-    }
-    hash ^= data.len() as u32;
-    hash ^= hash >> 16;
-    hash = hash.wrapping_mul(0x85eb_ca6b);
-    hash ^= hash >> 13;
-    hash = hash.wrapping_mul(0xc2b2_ae35);
-    hash ^ (hash >> 16)
 }
 
 #[cfg(test)]
