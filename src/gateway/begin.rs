@@ -60,7 +60,7 @@ impl Shard {
         }
         match endpoint.kind {
             EndpointKind::Producer => {
-                self.begin_producer(now_ms, id, topic, ProducerParams::parse(&query)?)?
+                self.begin_producer(now_ms, id, topic, ProducerParams::parse(&query)?);
             }
             EndpointKind::Consumer { subscription } => {
                 let params = ConsumerParams::parse(&query, &endpoint.topic, &subscription)?;
@@ -111,20 +111,7 @@ impl Shard {
         }
     }
 
-    fn begin_producer(
-        &mut self,
-        now_ms: u64,
-        id: SocketId,
-        topic: String,
-        params: ProducerParams,
-    ) -> Result<(), Refusal> {
-        if !params.client_keys.is_empty() {
-            // Publishing without the keys would hand out messages that nobody can read.
-            return Err(Refusal::new(
-                501,
-                "Client-side encryption (encryptionKeys) is not served yet",
-            ));
-        }
+    fn begin_producer(&mut self, now_ms: u64, id: SocketId, topic: String, params: ProducerParams) {
         let asked = Asked::ProducerPartitions(id);
         self.count_partitions(now_ms, LaneKind::Publishing, &topic, asked);
         if let Some(entry) = self.sockets.get(id) {
@@ -134,7 +121,6 @@ impl Shard {
                 fastrand::u32(..),
             )));
         }
-        Ok(())
     }
 
     fn begin_consumer(

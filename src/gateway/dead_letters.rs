@@ -265,7 +265,7 @@ fn producer_spec(topic: &str, partitions: u32, partition: usize, name: &str) -> 
         name: Some(name.to_owned()),
         initial_sequence_id: None,
         send_timeout_ms: SEND_TIMEOUT_MS,
-        encrypted: false,
+        encryption_keys: Arc::default(),
         compression: None,
         batching: None,
     }

@@ -3,15 +3,18 @@
 //! One upstream producer for each partition; acks go out in the order in which the broker confirms.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::frames::append_frame;
 use super::routing::Router;
 use crate::api::{
-    self, Batching, ProducerParams, PublishError, WebSocketError, append_ack, append_error,
-    parse_publish,
+    self, Batching, ClientKey, MessageEncryption, ProducerParams, PublishError, WebSocketError,
+    append_ack, append_error, parse_publish,
 };
 use crate::pulsar::client::{
-    BatchingSpec, Client, ProducerId, ProducerSpec, SendFields, SendRefused,
+    BatchingSpec, Client, ProducerId, ProducerSpec, SendEncryption, SendFields, SendRefused,
 };
 use crate::pulsar::{BrokerError, MessageId, wire};
 
@@ -36,6 +39,8 @@ pub struct Now {
 pub struct ProducerSession {
     topic: String,
     params: ProducerParams,
+    /// Not empty: the client encrypts.
+    encryption_keys: Arc<[Bytes]>,
     /// Picks the first partition of keyless messages; Java takes a random one.
     seed: u32,
     router: Router,
@@ -75,10 +80,12 @@ impl Partition {
 }
 
 impl ProducerSession {
-    pub fn new(topic: String, params: ProducerParams, seed: u32) -> ProducerSession {
+    pub fn new(topic: String, mut params: ProducerParams, seed: u32) -> ProducerSession {
+        let client_keys = std::mem::take(&mut params.client_keys);
         ProducerSession {
             topic,
             router: router(&params, 1, 0),
+            encryption_keys: client_keys.iter().map(encryption_key).collect(),
             params,
             seed,
             count: 0,
@@ -169,7 +176,7 @@ impl ProducerSession {
             name,
             initial_sequence_id: self.params.initial_sequence_id,
             send_timeout_ms: self.params.send_timeout_ms.into(),
-            encrypted: false,
+            encryption_keys: self.encryption_keys.clone(),
             compression: compression(self.params.compression),
             batching: self.params.batching.map(batching),
         };
@@ -216,7 +223,8 @@ impl ProducerSession {
 
     /// One frame of the client. What is wrong with it by itself is answered at once, into `out`.
     pub fn publish(&mut self, now: Now, client: &mut Client, frame: &mut [u8], out: &mut Vec<u8>) {
-        let message = match parse_publish(frame, false) {
+        let client_encrypts = !self.encryption_keys.is_empty();
+        let message = match parse_publish(frame, client_encrypts) {
             Ok(message) => message,
             Err(refused) => return refuse(&refused, out),
         };
@@ -246,6 +254,8 @@ impl ProducerSession {
             event_time_ms: message.event_time_ms.map(|time_ms| time_ms as u64),
             deliver_at_ms: message.deliver_at_ms(now.wall_ms as i64),
             replicate_to: &message.replicate_to,
+            encryption: client_encrypts
+                .then(|| encryption(&message.encryption, message.payload_len())),
             sequence_id: message.sequence_id,
             publish_time_ms: now.wall_ms,
             ..SendFields::default()
@@ -320,6 +330,28 @@ fn refuse(refused: &PublishError<'_>, out: &mut Vec<u8>) {
     append_frame(out, |out| {
         append_error(refused.error, &refused.message, refused.context, out);
     });
+}
+
+/// As it stands in the metadata of every message.
+fn encryption_key(key: &ClientKey) -> Bytes {
+    let metadata = key.metadata.iter();
+    let metadata: Vec<(&str, &str)> = metadata
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    wire::encode_encryption_key(&key.name, &key.value, &metadata)
+}
+
+/// A size that can be none is the payload's, as in Java's `ProducerImpl.updateMessageMetadata`.
+fn encryption(asked: &MessageEncryption, payload_len: usize) -> SendEncryption<'_> {
+    let (asked_compression, size) = asked.compression.unwrap_or_default();
+    SendEncryption {
+        param: asked.param.as_deref(),
+        compression: compression(asked_compression),
+        uncompressed_size: match size {
+            1.. => size.unsigned_abs(),
+            _ => payload_len as u32,
+        },
+    }
 }
 
 fn compression(asked: api::Compression) -> Option<wire::Compression> {

@@ -34,7 +34,8 @@ pub fn client_keys(query: &Query) -> Result<Vec<ClientKey>, Refusal> {
     let Ok(entries) = key_map(&mut json) else {
         return Ok(Vec::new());
     };
-    if entries.first().is_none_or(|(_, key)| key.value.is_none()) {
+    let first = entries.first().and_then(|(_, key)| key.as_ref());
+    if first.is_none_or(|key| key.value.is_none()) {
         return Ok(Vec::new());
     }
     entries.into_iter().map(client_key).collect()
@@ -50,10 +51,13 @@ pub fn refuse_key_names(query: &Query) -> Result<(), Refusal> {
     }
 }
 
-fn client_key((name, key): (String, Key)) -> Result<ClientKey, Refusal> {
+fn client_key((name, key): (String, Option<Key>)) -> Result<ClientKey, Refusal> {
     if crate::api::topic::is_blank(&name) {
         return Err(Refusal::invalid_params("Empty param encryptionKeys.key"));
     }
+    let Some(key) = key else {
+        return Err(Refusal::invalid_params("Empty param encryptionKeys.value"));
+    };
     match key.value {
         Some(value) => Ok(ClientKey {
             name: name.trim_matches(|c: char| c <= ' ').to_owned(),
@@ -88,7 +92,7 @@ impl From<scalar::Mismatch> for NotAKeyMap {
 }
 
 /// `{name: {"keyValue": base64, "metadata": {name: text}}}`; of two equal names the last counts.
-fn key_map(json: &mut [u8]) -> Result<Vec<(String, Key)>, NotAKeyMap> {
+fn key_map(json: &mut [u8]) -> Result<Vec<(String, Option<Key>)>, NotAKeyMap> {
     let mut reader = Reader::new(json);
     let mut keys = LinkedMap::default();
     if reader.value()? != Value::Object {
@@ -104,10 +108,10 @@ fn key_map(json: &mut [u8]) -> Result<Vec<(String, Key)>, NotAKeyMap> {
     Ok(keys.into_entries())
 }
 
-fn key(reader: &mut Reader<'_>, value: Value<'_>) -> Result<Key, NotAKeyMap> {
+fn key(reader: &mut Reader<'_>, value: Value<'_>) -> Result<Option<Key>, NotAKeyMap> {
     let mut key = Key::default();
     match value {
-        Value::Null => return Ok(key),
+        Value::Null => return Ok(None),
         Value::Object => {}
         _ => return Err(NotAKeyMap),
     }
@@ -120,7 +124,7 @@ fn key(reader: &mut Reader<'_>, value: Value<'_>) -> Result<Key, NotAKeyMap> {
             _ => reader.skip(value)?,
         }
     }
-    Ok(key)
+    Ok(Some(key))
 }
 
 fn key_value(value: Value<'_>) -> Result<Option<Vec<u8>>, NotAKeyMap> {

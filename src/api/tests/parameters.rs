@@ -170,6 +170,8 @@ fn a_base64_map_of_keys_means_that_the_client_encrypts() {
         second,
         Err("Empty param encryptionKeys.value.keyValue".to_owned())
     );
+    let second = keys(r#"{"a":{"keyValue":"eA=="},"b":null}"#);
+    assert_eq!(second, Err("Empty param encryptionKeys.value".to_owned()));
 }
 
 #[test]

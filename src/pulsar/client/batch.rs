@@ -148,9 +148,11 @@ pub(super) fn fill_exactly<E>(
 
 impl Producer {
     /// Whether this message may share an entry with others. One whose payload fills a batch by itself need not; one
-    /// with a time of delivery must not, because the broker delays whole entries.
+    /// with a time of delivery must not, because the broker delays whole entries; nor what its owner has encrypted,
+    /// because the key's param is the entry's.
     pub fn batches(&self, fields: &SendFields<'_>, payload_len: usize) -> bool {
         self.spec.batching.is_some()
+            && self.spec.encryption_keys.is_empty()
             && self.next_sequence_id.is_some()
             && fields.deliver_at_ms.is_none()
             && payload_len < MAX_PAYLOAD_BYTES

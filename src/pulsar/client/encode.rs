@@ -32,6 +32,9 @@ impl Producer {
             replicate_to: fields.replicate_to,
             event_time_ms: fields.event_time_ms,
             deliver_at_time_ms: fields.deliver_at_ms,
+            encryption_param: fields.encryption.and_then(|it| it.param),
+            compression: fields.encryption.and_then(|it| it.compression),
+            uncompressed_size: fields.encryption.map(|it| it.uncompressed_size),
             ..Default::default()
         };
         let content = self.frame(id, metadata, payload_len, encoding, fill)?;
@@ -41,7 +44,8 @@ impl Producer {
         Ok(content)
     }
 
-    /// Encodes one entry: `metadata` without the producer's name and the compression, and the payload.
+    /// Encodes one entry: `metadata` without what is the producer's (its name, its keys, its compression), and the
+    /// payload.
     pub fn frame<E>(
         &self,
         id: ProducerId,
@@ -59,11 +63,13 @@ impl Producer {
         };
         let mut metadata = MetadataFields {
             producer_name: self.name.as_deref().unwrap_or_default(),
+            encryption_keys: &self.spec.encryption_keys,
             ..metadata
         };
         let mut frame = BytesMut::new();
         // Not even nothing: a ZLIB stream of no bytes is more than the C++ client can read.
-        let compression = self.spec.compression.filter(|_| payload_len > 0);
+        let compresses = payload_len > 0 && self.spec.encryption_keys.is_empty();
+        let compression = self.spec.compression.filter(|_| compresses);
         if let Some(compression) = compression {
             let mut plain = BytesMut::with_capacity(payload_len);
             fill(&mut plain).map_err(EncodeSendError::Fill)?;
@@ -76,7 +82,8 @@ impl Producer {
             let Some(packed) = encoding.compressor.compress(compression, &plain) else {
                 return Err(EncodeSendError::TooLarge);
             };
-            metadata.compression = Some((compression, payload_len as u32));
+            metadata.compression = Some(compression);
+            metadata.uncompressed_size = Some(payload_len as u32);
             wire::encode_send(&header, &metadata, packed.len(), &mut frame, |out| {
                 out.extend_from_slice(&packed);
                 Ok(())

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::spec::{SendFields, Tag};
+use super::spec::{SendEncryption, SendFields, Tag};
 use crate::pulsar::types::BrokerError;
+use crate::pulsar::wire::Compression;
 
 /// What a pending message counts beyond its bytes: its place in the queue, and what the frame's allocation has beyond
 /// the frame (the encoder reserves for the longest numbers).
@@ -22,9 +23,36 @@ pub(super) struct Unencoded {
     event_time_ms: Option<u64>,
     deliver_at_ms: Option<i64>,
     replicate_to: Vec<String>,
+    encryption: Option<Encryption>,
     sequence_id: Option<u64>,
     publish_time_ms: u64,
     pub payload: Bytes,
+}
+
+/// A [`SendEncryption`], kept.
+#[derive(Debug)]
+struct Encryption {
+    param: Option<Vec<u8>>,
+    compression: Option<Compression>,
+    uncompressed_size: u32,
+}
+
+impl Encryption {
+    fn new(given: SendEncryption<'_>) -> Encryption {
+        Encryption {
+            param: given.param.map(<[u8]>::to_vec),
+            compression: given.compression,
+            uncompressed_size: given.uncompressed_size,
+        }
+    }
+
+    fn given(&self) -> SendEncryption<'_> {
+        SendEncryption {
+            param: self.param.as_deref(),
+            compression: self.compression,
+            uncompressed_size: self.uncompressed_size,
+        }
+    }
 }
 
 impl Unencoded {
@@ -46,6 +74,7 @@ impl Unencoded {
                 .iter()
                 .map(|s| (*s).to_owned())
                 .collect(),
+            encryption: fields.encryption.map(Encryption::new),
             sequence_id: fields.sequence_id,
             publish_time_ms: fields.publish_time_ms,
             payload,
@@ -69,6 +98,7 @@ impl Unencoded {
             event_time_ms: self.event_time_ms,
             deliver_at_ms: self.deliver_at_ms,
             replicate_to: &replicate_to,
+            encryption: self.encryption.as_ref().map(Encryption::given),
             sequence_id: self.sequence_id,
             publish_time_ms: self.publish_time_ms,
         })
@@ -89,7 +119,9 @@ impl Unencoded {
             .iter()
             .map(|cluster| cluster.len() + size_of::<String>())
             .sum();
+        let param = self.encryption.as_ref().and_then(|it| it.param.as_ref());
         size_of::<Unencoded>()
+            + param.map_or(0, Vec::len)
             + self.payload.len()
             + properties
             + clusters

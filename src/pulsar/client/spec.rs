@@ -63,8 +63,11 @@ pub struct ProducerSpec {
     pub initial_sequence_id: Option<i64>,
     /// 0: none.
     pub send_timeout_ms: u64,
-    /// Names of the encryption keys that the metadata will carry (CommandProducer.encrypted).
-    pub encrypted: bool,
+    /// What every message's metadata carries where the owner encrypts, each from [`encode_encryption_key`]. Such
+    /// messages say their [`SendEncryption`], and go out as they are: `compression` and `batching` do not count.
+    ///
+    /// [`encode_encryption_key`]: crate::pulsar::wire::encode_encryption_key
+    pub encryption_keys: Arc<[Bytes]>,
     pub compression: Option<Compression>,
     /// None: each message is an entry of its own.
     pub batching: Option<BatchingSpec>,
@@ -138,10 +141,23 @@ pub struct SendFields<'a> {
     pub event_time_ms: Option<u64>,
     pub deliver_at_ms: Option<i64>,
     pub replicate_to: &'a [&'a str],
+    /// With a producer that has `encryption_keys`.
+    pub encryption: Option<SendEncryption<'a>>,
     /// None: the producer's next.
     pub sequence_id: Option<u64>,
     /// Wall clock, milliseconds since 1970.
     pub publish_time_ms: u64,
+}
+
+/// What the owner has done to the payload of one message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendEncryption<'a> {
+    /// `MessageMetadata.encryption_param`: the initialization vector.
+    pub param: Option<&'a [u8]>,
+    /// Before it was encrypted.
+    pub compression: Option<Compression>,
+    /// In bytes, of the payload before its compression.
+    pub uncompressed_size: u32,
 }
 
 /// Why [`super::Client::send`] has not taken a message. Nothing will be said about it later.

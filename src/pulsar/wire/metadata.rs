@@ -1,7 +1,7 @@
 //! `MessageMetadata` and `SingleMessageMetadata` on their way out: field by field in tag order, as every protobuf
 //! encoder writes it.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::varint::{
     bytes_field_len, int32, put_bytes_field, put_bytes_key, put_varint_field, varint_field_len,
@@ -29,13 +29,14 @@ pub struct MetadataFields<'a> {
     pub partition_key_b64_encoded: bool,
     /// Clusters to replicate to; Java's `disableReplication` is the one name `__local__`.
     pub replicate_to: &'a [&'a str],
-    /// With the payload's size before it was compressed.
-    pub compression: Option<(Compression, u32)>,
+    pub compression: Option<Compression>,
+    /// Before it was compressed, or encrypted.
+    pub uncompressed_size: Option<u32>,
     /// Some: the payload is a batch, even of one.
     pub num_messages_in_batch: Option<i32>,
     pub event_time_ms: Option<u64>,
-    /// Each an encoded `EncryptionKeys`.
-    pub encryption_keys: &'a [&'a [u8]],
+    /// Each from [`encode_encryption_key`].
+    pub encryption_keys: &'a [Bytes],
     pub encryption_algo: Option<&'a str>,
     pub encryption_param: Option<&'a [u8]>,
     pub ordering_key: Option<&'a [u8]>,
@@ -87,9 +88,11 @@ impl MetadataFields<'_> {
         for cluster in self.replicate_to {
             put_bytes_field(out, 7, cluster.as_bytes());
         }
-        if let Some((compression, uncompressed_size)) = self.compression {
+        if let Some(compression) = self.compression {
             put_varint_field(out, 8, compression as u64);
-            put_varint_field(out, 9, u64::from(uncompressed_size));
+        }
+        if let Some(size) = self.uncompressed_size {
+            put_varint_field(out, 9, u64::from(size));
         }
         if let Some(count) = self.num_messages_in_batch {
             put_varint_field(out, 11, int32(count));
@@ -135,6 +138,15 @@ fn put_properties(out: &mut BytesMut, number: u64, properties: &[(&str, &str)]) 
 
 fn property_bytes(key: &str, value: &str) -> usize {
     bytes_field_len(1, key.len()) + bytes_field_len(2, value.len())
+}
+
+/// `EncryptionKeys`: a data key, encrypted, with what its publisher notes beside it.
+pub fn encode_encryption_key(name: &str, value: &[u8], metadata: &[(&str, &str)]) -> Bytes {
+    let mut out = BytesMut::new();
+    put_bytes_field(&mut out, 1, name.as_bytes());
+    put_bytes_field(&mut out, 2, value);
+    put_properties(&mut out, 3, metadata);
+    out.freeze()
 }
 
 /// The fields of `SingleMessageMetadata`, a message's own in a batch.

@@ -8,6 +8,7 @@ mod client;
 pub mod deflating;
 pub mod flow;
 mod neighbours;
+pub mod on_broker;
 pub mod process;
 pub mod publisher;
 pub mod raw;

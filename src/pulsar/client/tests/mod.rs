@@ -11,6 +11,7 @@ mod producing;
 mod simulation;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use ::pulsar::proto::base_command::Type;
 use ::pulsar::proto::{self, BaseCommand, MessageIdData};
@@ -73,7 +74,7 @@ fn producer_spec() -> ProducerSpec {
         name: None,
         initial_sequence_id: None,
         send_timeout_ms: 30_000,
-        encrypted: false,
+        encryption_keys: Arc::default(),
         compression: None,
         batching: None,
     }

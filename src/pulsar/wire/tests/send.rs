@@ -3,7 +3,7 @@
 use super::*;
 use crate::pulsar::wire::{
     Body, Compression, EncodeSendError, MetadataFields, SendHeader, SingleMetadataFields,
-    encode_send,
+    encode_encryption_key, encode_send,
 };
 use ::pulsar::message::Codec;
 use ::pulsar::proto::base_command::Type;
@@ -152,7 +152,10 @@ fn encryption_key((key, value): &(String, Vec<u8>)) -> EncryptionKeys {
     EncryptionKeys {
         key: key.clone(),
         value: value.clone(),
-        metadata: vec![],
+        metadata: vec![KeyValue {
+            key: "of the".into(),
+            value: "key".into(),
+        }],
     }
 }
 
@@ -169,9 +172,8 @@ fn encode(owned: &Owned, header: &SendHeader, payload: &[u8]) -> BytesMut {
     let keys: Vec<_> = owned
         .encryption_keys
         .iter()
-        .map(|key| encryption_key(key).encode_to_vec())
+        .map(|(key, value)| encode_encryption_key(key, value, &[("of the", "key")]))
         .collect();
-    let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
     let metadata = MetadataFields {
         producer_name: &owned.producer_name,
         sequence_id: 9,
@@ -180,7 +182,8 @@ fn encode(owned: &Owned, header: &SendHeader, payload: &[u8]) -> BytesMut {
         partition_key: owned.partition_key.as_deref(),
         partition_key_b64_encoded: b64,
         replicate_to: &clusters,
-        compression: compressed.then_some((Compression::Zstd, size.unwrap_or(0) as u32)),
+        compression: compressed.then_some(Compression::Zstd),
+        uncompressed_size: compressed.then_some(size.unwrap_or(0) as u32),
         num_messages_in_batch: batch.map(|count| count as i32),
         event_time_ms: event_time,
         encryption_keys: &keys,
