@@ -68,7 +68,10 @@ fn the_examples_of_the_rfc_are_read() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "the backend that Miri runs reads zeros before the start")]
+#[cfg_attr(
+    miri,
+    ignore = "the backend that Miri runs reads zeros before the start"
+)]
 fn a_message_refers_to_the_one_before_only_where_the_context_is_kept() {
     let hello = frame(0xc1, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
     let same = frame(0xc1, &[0xf2, 0x00, 0x11, 0x00, 0x00]);
