@@ -4,6 +4,7 @@
 //! writer takes 0.13 and 0.22 µs and serde_json's 0.14 and 0.56 µs for fields that are ready texts, only the payload not
 //! (`cargo bench --bench micro delivery`). Two properties cost 0.16 µs more, most of it for Java's order.
 
+use super::encryption_context;
 use super::json::escape::append_string;
 use super::property_order;
 use super::response::{append_base64, append_id};
@@ -20,7 +21,17 @@ pub fn delivery_size_hint(message: &Message) -> usize {
 
 /// Appends `{"messageId":…,"payload":…,"properties":{…},"publishTime":…,"redeliveryCount":0,"eventTime":…,"key":…}`,
 /// the last two only when set. A message without a value, which breaks Java's socket, ends with `"nullValue":true`.
+/// An encrypted message has its `encryptionContext` in front of the key.
 pub fn append_delivery(message: &Message, out: &mut Vec<u8>) {
+    append_message(message, true, out);
+}
+
+/// As [`append_delivery`], for readers: they are never told how a message was encrypted.
+pub fn append_reader_delivery(message: &Message, out: &mut Vec<u8>) {
+    append_message(message, false, out);
+}
+
+fn append_message(message: &Message, with_encryption: bool, out: &mut Vec<u8>) {
     let parts = message.parts();
     out.reserve(delivery_size_hint(message));
     out.extend_from_slice(b"{\"messageId\":");
@@ -49,6 +60,10 @@ pub fn append_delivery(message: &Message, out: &mut Vec<u8>) {
         time::append(event_time_ms as i64, out);
         out.extend_from_slice(b"\"");
     }
+    if parts.is_encrypted && with_encryption {
+        out.extend_from_slice(b",\"encryptionContext\":");
+        encryption_context::append(&message.encryption(), out);
+    }
     if let Some(key) = parts.key {
         out.extend_from_slice(b",\"key\":");
         append_string(&key, out);
@@ -59,7 +74,7 @@ pub fn append_delivery(message: &Message, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}");
 }
 
-fn append_properties<'a>(
+pub(super) fn append_properties<'a>(
     published: impl Iterator<Item = property_order::Property<'a>> + Clone,
     is_batched: bool,
     out: &mut Vec<u8>,

@@ -21,6 +21,7 @@ mod close;
 mod command;
 mod compression;
 mod delivery;
+mod encryption_context;
 mod json;
 mod linked_map;
 mod message_id;
@@ -44,10 +45,10 @@ pub use command::{
     Command, CommandError, ReaderCommand, Request, parse_command, parse_reader_command,
 };
 pub use compression::Compression;
-pub use delivery::{append_delivery, delivery_size_hint};
+pub use delivery::{append_delivery, append_reader_delivery, delivery_size_hint};
 pub use params::{
-    Batching, ClientKey, ConsumerParams, CryptoFailureAction, DeadLetterPolicy, Flow,
-    HashingScheme, ProducerParams, ReaderParams, RoutingMode,
+    Batching, ClientKey, ConsumerParams, DeadLetterPolicy, Flow, HashingScheme, ProducerParams,
+    ReaderParams, RoutingMode,
 };
 pub use path::{Endpoint, EndpointKind};
 pub use publish::{MessageEncryption, Publish, PublishError, parse_publish};

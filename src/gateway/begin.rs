@@ -161,6 +161,7 @@ impl Shard {
             priority_level,
             start_time_ms: None,
             read_compacted: params.read_compacted,
+            crypto_failure_action: params.crypto_failure_action,
         };
         self.join(id, ConsumerSession::Consumer, private, hub, member);
     }
@@ -168,6 +169,7 @@ impl Shard {
     pub(super) fn begin_reader(&mut self, id: SocketId, topic: String, params: ReaderParams) {
         let key = TailKey {
             topic: topic.into(),
+            crypto_failure_action: params.crypto_failure_action,
         };
         match self.config.upstream {
             UpstreamMode::Shared if !params.is_alone() => self.begin_reading(id, key, params),

@@ -2,7 +2,7 @@
 //! the log has what they lack.
 
 use super::begin::random_name;
-use super::post::{Join, Post, SocketId};
+use super::post::{Join, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::hub::{Command, HubSpec, MemberSpec, Topics};
@@ -137,7 +137,7 @@ impl Shard {
         let hub = HubSpec {
             start_time_ms,
             read_compacted: reader.read_compacted,
-            ..upstream_reader(&reader.key.topic, name, starts)
+            ..upstream_reader(&reader.key, name, starts)
         };
         let join = Join::private(id.member(), hub, by_permits());
         self.post(self.index, Post::Join(Box::new(join)));
@@ -150,9 +150,9 @@ impl Shard {
 }
 
 /// A consumer as the broker sees it of a reader: where in each partition it begins, the last place for all others.
-pub fn upstream_reader(topic: &str, name: Option<String>, starts: Vec<StartPosition>) -> HubSpec {
+pub fn upstream_reader(key: &TailKey, name: Option<String>, starts: Vec<StartPosition>) -> HubSpec {
     HubSpec {
-        topics: Topics::one(topic),
+        topics: Topics::one(&key.topic),
         subscription: format!("reader-{}", random_name(READER_NAME_DIGITS)),
         subscription_type: SubscriptionType::Exclusive,
         durable: false,
@@ -163,6 +163,7 @@ pub fn upstream_reader(topic: &str, name: Option<String>, starts: Vec<StartPosit
         priority_level: 0,
         start_time_ms: None,
         read_compacted: false,
+        crypto_failure_action: key.crypto_failure_action,
     }
 }
 

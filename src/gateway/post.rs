@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::reader_seek::ReaderMove;
 use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
-use crate::pulsar::{BrokerError, Message};
+use crate::pulsar::{BrokerError, CryptoFailureAction, Message};
 use crate::runtime::Accepted;
 
 /// What two sockets that share a hub have in common; which of several such hubs it is, `siblings` decides.
@@ -27,6 +27,7 @@ pub struct HubKey {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TailKey {
     pub topic: Arc<str>,
+    pub crypto_failure_action: CryptoFailureAction,
 }
 
 pub enum Post {

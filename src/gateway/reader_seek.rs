@@ -5,7 +5,7 @@ use super::post::{Post, SocketId, TailKey};
 use super::readers::Reader;
 use super::shard::Shard;
 use super::sockets::Role;
-use crate::api::{CryptoFailureAction, Flow, ReaderParams};
+use crate::api::{Flow, ReaderParams};
 use crate::hub::{Answer, CommandRefused};
 use crate::pulsar::client::{SeekTarget, StartPosition};
 use crate::session::reader::is_replayable;
@@ -91,6 +91,6 @@ fn params(reader: &Reader, flow: Flow, target: SeekTarget) -> ReaderParams {
             _ => None,
         },
         read_compacted: reader.read_compacted,
-        crypto_failure_action: CryptoFailureAction::Fail,
+        crypto_failure_action: reader.key.crypto_failure_action,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Exclusive and Failover have one. Shared has one for each priority level, because the broker serves consumers in that
 //! order; and a further one each time the windows of a level are more than one upstream consumer may leave unacked.
+//! Shared and Failover have others for each `cryptoFailureAction`: a hub does one thing with what it cannot decrypt.
 
 use super::hubs::{Hubs, Place};
 use super::post::{HubKey, Join};
@@ -48,9 +49,17 @@ impl Hubs {
 
 fn has_room(place: &Place, join: &Join) -> bool {
     let (active, wanted) = (place.hub.spec(), &join.hub);
-    let shared = SubscriptionType::Shared;
-    if active.subscription_type != shared || wanted.subscription_type != shared {
+    let (shared, failover) = (SubscriptionType::Shared, SubscriptionType::Failover);
+    if active.subscription_type != wanted.subscription_type
+        || ![shared, failover].contains(&active.subscription_type)
+    {
         // It takes the socket, or answers as the broker does.
+        return true;
+    }
+    if active.crypto_failure_action != wanted.crypto_failure_action {
+        return false;
+    }
+    if active.subscription_type == failover {
         return true;
     }
     active.priority_level == wanted.priority_level

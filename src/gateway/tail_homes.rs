@@ -55,7 +55,7 @@ impl Shard {
         let mut feeder = Feeder::default();
         feeder.join(shard, joining);
         self.tail_homes.by_key.insert(key.clone(), member);
-        let hub = upstream_reader(&key.topic, None, vec![StartPosition::Latest]);
+        let hub = upstream_reader(&key, None, vec![StartPosition::Latest]);
         let home = Home {
             key,
             feeder,

@@ -6,9 +6,9 @@ use super::limits::MESSAGE_OVERHEAD_BYTES;
 use super::slot::{EntryKey, Waiting};
 use super::unsettled::{EntryState, Index, Indexes, Outcome};
 use crate::pulsar::client::StartPosition;
-use crate::pulsar::message::{SplitError, split};
+use crate::pulsar::message::{SplitError, open_encrypted, split};
 use crate::pulsar::wire::varint::{Fields, Value};
-use crate::pulsar::{Entry, Message};
+use crate::pulsar::{CryptoFailureAction, Entry, Message};
 
 /// The field `num_messages_in_batch` of MessageMetadata.
 const NUM_MESSAGES_IN_BATCH: u64 = 11;
@@ -112,7 +112,7 @@ impl Hub {
             // Acked while it waited.
             return true;
         }
-        match split(&entry, self.limits.max_uncompressed_bytes) {
+        match self.messages_of(&entry) {
             Ok(messages) => self.opened(now_ms, slot, key, messages),
             Err(SplitError::Chunked) => self.chunk_opened(now_ms, slot, entry),
             Err(error) => self.unreadable(now_ms, slot, key, &error),
@@ -121,6 +121,18 @@ impl Hub {
             self.given_out(now_ms, slot, key);
         }
         true
+    }
+
+    fn messages_of(&self, entry: &Entry) -> Result<Vec<Message>, SplitError> {
+        let max_bytes = self.limits.max_uncompressed_bytes;
+        match split(entry, max_bytes) {
+            Err(SplitError::Encrypted)
+                if self.spec.crypto_failure_action == CryptoFailureAction::Consume =>
+            {
+                Ok(vec![open_encrypted(entry, max_bytes)?])
+            }
+            split => split,
+        }
     }
 
     pub(super) fn opened(
@@ -186,8 +198,8 @@ impl Hub {
         }
     }
 
-    /// A corrupt entry is acked, as in Java: it would come again for ever and could never be read. What
-    /// another consumer may be able to read (encrypted: Java's cryptoFailureAction FAIL) stays unacked.
+    /// A corrupt entry is acked, as in Java: it would come again for ever and could never be read. An encrypted one
+    /// stays unacked unless it is to be discarded: another consumer may be able to read it.
     pub(super) fn unreadable(
         &mut self,
         now_ms: u64,
@@ -195,8 +207,8 @@ impl Hub {
         key: EntryKey,
         error: &SplitError,
     ) {
-        let left_alone = matches!(error, SplitError::Encrypted);
-        if left_alone {
+        let is_encrypted = matches!(error, SplitError::Encrypted);
+        if is_encrypted {
             self.stats.unreadable += 1;
         } else {
             self.stats.corrupt += 1;
@@ -204,7 +216,7 @@ impl Hub {
         if !self.is_acked_upstream(slot) {
             return;
         }
-        if left_alone {
+        if is_encrypted && self.spec.crypto_failure_action != CryptoFailureAction::Discard {
             self.forget_entry(slot, key);
         } else {
             self.settled_whole(now_ms, slot, key);

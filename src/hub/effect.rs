@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::pulsar::client::{AckPosition, ConsumerSpec, SeekTarget, StartPosition, Tag};
 use crate::pulsar::{
-    BrokerError, InitialPosition, Message, MessageId, SubscriptionType, TopicsPattern,
+    BrokerError, CryptoFailureAction, InitialPosition, Message, MessageId, SubscriptionType,
+    TopicsPattern,
 };
 
 /// One member socket, unique in the process and never used again.
@@ -64,6 +65,7 @@ pub struct HubSpec {
     /// It begins at the first message published then or later, since 1970.
     pub start_time_ms: Option<u64>,
     pub read_compacted: bool,
+    pub crypto_failure_action: CryptoFailureAction,
 }
 
 /// What is a member's own.

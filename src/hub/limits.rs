@@ -152,7 +152,7 @@ pub struct Stats {
     pub stale_epoch: u64,
     /// Entries that can never be read: acked and dropped.
     pub corrupt: u64,
-    /// Entries that this gateway cannot read (encrypted, a chunk without its message): left unacked.
+    /// Entries that this gateway cannot read (encrypted, a chunk without its message): left unacked or discarded.
     pub unreadable: u64,
     /// Messages of which some chunk never came: acked.
     pub chunks_expired: u64,

@@ -16,4 +16,7 @@ pub mod wire;
 
 pub use message::Message;
 pub use topics::TopicsPattern;
-pub use types::{BrokerError, Entry, ErrorKind, InitialPosition, MessageId, SubscriptionType};
+pub use types::{
+    BrokerError, CryptoFailureAction, Entry, ErrorKind, InitialPosition, MessageId,
+    SubscriptionType,
+};

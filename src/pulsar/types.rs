@@ -42,6 +42,18 @@ pub enum SubscriptionType {
     KeyShared,
 }
 
+/// What happens to an entry that cannot be decrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CryptoFailureAction {
+    /// Left unacked.
+    #[default]
+    Fail,
+    /// Acked.
+    Discard,
+    /// Handed over encrypted.
+    Consume,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InitialPosition {
     Latest,

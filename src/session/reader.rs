@@ -208,7 +208,7 @@ pub fn frame_size_hint(message: &Message) -> usize {
 /// Appends the frame that every reader of the topic gets of this message.
 pub fn append(message: &Message, out: &mut Vec<u8>) {
     append_frame_of(out, api::delivery_size_hint(message), |out| {
-        api::append_delivery(message, out);
+        api::append_reader_delivery(message, out);
     });
 }
 

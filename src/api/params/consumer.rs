@@ -1,7 +1,8 @@
 //! `ConsumerHandler.getConsumerConfiguration`.
 
 use super::{
-    CryptoFailureAction, boolean, constant, name, not_negative, number, read_compacted, window,
+    CryptoFailureAction, boolean, constant, crypto_failure_action, name, not_negative, number,
+    read_compacted, window,
 };
 use crate::api::{Query, Refusal, TopicName};
 use crate::pulsar::{InitialPosition, SubscriptionType};
@@ -93,7 +94,7 @@ impl ConsumerParams {
             priority_level: priority_level.unwrap_or(0),
             negative_ack_delay_ms: negative_ack_delay_ms.unwrap_or(NEGATIVE_ACK_DELAY_MS),
             dead_letter: dead_letter(query, topic, subscription)?,
-            crypto_failure_action: CryptoFailureAction::from_query(query),
+            crypto_failure_action: crypto_failure_action(query),
             pull_mode: boolean(query, "pullMode"),
             read_compacted,
         })

@@ -16,27 +16,17 @@ pub use producer::{Batching, HashingScheme, ProducerParams, RoutingMode};
 pub use reader::{Flow, ReaderParams};
 
 use super::{Query, Refusal};
+use crate::pulsar::CryptoFailureAction;
 
 /// Windows are capped at this, whatever the client asks for (Java's constant in both handlers).
 pub const MAX_RECEIVER_QUEUE_SIZE: u32 = 1000;
 
-/// What happens to a message that cannot be decrypted. A value that Java does not know is ignored there and here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum CryptoFailureAction {
-    #[default]
-    Fail,
-    Discard,
-    /// Handed over encrypted.
-    Consume,
-}
-
-impl CryptoFailureAction {
-    fn from_query(query: &Query) -> CryptoFailureAction {
-        match query.get("cryptoFailureAction") {
-            Some("DISCARD") => CryptoFailureAction::Discard,
-            Some("CONSUME") => CryptoFailureAction::Consume,
-            _ => CryptoFailureAction::Fail,
-        }
+/// A value that Java does not know is ignored there and here.
+fn crypto_failure_action(query: &Query) -> CryptoFailureAction {
+    match query.get("cryptoFailureAction") {
+        Some("DISCARD") => CryptoFailureAction::Discard,
+        Some("CONSUME") => CryptoFailureAction::Consume,
+        _ => CryptoFailureAction::Fail,
     }
 }
 

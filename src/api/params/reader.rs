@@ -1,6 +1,6 @@
 //! `ReaderHandler`: what it refuses with a 500 is a 400 here, with the same detail.
 
-use super::{CryptoFailureAction, boolean, number, read_compacted, window};
+use super::{CryptoFailureAction, boolean, crypto_failure_action, number, read_compacted, window};
 use crate::api::{Query, Refusal, TopicName, message_id, time};
 use crate::pulsar::client::StartPosition;
 
@@ -61,7 +61,7 @@ impl ReaderParams {
             start,
             start_time_ms,
             read_compacted,
-            crypto_failure_action: CryptoFailureAction::from_query(query),
+            crypto_failure_action: crypto_failure_action(query),
         })
     }
 }

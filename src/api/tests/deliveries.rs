@@ -1,6 +1,6 @@
 //! Message → client: the Java gateway's recorded deliveries, and what it cannot deliver.
 
-use ::pulsar::proto::{KeyValue, MessageMetadata, SingleMessageMetadata};
+use ::pulsar::proto::{EncryptionKeys, KeyValue, MessageMetadata, SingleMessageMetadata};
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -119,4 +119,41 @@ fn a_message_of_a_batch_has_its_own_properties_sorted_and_its_count_of_redeliver
     message.redelivery_count = 12;
     let expected = r#"{"messageId":"CBAQAyABMAI=","payload":"eA==","properties":{"B":"2","a":"\u0001/\"","b":"3"},"publishTime":"1970-01-01T00:00:00Z","redeliveryCount":12}"#;
     assert_eq!(delivered(&message), expected);
+}
+
+#[test]
+fn an_encrypted_message_carries_how_it_was_encrypted_to_consumers_only() {
+    let key = |name: &str, value: &[u8], metadata: &[(&str, &str)]| EncryptionKeys {
+        key: name.to_owned(),
+        value: value.to_vec(),
+        metadata: key_values(metadata),
+    };
+    let mut metadata = MessageMetadata {
+        publish_time: 1_795_196_843_000,
+        encryption_keys: vec![key("k1", b"data key", &[])],
+        encryption_param: Some(b"param".to_vec()),
+        partition_key: Some("kk".to_owned()),
+        ..Default::default()
+    };
+    let around = |context: &str| {
+        format!(
+            r#"{{"messageId":"CBAQADAA","payload":"eA==","properties":{{}},"publishTime":"2026-11-20T17:47:23Z","redeliveryCount":0{context},"key":"kk"}}"#
+        )
+    };
+    let single = r#","encryptionContext":{"keys":{"k1":{"keyValue":"ZGF0YSBrZXk=","metadata":{}}},"param":"cGFyYW0=","compressionType":"NONE","uncompressedMessageSize":0,"batchSize":null}"#;
+    let written = |metadata: &MessageMetadata, append: fn(&Message, &mut Vec<u8>)| {
+        let mut out = Vec::new();
+        append(&stored(0, "x", metadata), &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(written(&metadata, append_delivery), around(single));
+    assert_eq!(written(&metadata, append_reader_delivery), around(""));
+
+    metadata.encryption_keys = vec![key("k2", b"2", &[("version", "7")]), key("k1", b"1", &[])];
+    metadata.encryption_algo = Some("RSA".to_owned());
+    metadata.compression = Some(1);
+    metadata.uncompressed_size = Some(105);
+    metadata.num_messages_in_batch = Some(3);
+    let batch = r#","encryptionContext":{"keys":{"k1":{"keyValue":"MQ==","metadata":{}},"k2":{"keyValue":"Mg==","metadata":{"version":"7"}}},"param":"cGFyYW0=","algorithm":"RSA","compressionType":"LZ4","uncompressedMessageSize":105,"batchSize":3}"#;
+    assert_eq!(written(&metadata, append_delivery), around(batch));
 }

@@ -4,6 +4,7 @@ use base64_simd::STANDARD;
 
 use super::{id, query};
 use crate::api::*;
+use crate::pulsar::CryptoFailureAction;
 use crate::pulsar::client::StartPosition;
 use crate::pulsar::{InitialPosition, SubscriptionType};
 

@@ -1,6 +1,7 @@
 //! Windows, turns, permits, readers.
 
 use super::*;
+use crate::pulsar::CryptoFailureAction;
 use crate::pulsar::client::StartPosition;
 use SubscriptionType::{Exclusive, Shared};
 
@@ -247,18 +248,50 @@ fn on_a_non_persistent_topic_the_same_id_comes_many_times() {
     assert_eq!(world.hub.retained_bytes(), 0);
 }
 
+fn encrypted(number: u64, batch: Option<i32>) -> Entry {
+    use prost::Message as _;
+    let mut encrypted = entry(number, batch);
+    let mut metadata = ::pulsar::proto::MessageMetadata::decode(encrypted.metadata).unwrap();
+    metadata.encryption_keys.push(Default::default());
+    encrypted.metadata = metadata.encode_to_vec().into();
+    encrypted
+}
+
+fn opened_with(crypto_failure_action: CryptoFailureAction) -> World {
+    let mut world = World::new(HubSpec {
+        crypto_failure_action,
+        ..hub_spec(Shared)
+    });
+    world.open_with(member_spec(Shared, 10));
+    world
+}
+
+#[test]
+fn an_encrypted_batch_is_discarded_as_a_whole() {
+    let mut world = opened_with(CryptoFailureAction::Discard);
+    world.upstream(Upstream::Entry(encrypted(0, Some(3))));
+    world.entries(1..2);
+    assert_eq!(world.delivered_entries(), vec![1]);
+    assert_eq!(world.acks(), vec![(0, vec![])]);
+}
+
+#[test]
+fn an_encrypted_batch_is_consumed_and_acked_as_one_message() {
+    let mut world = opened_with(CryptoFailureAction::Consume);
+    world.upstream(Upstream::Entry(encrypted(0, Some(3))));
+    world.entries(1..2);
+    assert_eq!(world.delivered_entries(), vec![0, 1]);
+    world.command(1, Command::Ack(id(0)));
+    assert_eq!(world.acks(), vec![(0, vec![])]);
+}
+
 #[test]
 fn a_corrupt_entry_is_acked_and_an_encrypted_one_is_left_alone() {
-    use prost::Message as _;
     let mut world = World::open(Shared, 10);
     let mut corrupt = entry(0, Some(3));
     corrupt.payload = bytes::Bytes::from_static(b"no batch");
     world.upstream(Upstream::Entry(corrupt));
-    let mut encrypted = entry(1, None);
-    let mut metadata = ::pulsar::proto::MessageMetadata::decode(encrypted.metadata).unwrap();
-    metadata.encryption_keys.push(Default::default());
-    encrypted.metadata = metadata.encode_to_vec().into();
-    world.upstream(Upstream::Entry(encrypted));
+    world.upstream(Upstream::Entry(encrypted(1, None)));
     world.entries(2..3);
     assert_eq!(world.delivered_entries(), vec![2]);
     assert_eq!(world.acks(), vec![(0, vec![])]);

@@ -42,6 +42,7 @@ pub(super) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
         priority_level: 0,
         start_time_ms: None,
         read_compacted: false,
+        crypto_failure_action: Default::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod compress;
 mod decompress;
+mod encryption;
 mod metadata;
 mod parts;
 mod split;
@@ -12,9 +13,10 @@ use bytes::{Bytes, BytesMut};
 use super::types::MessageId;
 
 pub use compress::Compressor;
+pub use encryption::{Encryption, EncryptionKey};
 pub use metadata::{Chunk, chunk_of, published_ms};
 pub use parts::{Parts, Properties};
-pub use split::{SplitError, open_chunked, split};
+pub use split::{SplitError, open_chunked, open_encrypted, split};
 
 /// One message, still in wire form; cheap to clone (refcounts) and to send to another shard.
 #[derive(Clone, Debug)]
@@ -26,7 +28,7 @@ pub struct Message {
     pub publish_time_ms: u64,
     /// `MessageMetadata` when `id.batch_index` is −1, else `SingleMessageMetadata`.
     pub metadata: Bytes,
-    /// Decompressed.
+    /// Decompressed, unless it is encrypted.
     pub payload: Bytes,
 }
 

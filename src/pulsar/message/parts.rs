@@ -20,6 +20,8 @@ pub struct Parts<'a> {
     /// A message without a value: a tombstone of a compacted topic.
     pub null_value: bool,
     pub null_partition_key: bool,
+    /// The payload is as the producer has encrypted it; see [`Message::encryption`].
+    pub is_encrypted: bool,
     pub properties: Properties<'a>,
 }
 
@@ -54,6 +56,9 @@ const SINGLE_MESSAGE_METADATA: Numbers = Numbers {
     null_partition_key: 10,
 };
 
+/// Of `MessageMetadata`: messages of an encrypted batch are never told apart.
+const ENCRYPTION_KEYS: u64 = 13;
+
 impl Message {
     /// Reads the metadata once; the properties are read again as they are asked for.
     pub fn parts(&self) -> Parts<'_> {
@@ -63,10 +68,7 @@ impl Message {
             &SINGLE_MESSAGE_METADATA
         };
         let mut parts = Parts {
-            properties: Properties {
-                fields: Fields::new(&self.metadata),
-                number: numbers.properties,
-            },
+            properties: Properties::new(&self.metadata, numbers.properties),
             ..Parts::default()
         };
         let mut fields = Fields::new(&self.metadata);
@@ -90,6 +92,9 @@ impl Message {
                 Value::Bytes(bytes) if number == numbers.ordering_key => {
                     parts.ordering_key = Some(bytes);
                 }
+                Value::Bytes(_) if number == ENCRYPTION_KEYS && self.id.batch_index < 0 => {
+                    parts.is_encrypted = true;
+                }
                 _ => {}
             }
         }
@@ -104,12 +109,19 @@ pub struct Properties<'a> {
     number: u64,
 }
 
+impl<'a> Properties<'a> {
+    /// Out of the fields of this number in an encoded message.
+    pub(super) fn new(encoded: &'a [u8], number: u64) -> Self {
+        Self {
+            fields: Fields::new(encoded),
+            number,
+        }
+    }
+}
+
 impl Default for Properties<'_> {
     fn default() -> Self {
-        Self {
-            fields: Fields::new(&[]),
-            number: 0,
-        }
+        Self::new(&[], 0)
     }
 }
 
@@ -129,7 +141,7 @@ impl<'a> Iterator for Properties<'a> {
 }
 
 /// `KeyValue`; a missing side is empty.
-fn key_value(pair: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
+pub(super) fn key_value(pair: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
     let (mut key, mut value) = (Cow::default(), Cow::default());
     let mut fields = Fields::new(pair);
     while let Ok(Some(field)) = fields.next() {

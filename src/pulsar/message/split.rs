@@ -54,6 +54,17 @@ pub fn split(entry: &Entry, max_uncompressed_bytes: usize) -> Result<Vec<Message
     }
 }
 
+/// An encrypted entry as one message, whatever is in it: its payload is as it is stored. Chunks are to be put together
+/// first.
+pub fn open_encrypted(entry: &Entry, max_bytes: usize) -> Result<Message, SplitError> {
+    let metadata = EntryMetadata::decode(&entry.metadata)?;
+    if metadata.num_chunks > 1 {
+        return Err(SplitError::Chunked);
+    }
+    let payload = plain_payload(entry, &metadata, max_bytes)?;
+    Ok(single(entry, &metadata, payload))
+}
+
 /// The message of an entry that was put together from chunks: its payload is all of theirs, the rest is the last one's.
 /// `first_chunk` is the first one's entry. Chunks are never batches.
 pub fn open_chunked(
@@ -85,7 +96,12 @@ fn plain_payload(
     metadata: &EntryMetadata,
     max_bytes: usize,
 ) -> Result<Bytes, SplitError> {
-    let plain_bytes = if metadata.compression == 0 {
+    // What was compressed before it was encrypted cannot be decompressed here.
+    let compression = match metadata.encrypted {
+        true => 0,
+        false => metadata.compression,
+    };
+    let plain_bytes = if compression == 0 {
         entry.payload.len() as u64
     } else {
         u64::from(metadata.uncompressed_size)
@@ -96,8 +112,7 @@ fn plain_payload(
             max_bytes,
         });
     }
-    decompress(metadata.compression, &entry.payload, plain_bytes as usize)
-        .ok_or(SplitError::Decompression)
+    decompress(compression, &entry.payload, plain_bytes as usize).ok_or(SplitError::Decompression)
 }
 
 /// `[metadata size u32][SingleMessageMetadata][payload]`, `count` times.

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Compressor, Message, SplitError, split};
+use super::{Compressor, Message, SplitError, open_encrypted, split};
 use crate::pulsar::types::{Entry, MessageId};
 use crate::pulsar::wire::tests::config;
 
@@ -223,4 +223,33 @@ proptest! {
             prop_assert!(messages.len() <= count as usize);
         }
     }
+}
+
+#[test]
+fn an_encrypted_batch_opens_as_one_message_that_is_as_it_is_stored() {
+    let encrypted = MessageMetadata {
+        encryption_keys: vec![EncryptionKeys {
+            key: "k".into(),
+            value: vec![1],
+            metadata: vec![],
+        }],
+        compression: Some(1),
+        uncompressed_size: Some(u32::MAX),
+        num_messages_in_batch: Some(3),
+        ..metadata()
+    };
+    let stored = entry(&encrypted, b"stored".to_vec());
+    let message = open_encrypted(&stored, MAX_BYTES).unwrap();
+    assert_eq!((message.id.batch_index, message.id.batch_size), (-1, 0));
+    assert_eq!(&message.payload[..], b"stored");
+    assert_eq!(message.encryption().batch_size, Some(3));
+    assert!(message.parts().is_encrypted);
+    let chunk = MessageMetadata {
+        num_chunks_from_msg: Some(2),
+        ..encrypted
+    };
+    assert_eq!(
+        open_encrypted(&entry(&chunk, vec![]), MAX_BYTES).unwrap_err(),
+        SplitError::Chunked
+    );
 }
