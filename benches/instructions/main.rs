@@ -4,7 +4,7 @@
 //!     cargo bench --bench instructions -- --accept   writes what it counts there
 //!
 //! Each path runs twice with different numbers of messages; the difference is what a message costs. Needs valgrind. The counts
-//! depend on the compiler: with another one than `expected.txt` names they are shown and not judged.
+//! depend on compiler and processor: with others than `expected.txt` names they are shown and not judged.
 
 mod paths;
 
@@ -76,7 +76,17 @@ fn file() -> PathBuf {
 fn compiler() -> String {
     let output = Command::new("rustc").arg("--version").output();
     let output = output.expect("rustc runs").stdout;
-    String::from_utf8_lossy(&output).trim().to_owned()
+    let version = String::from_utf8_lossy(&output).trim().to_owned();
+    format!("{version}, {}", processor())
+}
+
+/// base64 and others have code of their own for it.
+fn processor() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        return "x86_64 with AVX2";
+    }
+    std::env::consts::ARCH
 }
 
 fn accept(counted: &BTreeMap<&str, f64>) {
@@ -117,7 +127,10 @@ fn compare(counted: &BTreeMap<&str, f64>) -> ExitCode {
         );
     }
     if !judged {
-        println!("another compiler than {expected_compiler}: not judged");
+        println!(
+            "counted for {}, expected for {expected_compiler}: not judged",
+            compiler()
+        );
     }
     match good || !judged {
         true => ExitCode::SUCCESS,
