@@ -10,7 +10,7 @@
 //! | `connections` | `"reqId":2697781685632757011`, `"remote":"127.0.0.1/127.0.0.1:6650"` | `"reqId":N`, `"remote":"ADDRESS"` |
 //! | `producer_names` | `The producer standalone-1-23 of` | `The producer NAME of` |
 //! | `idle_times` | `Idle timeout expired: 3001/3000 ms` | `Idle timeout expired: N/3000 ms` |
-//! | `null_pointers` | `"errorMsg":"Cannot invoke \"String.getBytes…\" because \"src\" is null",` | nothing; as the reason of a close frame: `NullPointerException` |
+//! | `null_pointers` | `"errorMsg":"Cannot invoke \"String.getBytes…\" because \"src\" is null",` | nothing; as the reason of a close frame: `NullPointerException`; at the end of a refusal: `null` |
 //! | `control` | a line end in a text | `\n` |
 
 use pws_fast::pulsar::MessageId;
@@ -123,6 +123,9 @@ fn null_pointers(text: &str) -> String {
     };
     if text.starts_with("close ") {
         return format!("{}NullPointerException", &text[..start]);
+    }
+    if text.starts_with("500 ") && text.ends_with(" is null") {
+        return format!("{}null", &text[..start]);
     }
     match text[start..].split_once(" is null\",") {
         Some((_, rest)) => text[..start].trim_end_matches("\"errorMsg\":\"").to_owned() + rest,
