@@ -4,6 +4,8 @@
 //! Apache Pulsar: the same tests run on both. Topics are named anew for every test and run.
 
 mod admin;
+#[allow(dead_code, reason = "the suites of the secured ways come one by one")]
+pub mod certificates;
 mod client;
 pub mod deflating;
 pub mod flow;

@@ -1,0 +1,105 @@
+//! A certificate authority of the test's own and what it signs, as PEM and as files.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate and its key (ECDSA P-256).
+pub struct Signed {
+    /// The certificate alone: the authority signs directly.
+    pub certificate: String,
+    /// PKCS#8.
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new(name: &str) -> Authority {
+        let mut params = named(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("a certificate").pem();
+        Authority {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    /// What peers trust.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// For a server that is reached by these names and IP addresses; the first is the subject's too.
+    pub fn server(&self, names: &[&str]) -> Signed {
+        self.sign(names[0], names, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// For a client whose role is the subject's common name.
+    pub fn client(&self, role: &str) -> Signed {
+        self.sign(role, &[], ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn sign(&self, subject: &str, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Signed {
+        let mut params = named(subject, names);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![usage];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer);
+        Signed {
+            certificate: certificate.expect("a certificate").pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+fn named(subject: &str, names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("names and addresses");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, subject.to_owned());
+    params
+}
+
+/// A folder of a test's own, gone when dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("pws-fast-it-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a folder");
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file, in one step for whoever reads it meanwhile, and gives its path.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let (path, new) = (self.0.join(name), self.0.join(format!("{name}.new")));
+        std::fs::write(&new, content).expect("it can be written");
+        std::fs::rename(&new, &path).expect("it can be renamed");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
