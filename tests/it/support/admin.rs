@@ -319,6 +319,11 @@ fn http(url: &str, method: &str, path: &str, body: &str) -> (u16, String) {
         .expect("the request goes out");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
+    http_answer(&answer)
+}
+
+/// Status and body of an answer that is there as a whole.
+pub fn http_answer(answer: &str) -> (u16, String) {
     let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
     let status = head
         .split(' ')

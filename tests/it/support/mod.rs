@@ -3,7 +3,7 @@
 //! The broker is the embedded one, or with `PWS_TEST_BROKER=pulsar://…` (and `PWS_TEST_ADMIN=http://…`) a running
 //! Apache Pulsar: the same tests run on both. Topics are named anew for every test and run.
 
-mod admin;
+pub mod admin;
 #[allow(dead_code, reason = "the suites of the secured ways come one by one")]
 pub mod certificates;
 mod client;

@@ -1,0 +1,214 @@
+//! The secured Pulsar: one for all tests of a run.
+//!
+//! | role | how it proves itself | what it may do |
+//! |---|---|---|
+//! | `admin` | a token | everything: a superuser |
+//! | `proxy` | a token | connect on behalf of others (`proxyRoles`), and what it is granted itself |
+//! | any | a token (`Secured::token`), a certificate ([`Secured::certificate`]) | what it is granted ([`Secured::grant`]) |
+//! | [`BASIC_USER`] | a password, [`BASIC_PASSWORD`] | what it is granted |
+
+mod pulsar;
+mod rest;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ring::hmac;
+use serde_json::{Value, json};
+
+pub use self::rest::Rest;
+use crate::support::certificates::{Authority, Signed};
+
+pub const BASIC_USER: &str = "basic-user";
+pub const BASIC_PASSWORD: &str = "basic-secret";
+/// The password as `htpasswd -m` writes it.
+const BASIC_USERS: &str = "basic-user:$apr1$pwsfast1$SQYP1V6uVNaTt6jJOkH0.0\n";
+
+/// Signs the tokens: 256 bits, for HS256.
+const SECRET_KEY: &[u8; 32] = b"a key of these tests, 256 bits: ";
+
+pub struct Secured {
+    folder: PathBuf,
+    authority: Authority,
+    broker_port: u16,
+    web_port: u16,
+}
+
+/// Files of a certificate and its key, PEM.
+pub struct Certificate {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Secured {
+    /// The one of this run, started by the first who asks.
+    pub fn get() -> &'static Secured {
+        static SECURED: OnceLock<Secured> = OnceLock::new();
+        SECURED.get_or_init(Secured::start)
+    }
+
+    fn start() -> Secured {
+        let folder = pulsar::new_folder();
+        let authority = Authority::new("Authority of these tests");
+        let secured = Secured {
+            broker_port: pulsar::free_port(),
+            web_port: pulsar::free_port(),
+            folder,
+            authority,
+        };
+        fs::write(secured.trust_certs(), secured.authority.pem()).expect("the folder is there");
+        fs::write(secured.secret_key(), SECRET_KEY).expect("the folder is there");
+        fs::write(secured.path("users"), BASIC_USERS).expect("the folder is there");
+        let server = secured.authority.server(&["localhost", "127.0.0.1"]);
+        let server = secured.write("server", &server);
+        let mut process = pulsar::start(&secured.folder, &secured.settings(&server));
+        pulsar::wait_until_ready(&secured.folder, &mut process, &secured.admin());
+        secured
+    }
+
+    /// What differs from Pulsar's own `standalone.conf`.
+    fn settings(&self, server: &Certificate) -> Vec<(&'static str, String)> {
+        let path = |path: &Path| path.display().to_string();
+        let providers = ["Token", "Tls", "Basic"].map(|kind| {
+            format!("org.apache.pulsar.broker.authentication.AuthenticationProvider{kind}")
+        });
+        vec![
+            ("brokerServicePort", String::new()),
+            ("brokerServicePortTls", self.broker_port.to_string()),
+            ("webServicePort", String::new()),
+            ("webServicePortTls", self.web_port.to_string()),
+            ("bindAddress", "127.0.0.1".into()),
+            ("advertisedAddress", "localhost".into()),
+            ("tlsCertificateFilePath", path(&server.certificate)),
+            ("tlsKeyFilePath", path(&server.key)),
+            ("tlsTrustCertsFilePath", path(&self.trust_certs())),
+            ("authenticationEnabled", "true".into()),
+            ("authenticationProviders", providers.join(",")),
+            // An expired token is noticed, and a new one asked for, so often.
+            ("authenticationRefreshCheckSeconds", "1".into()),
+            (
+                "tokenSecretKey",
+                format!("file://{}", path(&self.secret_key())),
+            ),
+            ("basicAuthConf", path(&self.path("users"))),
+            ("authorizationEnabled", "true".into()),
+            ("superUserRoles", "admin".into()),
+            ("proxyRoles", "proxy".into()),
+            ("brokerClientTlsEnabled", "true".into()),
+            ("brokerClientTrustCertsFilePath", path(&self.trust_certs())),
+            (
+                "brokerClientAuthenticationPlugin",
+                "org.apache.pulsar.client.impl.auth.AuthenticationToken".into(),
+            ),
+            (
+                "brokerClientAuthenticationParameters",
+                format!("token:{}", self.token("admin")),
+            ),
+        ]
+    }
+
+    /// `pulsar+ssl://localhost:port`, by the name that its certificate has.
+    pub fn broker_url(&self) -> String {
+        format!("pulsar+ssl://localhost:{}", self.broker_port)
+    }
+
+    /// `https://localhost:port`; Pulsar's own WebSocket gateway is there too, under `/ws/`.
+    pub fn web_url(&self) -> String {
+        format!("https://localhost:{}", self.web_port)
+    }
+
+    /// The certificate of the authority behind all others here.
+    pub fn trust_certs(&self) -> PathBuf {
+        self.path("trust.pem")
+    }
+
+    /// The key that tokens are signed with (HS256), as `tokenSecretKey` wants it: 32 bytes.
+    pub fn secret_key(&self) -> PathBuf {
+        self.path("secret.key")
+    }
+
+    /// For files of a test; of this run alone.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A token that does not expire.
+    pub fn token(&self, role: &str) -> String {
+        self.sign(&json!({ "sub": role }))
+    }
+
+    /// A token that expires in so many seconds; or that has expired, where they are below 0.
+    pub fn token_for(&self, role: &str, seconds: i64) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.expect("the clock is past 1970").as_secs() as i64;
+        self.sign(&json!({ "sub": role, "exp": now + seconds }))
+    }
+
+    /// A token with these claims.
+    pub fn sign(&self, claims: &Value) -> String {
+        let encode = |bytes: &[u8]| base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes);
+        let signed = format!(
+            "{}.{}",
+            encode(br#"{"alg":"HS256"}"#),
+            encode(claims.to_string().as_bytes())
+        );
+        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET_KEY);
+        let signature = hmac::sign(&key, signed.as_bytes());
+        format!("{signed}.{}", encode(signature.as_ref()))
+    }
+
+    /// A client's certificate, by which Pulsar takes it for `role`.
+    pub fn certificate(&self, role: &str) -> Certificate {
+        self.write(&format!("client-{role}"), &self.authority.client(role))
+    }
+
+    fn write(&self, name: &str, signed: &Signed) -> Certificate {
+        let files = Certificate {
+            certificate: self.path(&format!("{name}.pem")),
+            key: self.path(&format!("{name}.key")),
+        };
+        fs::write(&files.certificate, &signed.certificate).expect("the folder is there");
+        fs::write(&files.key, &signed.key).expect("the folder is there");
+        files
+    }
+
+    /// Pulsar's admin service, asked as the superuser.
+    pub fn admin(&self) -> Rest {
+        self.admin_as(&self.token("admin"))
+    }
+
+    /// The same with somebody's token.
+    pub fn admin_as(&self, token: &str) -> Rest {
+        self.rest(&format!("Bearer {token}"))
+    }
+
+    /// The same with this `Authorization` header.
+    pub fn rest(&self, authorization: &str) -> Rest {
+        Rest::new(self.web_port, self.authority.pem(), authorization)
+    }
+
+    /// The same with a client's certificate.
+    pub fn rest_with(&self, certificate: &Certificate) -> Rest {
+        Rest::with_certificate(self.web_port, self.authority.pem(), certificate)
+    }
+
+    /// A new namespace (`tenant/name`) that only superusers may use as yet.
+    pub fn create_namespace(&self, namespace: &str) {
+        let path = format!("/admin/v2/namespaces/{namespace}");
+        self.admin().expect("PUT", &path, &json!({}));
+    }
+
+    /// Grants a role `produce`, `consume` or others on a namespace.
+    pub fn grant(&self, namespace: &str, role: &str, actions: &[&str]) {
+        let path = format!("/admin/v2/namespaces/{namespace}/permissions/{role}");
+        self.admin().expect("POST", &path, &json!(actions));
+    }
+
+    /// Takes back all that a role was granted on a namespace.
+    pub fn revoke(&self, namespace: &str, role: &str) {
+        let path = format!("/admin/v2/namespaces/{namespace}/permissions/{role}");
+        self.admin().expect("DELETE", &path, &Value::Null);
+    }
+}

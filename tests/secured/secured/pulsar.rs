@@ -1,0 +1,119 @@
+//! The process: its folder and ports, its start, and that it ends with the tests however they end.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use super::Rest;
+use crate::support::{PATIENCE, pause};
+
+/// Waits until the tests have ended, which closes its standard input; then Pulsar goes with all it has but its log.
+const KEEPER: &str = r#"trap '' INT TERM HUP; read -r _; kill -9 "$1"; mv "$2/pulsar.out" "$2/../secured.log"; rm -rf "$2""#;
+
+/// Small: some topics, a few connections.
+const MEMORY: &str = "-Xms128m -Xmx700m -XX:MaxDirectMemorySize=512m";
+
+/// A folder of this process alone.
+pub fn new_folder() -> PathBuf {
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("secured-{}", std::process::id()));
+    fs::create_dir_all(folder.join("logs")).expect("the target folder takes it");
+    folder
+}
+
+/// Below the range that the kernel takes for outgoing connections, so that none of those steals it.
+pub fn free_port() -> u16 {
+    loop {
+        let port = fastrand::u16(16_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+pub fn start(folder: &Path, settings: &[(&str, String)]) -> Child {
+    let home = install();
+    fs::write(
+        folder.join("standalone.conf"),
+        configuration(&home, settings),
+    )
+    .expect("a file");
+    let out = File::create(folder.join("pulsar.out")).expect("a file");
+    let option = |name: &str, value: &str| format!("--{name}={}", folder.join(value).display());
+    let pulsar = Command::new(home.join("bin/pulsar"))
+        .args(["standalone", "-nfw", "-nss"])
+        .arg(option("metadata-dir", "metadata"))
+        .arg(option("bookkeeper-dir", "bookkeeper"))
+        .arg(format!("--bookkeeper-port={}", free_port()))
+        .current_dir(folder)
+        .env("PULSAR_STANDALONE_CONF", folder.join("standalone.conf"))
+        .env("PULSAR_LOG_DIR", folder.join("logs"))
+        .env("PULSAR_LOG_LEVEL", "warn")
+        .env("PULSAR_MEM", MEMORY)
+        .env("PULSAR_GC", "-XX:+UseSerialGC")
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().expect("a descriptor"))
+        .stderr(out)
+        .spawn()
+        .expect("bin/pulsar starts");
+    keep(folder, &pulsar);
+    pulsar
+}
+
+#[expect(clippy::zombie_processes, reason = "it outlives this process")]
+fn keep(folder: &Path, pulsar: &Child) {
+    let mut keeper = Command::new("sh")
+        .args(["-c", KEEPER, "keeper", &pulsar.id().to_string()])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("sh starts");
+    // Open until this process ends.
+    std::mem::forget(keeper.stdin.take());
+}
+
+pub fn wait_until_ready(folder: &Path, pulsar: &mut Child, admin: &Rest) {
+    let deadline = Instant::now() + PATIENCE;
+    // A lookup only succeeds when namespace, bundle and topic can be served.
+    while !admin.is_up()
+        || admin
+            .get("/lookup/v2/topic/persistent/public/default/ready")
+            .0
+            != 200
+    {
+        let ended = pulsar.try_wait().expect("our child");
+        let log = || fs::read_to_string(folder.join("pulsar.out")).unwrap_or_default();
+        assert!(ended.is_none(), "Pulsar has ended:\n{}", log());
+        assert!(Instant::now() < deadline, "Pulsar is not ready:\n{}", log());
+        pause(std::time::Duration::from_millis(200));
+    }
+}
+
+/// Where Pulsar is unpacked; fetched by Maven where it is not.
+fn install() -> PathBuf {
+    let installed = Command::new("tests/pulsar/pulsar.sh")
+        .arg("install")
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("the script runs");
+    assert!(installed.status.success(), "pulsar.sh install failed");
+    PathBuf::from(String::from_utf8_lossy(&installed.stdout).trim())
+}
+
+/// Pulsar's own file with these settings instead of its own.
+fn configuration(home: &Path, settings: &[(&str, String)]) -> String {
+    let shipped = fs::read_to_string(home.join("conf/standalone.conf")).expect("it is shipped");
+    let is_set = |line: &str| {
+        let key = line.split('=').next().unwrap_or_default();
+        settings.iter().any(|(set, _)| *set == key)
+    };
+    let kept = shipped.lines().filter(|line| !is_set(line));
+    let set = settings.iter().map(|(key, value)| format!("{key}={value}"));
+    kept.map(str::to_owned)
+        .chain(set)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
