@@ -17,6 +17,7 @@ use std::task::Waker;
 use bytes::{Buf, Bytes};
 
 use super::local::spawn;
+use super::secured;
 use super::socket::{Connection, Sending, is_passing};
 use super::sys;
 use super::turn::turn;
@@ -39,12 +40,12 @@ thread_local! {
 /// What a socket has not sent yet, and who waits for it to shrink.
 #[derive(Default)]
 pub(super) struct Outbox {
-    segments: VecDeque<Bytes>,
+    pub(super) segments: VecDeque<Bytes>,
     waiters: Vec<(usize, Waker)>,
 }
 
 /// What a send left behind.
-enum Left {
+pub(super) enum Left {
     Nothing,
     /// The kernel would take more.
     Some,
@@ -54,22 +55,47 @@ enum Left {
 
 /// Queues a segment and makes sure that somebody sends it.
 pub(super) fn queue(connection: &Rc<Connection>, bytes: Bytes) {
-    let unsent = connection.unsent_bytes.get() + bytes.len();
-    connection.unsent_bytes.set(unsent);
+    let count = bytes.len();
     let mut outbox = connection.outbox.borrow_mut();
     outbox.get_or_insert_default().segments.push_back(bytes);
     drop(outbox);
-    if connection.sending.get() == Sending::Idle {
+    more_unsent(connection, count);
+}
+
+/// So many bytes more are unsent: makes sure that somebody sends what is.
+pub(super) fn more_unsent(connection: &Rc<Connection>, count: usize) {
+    let unsent = connection.unsent_bytes.get() + count;
+    connection.unsent_bytes.set(unsent);
+    if unsent > 0 && connection.sending.get() == Sending::Idle {
         make_due(connection.clone());
+    }
+}
+
+/// The kernel is full, and so much is left to be sent as it makes room.
+pub(super) fn keep_sending(connection: &Rc<Connection>, unsent: usize) {
+    connection.unsent_bytes.set(unsent);
+    if connection.sending.replace(Sending::Waiting) == Sending::Idle {
+        spawn(send_when_writable(connection.clone()));
     }
 }
 
 /// Offers bytes that somebody else keeps to the kernel, without queueing them. None: something is queued before them,
 /// or the socket is broken.
-pub(super) fn send_now(connection: &Connection, pieces: &[&[u8]]) -> Option<usize> {
+pub(super) fn send_now(connection: &Rc<Connection>, pieces: &[&[u8]]) -> Option<usize> {
     if connection.unsent_bytes.get() > 0 {
         return None;
     }
+    let result = match connection.tls.get() {
+        None => offer(connection, pieces),
+        Some(tls) => secured::send_now(connection, &mut tls.borrow_mut(), pieces),
+    };
+    if result.is_err() {
+        connection.break_off();
+    }
+    result.ok()
+}
+
+fn offer(connection: &Connection, pieces: &[&[u8]]) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_SEND];
     let mut count = 0;
     for (slice, piece) in slices.iter_mut().zip(pieces) {
@@ -79,13 +105,10 @@ pub(super) fn send_now(connection: &Connection, pieces: &[&[u8]]) -> Option<usiz
     match sys::send(connection.fd(), &slices[..count]) {
         Ok(sent) => {
             connection.took.set(true);
-            Some(sent)
+            Ok(sent)
         }
-        Err(error) if is_passing(&error) => Some(0),
-        Err(_) => {
-            connection.break_off();
-            None
-        }
+        Err(error) if is_passing(&error) => Ok(0),
+        Err(error) => Err(error),
     }
 }
 
@@ -134,28 +157,37 @@ async fn send_when_writable(connection: Rc<Connection>) {
 
 /// One vectored send. An error breaks the socket, which leaves nothing.
 fn transmit(connection: &Connection) -> Left {
-    let result = {
-        let outbox = connection.outbox.borrow();
-        let Some(outbox) = outbox.as_deref() else {
-            return Left::Nothing;
-        };
-        send_front(connection, &outbox.segments)
+    let result = match connection.tls.get() {
+        None => transmit_plain(connection),
+        Some(tls) => {
+            let ending = connection.is_ending();
+            secured::transmit(connection, &mut tls.borrow_mut(), ending)
+        }
     };
     match result {
-        Ok((sent, offered)) => {
-            take(connection, sent);
-            match connection.unsent_bytes.get() {
-                0 => Left::Nothing,
-                _ if sent < offered => Left::Full,
-                _ => Left::Some,
-            }
-        }
+        Ok(left) => left,
         Err(error) if is_passing(&error) => Left::Full,
         Err(_) => {
             connection.break_off();
             Left::Nothing
         }
     }
+}
+
+fn transmit_plain(connection: &Connection) -> io::Result<Left> {
+    let (sent, offered) = {
+        let outbox = connection.outbox.borrow();
+        let Some(outbox) = outbox.as_deref() else {
+            return Ok(Left::Nothing);
+        };
+        send_front(connection, &outbox.segments)?
+    };
+    take(connection, sent);
+    Ok(match connection.unsent_bytes.get() {
+        0 => Left::Nothing,
+        _ if sent < offered => Left::Full,
+        _ => Left::Some,
+    })
 }
 
 /// Offers the first segments to the kernel: bytes taken, bytes offered.
@@ -174,23 +206,30 @@ fn send_front(connection: &Connection, queue: &VecDeque<Bytes>) -> io::Result<(u
     Ok((sent, offered))
 }
 
-/// Drops what was sent from the queue, and wakes who waited for that.
-fn take(connection: &Connection, mut sent: usize) {
-    let unsent = connection.unsent_bytes.get() - sent;
+/// Drops what was sent from the queue.
+fn take(connection: &Connection, sent: usize) {
+    let mut rest = sent;
+    if let Some(outbox) = connection.outbox.borrow_mut().as_deref_mut() {
+        while let Some(first) = outbox.segments.front_mut().filter(|_| rest > 0) {
+            let part = rest.min(first.len());
+            first.advance(part);
+            rest -= part;
+            if first.is_empty() {
+                outbox.segments.pop_front();
+            }
+        }
+    }
+    note_sent(connection, sent, connection.unsent_bytes.get() - sent);
+}
+
+/// The kernel took so much, and so much is unsent now: wakes who waited for that.
+pub(super) fn note_sent(connection: &Connection, sent: usize, unsent: usize) {
     connection.unsent_bytes.set(unsent);
     connection.took.set(connection.took.get() || sent > 0);
     let mut slot = connection.outbox.borrow_mut();
     let Some(outbox) = slot.as_deref_mut() else {
         return;
     };
-    while let Some(first) = outbox.segments.front_mut().filter(|_| sent > 0) {
-        let part = sent.min(first.len());
-        first.advance(part);
-        sent -= part;
-        if first.is_empty() {
-            outbox.segments.pop_front();
-        }
-    }
     outbox.waiters.retain(|(limit, waker)| {
         let waits = unsent > *limit;
         if !waits {

@@ -9,6 +9,7 @@
 //! | [`driver`], [`diagnostics`] | which event driver this kernel lets us have, and what to do when it refuses |
 //! | [`shard`], [`mailbox`] | one pinned thread with one event loop; how other threads reach it |
 //! | [`socket`], `flush` | TCP: reading without an idle buffer, one vectored send per turn |
+//! | `tls`, `secured` | TLS as a machine; its way through a socket |
 //! | [`mod@connect`], [`acceptor`], [`seats`] | the two ways to get a socket; which shard gets it |
 //! | [`timer`], [`clock`], [`alarm`] | a timing wheel, the clock it is fed with, the one sleep that drives it |
 //! | [`local`], [`mod@turn`] | small single-threaded helpers; letting the event loop have its turn |
@@ -34,11 +35,13 @@ mod flush;
 pub mod local;
 pub mod mailbox;
 pub mod seats;
+mod secured;
 pub mod shard;
 pub mod socket;
 #[allow(unsafe_code)]
 mod sys;
 pub mod timer;
+mod tls;
 pub mod turn;
 
 #[cfg(test)]
@@ -52,6 +55,6 @@ pub use local::{Notify, OneShot, OneShotReceiver, oneshot, sleep_ms, spawn};
 pub use mailbox::{Inbox, Post};
 pub use seats::{Seat, Seats};
 pub use shard::{Ended, ShardContext, ShardPlan, Shards};
-pub use socket::Socket;
+pub use socket::{Socket, TlsSide};
 pub use timer::{TimerKey, Wheel};
 pub use turn::turn;

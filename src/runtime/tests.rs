@@ -10,6 +10,7 @@ mod acceptor;
 mod mailbox;
 mod socket;
 mod timer;
+mod tls;
 mod wheel;
 
 use std::future::Future;
