@@ -1,5 +1,6 @@
 //! Who may do what, by records as Pulsar writes them.
 
+mod grants;
 mod rules;
 
 use std::sync::Arc;

@@ -1,0 +1,420 @@
+//! The claims of one shard's sockets, and the records that decide on them: read when they are wanted, kept for a while,
+//! read again before anybody is refused, and looked after for as long as a socket lives on them (sans-IO).
+//!
+//! A record that cannot be read never grants: who comes then is told so, who is there stays until it is known better.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use slab::Slab;
+
+use super::claim::{Claim, Resource};
+use super::records::Record;
+use super::rules::{Records, Rules};
+
+/// Records that one shard keeps. A cluster has far fewer namespaces in use; who asks for ever new names only makes the
+/// oldest unused ones go.
+const RECORDS_MAX: usize = 10_000;
+/// Of the oldest records, how many are looked at to find an unused one: the others are in use.
+const EVICTION_TRIES: usize = 16;
+/// A record that is younger than this is believed when it refuses: whoever is refused in a loop costs a read so often,
+/// and who was granted something just now waits no longer.
+pub const BELIEVED_MS: u64 = 2_000;
+
+/// A socket, as its shard knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Holder(pub u64);
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Answer with [`Grants::answered`].
+    Read(Resource),
+    /// What was asked with [`Grants::check`] is decided.
+    Decided(Holder, Verdict),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Granted,
+    Refused,
+    /// The records cannot be had.
+    Unknown,
+}
+
+#[derive(Debug, Default)]
+struct Fact {
+    /// None: the resource does not exist, if it was read at all.
+    record: Option<Record>,
+    read_ms: Option<u64>,
+    /// The last try, where it brought nothing.
+    failed_ms: Option<u64>,
+    reading: bool,
+    /// They wait for what is being read.
+    waiters: Vec<Holder>,
+    /// The claims in [`Grants::held`] that it decides on.
+    held: FxHashSet<usize>,
+    /// Its place in [`Grants::refresh`].
+    refresh_ms: Option<u64>,
+}
+
+struct Waiting {
+    claim: Claim,
+    needs: Vec<Resource>,
+    asked_ms: u64,
+    /// Reads that have not been answered.
+    missing: usize,
+}
+
+/// A claim that was granted to these.
+struct Held {
+    claim: Arc<Claim>,
+    needs: Vec<Resource>,
+    holders: Vec<Holder>,
+}
+
+struct Seat {
+    held: usize,
+    /// Among its holders.
+    place: usize,
+}
+
+pub struct Grants {
+    rules: Rules,
+    cache_ms: u64,
+    facts: FxHashMap<Resource, Fact>,
+    /// The keys of `facts`, the oldest first.
+    ages: VecDeque<Resource>,
+    waiting: FxHashMap<Holder, Waiting>,
+    held: Slab<Held>,
+    by_claim: FxHashMap<Arc<Claim>, usize>,
+    by_holder: FxHashMap<Holder, Seat>,
+    /// When the records that somebody lives on are read again.
+    refresh: BTreeSet<(u64, Resource)>,
+    revoked: VecDeque<Holder>,
+}
+
+struct Known<'a>(&'a FxHashMap<Resource, Fact>);
+
+impl Records for Known<'_> {
+    fn record(&self, resource: &Resource) -> Option<&Record> {
+        self.0.get(resource)?.record.as_ref()
+    }
+}
+
+impl Fact {
+    /// Whether there is something to decide on for who asked then; an answer that came later is always good enough.
+    fn is_fresh(&self, asked_ms: u64, now_ms: u64, cache_ms: u64) -> bool {
+        self.read_ms
+            .is_some_and(|read_ms| read_ms >= asked_ms || now_ms.saturating_sub(read_ms) < cache_ms)
+    }
+
+    fn has_failed(&self, asked_ms: u64, now_ms: u64) -> bool {
+        self.failed_ms.is_some_and(|failed_ms| {
+            failed_ms >= asked_ms || now_ms.saturating_sub(failed_ms) < BELIEVED_MS
+        })
+    }
+
+    /// When it was tried last.
+    fn tried_ms(&self) -> u64 {
+        self.read_ms.max(self.failed_ms).unwrap_or(0)
+    }
+
+    fn is_unused(&self) -> bool {
+        self.held.is_empty() && !self.reading
+    }
+}
+
+impl Grants {
+    /// `cache_ms`: what is taken back ends within this time. Never 0.
+    pub fn new(rules: Rules, cache_ms: u64) -> Grants {
+        Grants {
+            rules,
+            cache_ms,
+            facts: FxHashMap::default(),
+            ages: VecDeque::new(),
+            waiting: FxHashMap::default(),
+            held: Slab::new(),
+            by_claim: FxHashMap::default(),
+            by_holder: FxHashMap::default(),
+            refresh: BTreeSet::new(),
+            revoked: VecDeque::new(),
+        }
+    }
+
+    /// Whether the socket may do this: decided at once, or when what it takes has been read. A claim that is granted is
+    /// held until [`Grants::gone`].
+    pub fn check(&mut self, now_ms: u64, holder: Holder, claim: Claim, out: &mut Vec<Effect>) {
+        let waiting = Waiting {
+            needs: self.rules.needs(&claim),
+            claim,
+            asked_ms: now_ms,
+            missing: 0,
+        };
+        self.waiting.insert(holder, waiting);
+        self.decide(now_ms, holder, out);
+    }
+
+    /// What became of a read. Ok(None): there is no such thing.
+    pub fn answered(
+        &mut self,
+        now_ms: u64,
+        resource: &Resource,
+        result: Result<Option<Record>, ()>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(fact) = self.facts.get_mut(resource) else {
+            return;
+        };
+        fact.reading = false;
+        let mut is_news = false;
+        match result {
+            Ok(record) => {
+                is_news = fact.record != record;
+                fact.record = record;
+                fact.read_ms = Some(now_ms);
+                fact.failed_ms = None;
+            }
+            Err(()) => fact.failed_ms = Some(now_ms),
+        }
+        let waiters = std::mem::take(&mut fact.waiters);
+        if is_news {
+            self.review(resource);
+        }
+        self.schedule(now_ms, resource);
+        for holder in waiters {
+            if let Some(waiting) = self.waiting.get_mut(&holder) {
+                waiting.missing = waiting.missing.saturating_sub(1);
+                if waiting.missing == 0 {
+                    self.decide(now_ms, holder, out);
+                }
+            }
+        }
+    }
+
+    /// The socket has gone, whatever it was told.
+    pub fn gone(&mut self, holder: Holder) {
+        self.waiting.remove(&holder);
+        let Some(Seat { held, place }) = self.by_holder.remove(&holder) else {
+            return;
+        };
+        let Some(claim) = self.held.get_mut(held) else {
+            return;
+        };
+        claim.holders.swap_remove(place);
+        if let Some(moved) = claim.holders.get(place)
+            && let Some(seat) = self.by_holder.get_mut(moved)
+        {
+            seat.place = place;
+        }
+        if claim.holders.is_empty() {
+            self.let_go(held);
+        }
+    }
+
+    /// Some of those whose claim does not hold any more; they hold nothing now.
+    pub fn take_revoked(&mut self, most: usize) -> Vec<Holder> {
+        let most = most.min(self.revoked.len());
+        self.revoked.drain(..most).collect()
+    }
+
+    /// How many records are kept.
+    #[cfg(test)]
+    pub fn records(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// When [`Grants::tick`] or [`Grants::take_revoked`] has something to do.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        match self.revoked.is_empty() {
+            true => self.refresh.first().map(|(due_ms, _)| *due_ms),
+            false => Some(0),
+        }
+    }
+
+    /// Records that somebody lives on are read again in time.
+    pub fn tick(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        while let Some((due_ms, _)) = self.refresh.first()
+            && *due_ms <= now_ms
+            && let Some((_, resource)) = self.refresh.pop_first()
+        {
+            if let Some(fact) = self.facts.get_mut(&resource) {
+                fact.refresh_ms = None;
+                if !std::mem::replace(&mut fact.reading, true) {
+                    out.push(Effect::Read(resource));
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, now_ms: u64, holder: Holder, out: &mut Vec<Effect>) {
+        let Some(waiting) = self.waiting.get(&holder) else {
+            return;
+        };
+        let asked_ms = waiting.asked_ms;
+        let fresh = |fact: &Fact| fact.is_fresh(asked_ms, now_ms, self.cache_ms);
+        let failed = |fact: &Fact| fact.has_failed(asked_ms, now_ms);
+        let is = |resource: &Resource, what: &dyn Fn(&Fact) -> bool| {
+            self.facts.get(resource).is_some_and(what)
+        };
+        let needs = || waiting.needs.iter();
+        let unread: Vec<_> = needs()
+            .filter(|need| !is(need, &|fact| fresh(fact) || failed(fact)))
+            .cloned()
+            .collect();
+        if !unread.is_empty() {
+            return self.wait_for(holder, unread, out);
+        }
+        let verdict = if needs().any(|need| !is(need, &fresh)) {
+            Verdict::Unknown
+        } else if self.rules.allow(&waiting.claim, &Known(&self.facts)) {
+            Verdict::Granted
+        } else {
+            Verdict::Refused
+        };
+        if verdict != Verdict::Granted {
+            let old = |fact: &Fact| fact.tried_ms() + BELIEVED_MS <= asked_ms;
+            let old: Vec<_> = needs().filter(|need| is(need, &old)).cloned().collect();
+            if !old.is_empty() {
+                return self.wait_for(holder, old, out);
+            }
+        }
+        if let Some(waiting) = self.waiting.remove(&holder)
+            && verdict == Verdict::Granted
+        {
+            self.hold(now_ms, holder, waiting);
+        }
+        out.push(Effect::Decided(holder, verdict));
+    }
+
+    /// Until all of these have been read (once more).
+    fn wait_for(&mut self, holder: Holder, resources: Vec<Resource>, out: &mut Vec<Effect>) {
+        let mut missing = 0;
+        for resource in &resources {
+            if !self.make_room(resource) {
+                tracing::warn!("permissions cannot be kept: all {RECORDS_MAX} places are in use");
+                self.waiting.remove(&holder);
+                return out.push(Effect::Decided(holder, Verdict::Unknown));
+            }
+            let fact = self.facts.entry(resource.clone()).or_default();
+            fact.waiters.push(holder);
+            missing += 1;
+            if !std::mem::replace(&mut fact.reading, true) {
+                out.push(Effect::Read(resource.clone()));
+            }
+        }
+        if let Some(waiting) = self.waiting.get_mut(&holder) {
+            waiting.missing = missing;
+        }
+    }
+
+    /// A place for the record of a resource; an unused one goes for it.
+    fn make_room(&mut self, resource: &Resource) -> bool {
+        if self.facts.contains_key(resource) {
+            return true;
+        }
+        for _ in 0..EVICTION_TRIES {
+            if self.facts.len() < RECORDS_MAX {
+                break;
+            }
+            let Some(oldest) = self.ages.pop_front() else {
+                break;
+            };
+            match self.facts.get(&oldest) {
+                Some(fact) if !fact.is_unused() => self.ages.push_back(oldest),
+                _ => drop(self.facts.remove(&oldest)),
+            }
+        }
+        let has_room = self.facts.len() < RECORDS_MAX;
+        if has_room {
+            self.ages.push_back(resource.clone());
+        }
+        has_room
+    }
+
+    fn hold(&mut self, now_ms: u64, holder: Holder, granted: Waiting) {
+        // Nothing can take back what a role may do by itself.
+        if granted.needs.is_empty() {
+            return;
+        }
+        let claim = Arc::new(granted.claim);
+        let held = match self.by_claim.get(&claim) {
+            Some(held) => *held,
+            None => {
+                let held = self.held.insert(Held {
+                    claim: claim.clone(),
+                    needs: granted.needs.clone(),
+                    holders: Vec::new(),
+                });
+                self.by_claim.insert(claim, held);
+                for need in &granted.needs {
+                    if let Some(fact) = self.facts.get_mut(need) {
+                        fact.held.insert(held);
+                    }
+                    self.schedule(now_ms, need);
+                }
+                held
+            }
+        };
+        if let Some(claim) = self.held.get_mut(held) {
+            let place = claim.holders.len();
+            claim.holders.push(holder);
+            self.by_holder.insert(holder, Seat { held, place });
+        }
+    }
+
+    /// Whether the claims that live on a record still hold by what it says now.
+    fn review(&mut self, resource: &Resource) {
+        let Some(fact) = self.facts.get(resource) else {
+            return;
+        };
+        let claims: Vec<usize> = fact.held.iter().copied().collect();
+        for held in claims {
+            let claim = self.held.get(held).map(|held| held.claim.clone());
+            if claim.is_some_and(|claim| !self.rules.allow(&claim, &Known(&self.facts)))
+                && let Some(gone) = self.let_go(held)
+            {
+                for holder in &gone.holders {
+                    self.by_holder.remove(holder);
+                }
+                self.revoked.extend(gone.holders);
+            }
+        }
+    }
+
+    /// Nobody holds the claim any more.
+    fn let_go(&mut self, held: usize) -> Option<Held> {
+        let gone = self.held.try_remove(held)?;
+        self.by_claim.remove(&gone.claim);
+        for need in &gone.needs {
+            let Some(fact) = self.facts.get_mut(need) else {
+                continue;
+            };
+            fact.held.remove(&held);
+            if fact.held.is_empty()
+                && let Some(refresh_ms) = fact.refresh_ms.take()
+            {
+                self.refresh.remove(&(refresh_ms, need.clone()));
+            }
+        }
+        Some(gone)
+    }
+
+    /// A record that somebody lives on is read again at half its time, so that it never is too old when it is asked for,
+    /// and that what is taken back ends in time; one that could not be read, soon.
+    fn schedule(&mut self, now_ms: u64, resource: &Resource) {
+        let Some(fact) = self.facts.get_mut(resource) else {
+            return;
+        };
+        if fact.held.is_empty() || fact.reading || fact.refresh_ms.is_some() {
+            return;
+        }
+        let due_ms = match (fact.failed_ms, fact.read_ms) {
+            (None, Some(read_ms)) => read_ms + self.cache_ms.div_ceil(2),
+            _ => now_ms + BELIEVED_MS.min(self.cache_ms),
+        };
+        fact.refresh_ms = Some(due_ms);
+        self.refresh.insert((due_ms, resource.clone()));
+    }
+}
