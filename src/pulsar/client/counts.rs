@@ -1,4 +1,5 @@
-//! How many partitions a topic has, and which topics a namespace: asked until there is an answer, or the operation timeout is over.
+//! How many partitions a topic has, which topics a namespace, what the admin API says of something: asked until there is
+//! an answer, or the operation timeout is over.
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(super) struct CountId(u64);
 pub(super) enum Counted {
     Partitions(u32),
     Topics(Arc<Vec<String>>),
+    Resource(Option<Arc<[u8]>>),
 }
 
 #[derive(Debug)]
@@ -65,6 +67,14 @@ impl Client {
             pattern: pattern.for_broker().map(str::to_owned),
         };
         self.count(now_ms, question, tag);
+    }
+
+    /// A GET of the admin API, from [`rest`]'s paths: answered by `Event::Resource` with the tag. The service URLs are
+    /// those of web services.
+    ///
+    /// [`rest`]: crate::pulsar::rest
+    pub fn read_resource(&mut self, now_ms: u64, target: String, tag: Tag) {
+        self.count(now_ms, Question::Resource(target), tag);
     }
 
     fn count(&mut self, now_ms: u64, question: Question, tag: Tag) {
@@ -123,6 +133,14 @@ impl Client {
                     result: Ok(names),
                 },
                 (Question::Topics { .. }, Err(error)) => Event::Topics {
+                    tag,
+                    result: Err(error),
+                },
+                (Question::Resource(_), Ok(Counted::Resource(body))) => Event::Resource {
+                    tag,
+                    result: Ok(body),
+                },
+                (Question::Resource(_), Err(error)) => Event::Resource {
                     tag,
                     result: Err(error),
                 },

@@ -1,4 +1,5 @@
-//! Questions to any broker: who owns a topic, how many partitions it has, which topics a namespace has.
+//! Questions to any broker: who owns a topic, how many partitions it has, which topics a namespace has, what its admin
+//! API says of something.
 //!
 //! A [`Lookup`] is one try: it goes to one service URL and follows redirects until it has an answer or an error. Where
 //! nobody can be reached it goes on to the next service URL at once, and has failed when it has seen each of them.
@@ -59,6 +60,8 @@ pub(super) enum Question {
         /// What the broker may filter by.
         pattern: Option<String>,
     },
+    /// A GET for this target, of web services alone.
+    Resource(String),
 }
 
 impl Question {
@@ -86,6 +89,8 @@ enum Answer {
     Owner(Route),
     Partitions(u32),
     Topics(Arc<Vec<String>>),
+    /// None: there is no such thing.
+    Resource(Option<Arc<[u8]>>),
 }
 
 #[derive(Debug)]
@@ -267,6 +272,8 @@ impl Client {
                 pattern.as_deref(),
                 request_id,
             ),
+            // It has a target for HTTP, whatever lookups go by.
+            Question::Resource(_) => return,
         };
         connection.write(&command);
     }
@@ -349,10 +356,16 @@ impl Client {
             (Asker::Count(id), Ok(Answer::Topics(names))) => {
                 self.count_done(id, Ok(Counted::Topics(names)));
             }
+            (Asker::Count(id), Ok(Answer::Resource(body))) => {
+                self.count_done(id, Ok(Counted::Resource(body)));
+            }
             (Asker::User(user), Err(error)) => self.link_failed(now_ms, user, error),
             (Asker::Count(id), Err(error)) => self.count_failed(now_ms, id, error),
             // Questions and answers are matched where the answers come in.
-            (Asker::User(_), Ok(Answer::Partitions(_) | Answer::Topics(_)))
+            (
+                Asker::User(_),
+                Ok(Answer::Partitions(_) | Answer::Topics(_) | Answer::Resource(_)),
+            )
             | (Asker::Count(_), Ok(Answer::Owner(_))) => {}
         }
     }

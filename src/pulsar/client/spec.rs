@@ -212,6 +212,12 @@ pub enum Event {
         result: Result<Arc<Vec<String>>, BrokerError>,
     },
 
+    /// What the admin API has; None: there is no such thing.
+    Resource {
+        tag: Tag,
+        result: Result<Option<Arc<[u8]>>, BrokerError>,
+    },
+
     /// Once, after `open_producer`. Reconnects are silent.
     ProducerReady {
         producer: ProducerId,

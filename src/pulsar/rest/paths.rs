@@ -41,14 +41,34 @@ pub fn topics_path(namespace: &str, persistent: bool) -> String {
         true => "PERSISTENT",
         false => "NON_PERSISTENT",
     };
-    let parts = namespace
-        .split('/')
-        .map(|part| utf8_percent_encode(part, KEPT));
-    let name = parts.fold(String::new(), |name, part| format!("{name}/{part}"));
+    let name = encoded(namespace);
     match namespace.matches('/').count() {
         1 => format!("/admin/v2/namespaces{name}/topics?mode={mode}"),
         _ => format!("/admin/namespaces{name}/destinations?mode={mode}"),
     }
+}
+
+/// A namespace's policies (`tenant/namespace`, or `tenant/cluster/namespace`).
+pub fn policies_path(namespace: &str) -> String {
+    let name = encoded(namespace);
+    match namespace.matches('/').count() {
+        1 => format!("/admin/v2/namespaces{name}"),
+        _ => format!("/admin/namespaces{name}"),
+    }
+}
+
+/// A tenant's administrators.
+pub fn tenant_path(tenant: &str) -> String {
+    format!("/admin/v2/tenants{}", encoded(tenant))
+}
+
+/// The names of all clusters.
+pub const CLUSTERS_PATH: &str = "/admin/v2/clusters";
+
+/// `/` before each part.
+fn encoded(name: &str) -> String {
+    let parts = name.split('/').map(|part| utf8_percent_encode(part, KEPT));
+    parts.fold(String::new(), |name, part| format!("{name}/{part}"))
 }
 
 /// A GET for a target that is made here or was checked by [`super::redirect`]. One request per connection: a connection
@@ -94,6 +114,19 @@ mod tests {
             topics_path("sample/standalone/ns1", false),
             "/admin/namespaces/sample/standalone/ns1/destinations?mode=NON_PERSISTENT"
         );
+    }
+
+    #[test]
+    fn permissions_are_read_by_names_that_stay_in_their_place() {
+        assert_eq!(
+            policies_path("public/default"),
+            "/admin/v2/namespaces/public/default"
+        );
+        assert_eq!(
+            policies_path("sample/standalone/ns1"),
+            "/admin/namespaces/sample/standalone/ns1"
+        );
+        assert_eq!(tenant_path("a b?c"), "/admin/v2/tenants/a%20b%3Fc");
     }
 
     #[test]

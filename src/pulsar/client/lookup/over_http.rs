@@ -11,10 +11,9 @@ use crate::pulsar::rest::{self, Response};
 
 /// Of the request; `None` where the question goes over the binary protocol, as it does to other clusters.
 pub(super) fn target(lookup_by: LookupBy, question: &Question) -> Option<String> {
-    if lookup_by == LookupBy::Broker {
-        return None;
-    }
     match question {
+        Question::Resource(target) => Some(target.clone()),
+        _ if lookup_by == LookupBy::Broker => None,
         Question::Owner(topic) => Some(rest::lookup_path(topic)),
         Question::OwnerThere(..) => None,
         Question::Partitions { topic, create } => Some(rest::partitions_path(topic, *create)),
@@ -64,6 +63,13 @@ impl Client {
                     self.lookup_failed(now_ms, id, error);
                 }
             },
+            (200, Question::Resource(_)) => {
+                let body = Some(response.body.as_slice().into());
+                self.lookup_done(now_ms, id, Ok(Answer::Resource(body)));
+            }
+            (404, Question::Resource(_)) => {
+                self.lookup_done(now_ms, id, Ok(Answer::Resource(None)));
+            }
             (301 | 302 | 307 | 308, _) => self.http_redirected(now_ms, id, response),
             _ => self.lookup_failed(now_ms, id, rest::refusal(response)),
         }
