@@ -1,16 +1,38 @@
-//! Who may connect, and what they may do (sans-IO).
+//! Who may connect, and what they may do.
 //!
 //! | file | its subject |
 //! |---|---|
+//! | `offered` | what a request offers: `Authorization`, `?token=`, `Sec-WebSocket-Protocol`, a certificate |
+//! | `authentication` | the providers, each asked in its turn: [`Offered`] → [`Identity`] |
+//! | `settings`, `source` | the settings of Java's providers → an [`Authentication`]; where keys and files stand |
+//! | `token`, `jwt` | `AuthenticationProviderToken`; reading and verifying JSON Web Tokens |
+//! | `tls`, `der` | `AuthenticationProviderTls`: the name in a certificate |
 //! | `claim` | what a socket wants to do, and which records decide on it |
 //! | `grants` | the claims of a shard's sockets, and the records that they live on |
 //! | `records` | what an administrator has granted, as Pulsar keeps it |
 //! | `rules` | whether the records allow a claim: Java's `PulsarAuthorizationProvider` |
+//!
+//! Sans-IO but for reading key files at the start. Time is the wall clock's: tokens tell theirs by it. Nothing here
+//! prints a credential or a key; a type that holds one has no `Debug` that shows it.
 
+#![forbid(unsafe_code)]
+
+mod authentication;
 pub mod claim;
+mod der;
 pub mod grants;
+mod jwt;
+mod offered;
 pub mod records;
 pub mod rules;
+mod settings;
+mod source;
+mod tls;
+mod token;
 
 #[cfg(test)]
 mod tests;
+
+pub use authentication::{Authentication, Identity, Method, REFUSAL, Secret, Why};
+pub use offered::{Offered, protocol_to_answer};
+pub use settings::{Settings, TokenSettings};

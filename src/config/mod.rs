@@ -17,7 +17,9 @@ use std::fmt;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::Arc;
 
+use crate::auth::Authentication;
 pub use cluster::{Brokers, ClusterInStore, WebAddress};
 pub use keys::own_keys_help;
 pub use values::BrokerAddress;
@@ -76,6 +78,8 @@ pub struct Config {
     /// Reconnects to a broker: first and last delay.
     pub backoff_first_ms: u64,
     pub backoff_last_ms: u64,
+    /// Whom to let in. None: everybody.
+    pub authentication: Option<Arc<Authentication>>,
     /// What an operator should know of the settings: ignored ones, unknown ones. One line each, to be logged once.
     pub notes: Vec<String>,
 }

@@ -86,7 +86,6 @@ fn every_mistake_is_told_at_once_with_its_line() {
 #[test]
 fn a_protection_that_is_not_served_stops_the_start() {
     for line in [
-        "authenticationEnabled=true",
         "authorizationEnabled=TRUE",
         "tlsEnabled=true",
         "webServicePortTls=8443",
@@ -210,7 +209,8 @@ fn unknown_keys_are_noticed_with_the_key_that_may_be_meant() {
 fn ignored_keys_are_told_without_their_values() {
     let text = "tokenSecretKey=data:;base64,c2VjcmV0\ntlsKeyStorePassword=hunter2\nwebSocketNumIoThreads=8\n";
     let config = check(text).unwrap();
-    assert_eq!(config.notes.len(), 3);
+    // The first one waits for authenticationEnabled.
+    assert_eq!(config.notes.len(), 2);
     assert!(
         config
             .notes

@@ -13,6 +13,7 @@ use super::topics::Asked;
 use crate::api::{
     ConsumerParams, Endpoint, EndpointKind, ProducerParams, Query, ReaderParams, Refusal, TopicSet,
 };
+use crate::auth::{Secret, protocol_to_answer};
 use crate::config::UpstreamMode;
 use crate::http::{PerMessageDeflate, Request, extensions, response, upgrade};
 use crate::hub::{DeadLetterPolicy, HubSpec, MemberSpec, Topics};
@@ -20,6 +21,28 @@ use crate::pulsar::SubscriptionType;
 use crate::runtime::{OneShotReceiver, oneshot};
 use crate::session::{ConsumerSession, ProducerSession};
 use crate::ws::{Context, Decoder, Window};
+
+/// A request that has been understood; nothing has been done for it.
+pub struct Understood {
+    topic: String,
+    wanted: Wanted,
+    /// `?token=`.
+    pub token: Option<Secret>,
+    deflate: Option<PerMessageDeflate>,
+    response: Bytes,
+}
+
+/// What the socket is to be. Java looks at a producer's and a reader's parameters only after it has authenticated the
+/// client, and at a consumer's before.
+enum Wanted {
+    Producer(Result<ProducerParams, Refusal>),
+    Consumer {
+        topics: Topics,
+        subscription: String,
+        params: ConsumerParams,
+    },
+    Reader(Result<ReaderParams, Refusal>),
+}
 
 /// A request that asks its upstream.
 pub struct Begun {
@@ -35,13 +58,8 @@ pub struct Begun {
 const CONSUMER_NAME_DIGITS: usize = 5;
 
 impl Shard {
-    /// Checks the request and asks the upstream.
-    pub fn begin(
-        &mut self,
-        now_ms: u64,
-        id: SocketId,
-        request: &Request,
-    ) -> Result<Begun, Refusal> {
+    /// Checks the request.
+    pub fn understand(&self, request: &Request) -> Result<Understood, Refusal> {
         if self.draining {
             return Err(drain::refusal());
         }
@@ -50,41 +68,43 @@ impl Shard {
         let upgrade = upgrade::check(request)
             .map_err(|refusal| Refusal::new(refusal.status, refusal.message))?;
         let query = Query::parse(raw_query)?;
-        let topic = endpoint.topic.as_str().to_owned();
+        let deflate = self.negotiate(request, &endpoint.kind);
+        let protocol = protocol_to_answer(request).map_err(|why| Refusal::new(400, why))?;
+        let response = response::switching_protocols(&upgrade.accept_key, protocol, deflate);
+        Ok(Understood {
+            topic: endpoint.topic.as_str().to_owned(),
+            token: query.token().map(|token| token.to_owned().into()),
+            wanted: wanted(endpoint, &query)?,
+            deflate,
+            response,
+        })
+    }
+
+    /// Asks the upstream for a client that is let in.
+    pub fn begin(
+        &mut self,
+        now_ms: u64,
+        id: SocketId,
+        request: Understood,
+    ) -> Result<Begun, Refusal> {
+        let Understood { topic, deflate, .. } = request;
         // A tail that is open already answers at once.
         let (answer, opened) = oneshot();
-        let deflate = self.negotiate(request, &endpoint.kind);
         if let Some(entry) = self.sockets.get(id) {
             entry.opening = Some(answer);
             entry.window = deflate.map(|it| window(&it));
         }
-        match endpoint.kind {
-            EndpointKind::Producer => {
-                self.begin_producer(now_ms, id, topic, ProducerParams::parse(&query)?);
-            }
-            EndpointKind::Consumer { subscription } => {
-                let params = ConsumerParams::parse(&query, &endpoint.topic, &subscription)?;
-                self.begin_consumer(id, Topics::one(&topic), subscription, params);
-            }
-            EndpointKind::MultiTopicConsumer {
-                subscription,
+        match request.wanted {
+            Wanted::Producer(params) => self.begin_producer(now_ms, id, topic, params?),
+            Wanted::Consumer {
                 topics,
-            } => {
-                let params = ConsumerParams::parse(&query, &endpoint.topic, &subscription)?;
-                let topics = match topics {
-                    TopicSet::Named(names) => {
-                        Topics::Named(names.iter().map(|name| name.as_str().into()).collect())
-                    }
-                    TopicSet::Pattern(pattern) => Topics::Pattern(pattern),
-                };
-                self.begin_consumer(id, topics, subscription, params);
-            }
-            EndpointKind::Reader => {
-                self.begin_reader(id, topic, ReaderParams::parse(&query, &endpoint.topic)?)
-            }
+                subscription,
+                params,
+            } => self.begin_consumer(id, topics, subscription, params),
+            Wanted::Reader(params) => self.begin_reader(id, topic, params?),
         }
         Ok(Begun {
-            response: response::switching_protocols(&upgrade.accept_key, deflate),
+            response: request.response,
             decoder: self.decoder(deflate),
             opened,
         })
@@ -208,6 +228,37 @@ impl Shard {
                 spec,
             })),
         );
+    }
+}
+
+fn wanted(endpoint: Endpoint, query: &Query) -> Result<Wanted, Refusal> {
+    let topic = &endpoint.topic;
+    let consumer = |topics, subscription: String| {
+        let params = ConsumerParams::parse(query, topic, &subscription)?;
+        Ok(Wanted::Consumer {
+            topics,
+            subscription,
+            params,
+        })
+    };
+    match endpoint.kind {
+        EndpointKind::Producer => Ok(Wanted::Producer(ProducerParams::parse(query))),
+        EndpointKind::Reader => Ok(Wanted::Reader(ReaderParams::parse(query, topic))),
+        EndpointKind::Consumer { subscription } => {
+            consumer(Topics::one(topic.as_str()), subscription)
+        }
+        EndpointKind::MultiTopicConsumer {
+            subscription,
+            topics,
+        } => {
+            let topics = match topics {
+                TopicSet::Named(names) => {
+                    Topics::Named(names.iter().map(|name| name.as_str().into()).collect())
+                }
+                TopicSet::Pattern(pattern) => Topics::Pattern(pattern),
+            };
+            consumer(topics, subscription)
+        }
     }
 }
 

@@ -65,8 +65,7 @@ async fn handshake<'s>(
         }
     };
     let wants_json = request.wants_json();
-    let begun = shard.turn(|shard, now_ms| shard.begin(now_ms, id, &request));
-    drop(request);
+    let begun = open(shard, id, request).await;
     let Begun {
         response,
         decoder,
@@ -92,6 +91,15 @@ async fn handshake<'s>(
             None
         }
     }
+}
+
+/// Lets the client in, or not, and asks the upstream.
+async fn open(shard: &ShardRef, id: SocketId, request: Request) -> Result<Begun, Refusal> {
+    let understood = shard.turn(|shard, _| shard.understand(&request))?;
+    let known = shard.turn(|shard, _| shard.authenticate(id, &request, &understood, None));
+    drop(request);
+    known?;
+    shard.turn(|shard, now_ms| shard.begin(now_ms, id, understood))
 }
 
 /// A read of a socket; one that is pending is never dropped.

@@ -6,6 +6,7 @@
 //! | [`shard`] | one shard's state and its turn |
 //! | `connection` | the life of one client connection |
 //! | `begin` | from an upgrade request to a session |
+//! | `identities` | who the clients are |
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
@@ -28,6 +29,7 @@ mod connection;
 mod dead_letters;
 mod drain;
 mod hubs;
+mod identities;
 mod lane;
 mod links;
 mod post;

@@ -6,6 +6,7 @@ use slab::Slab;
 use super::post::{SLOTS_MAX, SocketId};
 use super::readers::Reader;
 use crate::api::Refusal;
+use crate::auth::Identity;
 use crate::runtime::{Notify, OneShot, Socket, TimerKey};
 use crate::session::{ConsumerSession, ProducerSession};
 use crate::ws::{CloseHandshake, Deflater, Window};
@@ -28,6 +29,8 @@ pub struct Entry {
     pub id: SocketId,
     pub socket: Socket,
     pub role: Role,
+    /// Who its client is, where that is asked.
+    pub identity: Option<Box<Identity>>,
     /// Frames of this turn; handed to the socket in one piece at its end.
     pub out: Vec<u8>,
     /// Tells the waiting handshake what the upstream has answered.
@@ -124,6 +127,7 @@ impl Sockets {
             id,
             socket,
             role: Role::None,
+            identity: None,
             out: Vec::new(),
             opening: None,
             upgraded: false,

@@ -13,14 +13,21 @@ use super::upgrade::WEBSOCKET_VERSION;
 /// A refusal's text is cut here: a broker's text may be a whole stack trace, and one line is meant to be read.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
-/// The response that makes the connection a WebSocket (RFC 6455 §4.2.2), with the extension agreed on.
-pub fn switching_protocols(accept_key: &str, extension: Option<PerMessageDeflate>) -> Bytes {
+/// The response that makes the connection a WebSocket (RFC 6455 §4.2.2), with the subprotocol and the extension agreed on.
+pub fn switching_protocols(
+    accept_key: &str,
+    protocol: Option<&str>,
+    extension: Option<PerMessageDeflate>,
+) -> Bytes {
+    let protocol = protocol.map_or_else(String::new, |it| {
+        format!("Sec-WebSocket-Protocol: {it}\r\n")
+    });
     let extensions = extension.map_or_else(String::new, |it| {
         format!("Sec-WebSocket-Extensions: {it}\r\n")
     });
     Bytes::from(format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept_key}\r\n{extensions}\r\n"
+         Sec-WebSocket-Accept: {accept_key}\r\n{protocol}{extensions}\r\n"
     ))
 }
 

@@ -275,7 +275,7 @@ fn offers_that_make_no_sense_are_declined() {
 fn a_client_can_be_told_to_do_without_its_context() {
     let request = request("GET / HTTP/1.1\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
     let agreed = extensions::negotiate(&request, false).unwrap();
-    let response = response::switching_protocols("x", Some(agreed));
+    let response = response::switching_protocols("x", None, Some(agreed));
     let response = String::from_utf8(response.to_vec()).unwrap();
     assert!(
         response.ends_with(
@@ -297,7 +297,7 @@ fn json_is_wanted_when_accept_names_it() {
 #[test]
 fn responses_are_exact() {
     assert_eq!(
-        response::switching_protocols("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", None),
+        response::switching_protocols("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", None, None),
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
     );

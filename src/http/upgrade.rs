@@ -1,6 +1,7 @@
 //! The server's side of the WebSocket handshake (RFC 6455 §4.2).
 //!
-//! Subprotocols are declined by not answering them, as the Java gateway does; for extensions see `extensions`.
+//! Subprotocols are declined by not answering them, as the Java gateway does, unless a token stands among them (see
+//! [`crate::auth`]); for extensions see `extensions`.
 
 use tungstenite::handshake::derive_accept_key;
 

@@ -51,7 +51,11 @@ impl Echo {
         match handshake {
             Ok((upgrade, agreed, consumed)) => {
                 self.head = None;
-                send(response::switching_protocols(&upgrade.accept_key, agreed));
+                send(response::switching_protocols(
+                    &upgrade.accept_key,
+                    None,
+                    agreed,
+                ));
                 if let Some(agreed) = agreed {
                     let context = match agreed.client_keeps_context {
                         true => Context::Kept,

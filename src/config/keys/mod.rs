@@ -1,8 +1,9 @@
 //! Every key that is known, and the check of a list of settings against them.
 //!
-//! [`served`] holds the keys that do something, [`unserved`] those of Pulsar 4.0.8 that do not (yet): the harmless ones
+//! [`served`] and [`authentication`] hold the keys that do something, [`unserved`] those of Pulsar 4.0.8 that do not (yet): the harmless ones
 //! become notes, those that would protect something stop the start.
 
+mod authentication;
 mod served;
 mod unserved;
 
@@ -73,6 +74,7 @@ struct Draft {
     client_connections_per_broker: Option<usize>,
     /// Keys without effect that have the value of Pulsar's own file, by the reason.
     idle: BTreeMap<&'static str, Vec<String>>,
+    authentication: authentication::Collected,
 }
 
 impl Draft {
@@ -107,6 +109,7 @@ impl Draft {
                 keep_alive_ms: limits::KEEP_ALIVE_MS,
                 backoff_first_ms: limits::BACKOFF_FIRST_MS,
                 backoff_last_ms: limits::BACKOFF_LAST_MS,
+                authentication: None,
                 notes: Vec::new(),
             },
             ways: Ways {
@@ -116,6 +119,7 @@ impl Draft {
             connections_per_broker_total: 1,
             client_connections_per_broker: None,
             idle: BTreeMap::new(),
+            authentication: authentication::Collected::default(),
         }
     }
 }
@@ -125,6 +129,7 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
     let mut draft = Draft::new(bind);
     let mut mistakes = Vec::new();
     let settings = effective(settings, &mut draft.config.notes);
+    let settings = authentication::apply_prefix(settings);
     for setting in &settings {
         let Some(key) = known(&setting.key) else {
             draft.config.notes.push(unknown(setting));
@@ -140,6 +145,7 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
         Err(_) if !mistakes.is_empty() => {}
         Err((name, why)) => mistakes.push(no_way(&settings, name, why)),
     }
+    authentication::finish(&mut draft, &settings, &mut mistakes);
     finish(draft, mistakes)
 }
 
@@ -245,6 +251,7 @@ fn all() -> impl Iterator<Item = &'static Key> {
         .iter()
         .map(|own| &own.key)
         .chain(served::JAVA)
+        .chain(authentication::KEYS)
         .chain(unserved::KEYS)
 }
 

@@ -19,8 +19,6 @@ const NO_TLS_CLIENT: &str =
     "TLS towards the brokers is not served yet, and plain text is not a substitute for it";
 const NO_CREDENTIALS: &str = "credentials towards the brokers are not served yet, and connecting without them is not \
                               what this asks for";
-const NO_AUTHENTICATION: &str =
-    "clients cannot be authenticated yet, and letting everybody in is not a substitute";
 const NO_AUTHORIZATION: &str =
     "permissions cannot be checked yet, and granting everything is not a substitute";
 const NO_PROXY_PROTOCOL: &str =
@@ -51,12 +49,6 @@ const fn refused(name: &'static str, shape: Shape, off: &'static str, why: &'sta
 
 pub(super) const KEYS: &[Key] = &[
     // What would protect something.
-    refused(
-        "authenticationEnabled",
-        Shape::Boolean,
-        "false",
-        NO_AUTHENTICATION,
-    ),
     refused(
         "authorizationEnabled",
         Shape::Boolean,
@@ -148,7 +140,6 @@ pub(super) const KEYS: &[Key] = &[
         "Java classes cannot be loaded; producers that name encryption keys are refused",
     ),
     // Who may connect.
-    text("authenticationProviders", AUTH),
     ignored(
         "authorizationProvider",
         Shape::Text,
@@ -162,15 +153,6 @@ pub(super) const KEYS: &[Key] = &[
         AUTH,
     ),
     text("superUserRoles", AUTH),
-    text("anonymousUserRole", AUTH),
-    text("tokenSecretKey", AUTH),
-    text("tokenPublicKey", AUTH),
-    text("tokenPublicAlg", AUTH),
-    text("tokenAuthClaim", AUTH),
-    text("tokenAudienceClaim", AUTH),
-    text("tokenAudience", AUTH),
-    text("tokenAllowedClockSkewSeconds", AUTH),
-    text("tokenSettingPrefix", AUTH),
     text("basicAuthConf", AUTH),
     text("athenzDomainNames", AUTH),
     text("saslJaasClientAllowedIds", AUTH),

@@ -1,0 +1,168 @@
+//! Who a client is: the configured providers judge what it offers (`AuthenticationService.java`).
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::{Offered, tls, token};
+
+/// A text that nobody may read but who it is meant for: zeroed when dropped, never printed.
+pub type Secret = Zeroizing<String>;
+
+/// How a client has shown who it is; Java's `getAuthMethodName`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    Token,
+    Tls,
+    Basic,
+    /// Nobody has been asked, or `anonymousUserRole` was given to who could not say.
+    None,
+}
+
+impl Method {
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Token => "token",
+            Method::Tls => "tls",
+            Method::Basic => "basic",
+            Method::None => "none",
+        }
+    }
+}
+
+/// Who a client is. Kept with its socket.
+#[derive(Clone)]
+pub struct Identity {
+    /// What permissions are given to. Never empty.
+    pub role: Arc<str>,
+    pub method: Method,
+    /// By the wall clock, in milliseconds since 1970. None: it holds as long as the socket.
+    pub expires_ms: Option<u64>,
+    /// What it has shown, for whom it must be shown again. None unless [`Authentication::keep_credentials`].
+    pub credential: Option<Arc<Secret>>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("role", &self.role)
+            .field("method", &self.method)
+            .field("expires_ms", &self.expires_ms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a client is not let in, in fixed words that hold nothing of what it has sent. For the log: the client is told
+/// [`REFUSAL`] only.
+pub type Why = &'static str;
+
+/// What every client is told whose credentials are missing or bad: 401, as in Java.
+pub const REFUSAL: &str = "Failed to authenticate";
+
+/// The role that Java gives to everybody where authentication is on without a provider.
+const NOBODY: &str = "<none>";
+
+/// What a provider says of what is offered.
+pub(super) enum Verdict {
+    Accepted {
+        role: String,
+        expires_ms: Option<u64>,
+    },
+    Rejected(Why),
+}
+
+pub(super) enum Provider {
+    Token(token::TokenProvider),
+    Tls,
+}
+
+impl Provider {
+    fn method(&self) -> Method {
+        match self {
+            Provider::Token(_) => Method::Token,
+            Provider::Tls => Method::Tls,
+        }
+    }
+
+    fn check(&self, offered: &Offered, now_ms: u64) -> Verdict {
+        match self {
+            Provider::Token(provider) => provider.check(offered, now_ms),
+            Provider::Tls => tls::check(offered),
+        }
+    }
+}
+
+/// Whom to let in: `authenticationEnabled`, with its providers.
+pub struct Authentication {
+    pub(super) providers: Vec<Provider>,
+    /// Who cannot say who it is gets this role (`anonymousUserRole`).
+    pub(super) anonymous_role: Option<Arc<str>>,
+    /// Identities bring what was shown for them.
+    pub keep_credentials: bool,
+}
+
+impl fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods = self.providers.iter().map(|it| it.method().name());
+        f.debug_list().entries(methods).finish()
+    }
+}
+
+impl Authentication {
+    /// The providers of the named method, or all, each in its turn: the first that accepts counts, and who is accepted
+    /// by none is anonymous where that is a role.
+    ///
+    /// # Errors
+    /// Why the client is not let in.
+    pub fn check(&self, offered: &Offered, now_ms: u64) -> Result<Identity, Why> {
+        let is_asked = |provider: &&Provider| match &offered.method {
+            Some(name) => name == provider.method().name(),
+            None => true,
+        };
+        let mut why = "no credentials";
+        let mut asked = 0;
+        for provider in self.providers.iter().filter(is_asked) {
+            asked += 1;
+            match provider.check(offered, now_ms) {
+                Verdict::Accepted { role, expires_ms } => {
+                    return Ok(self.identity(provider.method(), &role, expires_ms, offered));
+                }
+                Verdict::Rejected(reason) => why = reason,
+            }
+        }
+        if asked == 0 && offered.method.is_some() {
+            return Err("no provider for the authentication method it names");
+        }
+        let role = match &self.anonymous_role {
+            _ if self.providers.is_empty() => Some(Arc::from(NOBODY)),
+            anonymous => anonymous.clone(),
+        };
+        role.map(anonymous).ok_or(why)
+    }
+
+    fn identity(
+        &self,
+        method: Method,
+        role: &str,
+        expires_ms: Option<u64>,
+        offered: &Offered,
+    ) -> Identity {
+        let credential = self.keep_credentials.then(|| offered.credential(method));
+        Identity {
+            role: role.into(),
+            method,
+            expires_ms,
+            credential: credential.flatten().map(Arc::new),
+        }
+    }
+}
+
+fn anonymous(role: Arc<str>) -> Identity {
+    Identity {
+        role,
+        method: Method::None,
+        expires_ms: None,
+        credential: None,
+    }
+}

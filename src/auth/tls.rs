@@ -1,0 +1,57 @@
+//! `AuthenticationProviderTls`: a client is who its certificate names.
+//!
+//! The role is the subject's common name, of several the most specific, which Java finds first. Java searches the name as
+//! text (RFC 2253) for `,CN=`, which an organization called `x,CN=admin` has too; here the certificate's structure counts.
+
+use super::Offered;
+use super::authentication::Verdict;
+use super::der::{self, Der};
+
+/// `id-at-commonName` (RFC 5280 §A.1).
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+
+/// String types that hold UTF-8 or a part of it: UTF8String, PrintableString, IA5String, TeletexString as far as it is ASCII.
+const STRINGS: [u8; 4] = [0x0c, 0x13, 0x16, 0x14];
+
+pub(super) fn check(offered: &Offered) -> Verdict {
+    match &offered.common_name {
+        Some(name) => Verdict::Accepted {
+            role: name.clone(),
+            expires_ms: None,
+        },
+        None => Verdict::Rejected("no client certificate with a common name"),
+    }
+}
+
+/// The common name of an X.509 certificate's subject. None: it has none that is a role, or it is no certificate.
+pub fn common_name(certificate: &[u8]) -> Option<String> {
+    let mut to_be_signed = Der::new(certificate)
+        .enter(der::SEQUENCE)?
+        .enter(der::SEQUENCE)?;
+    if to_be_signed.peek() == Some(der::CONTEXT_0) {
+        to_be_signed.next()?;
+    }
+    // Serial number, signature, issuer, validity: RFC 5280 §4.1.
+    to_be_signed.take(der::INTEGER)?;
+    for _ in 0..3 {
+        to_be_signed.take(der::SEQUENCE)?;
+    }
+    let mut subject = to_be_signed.enter(der::SEQUENCE)?;
+    let mut name = None;
+    while !subject.is_empty() {
+        let mut attributes = subject.enter(der::SET)?;
+        while !attributes.is_empty() {
+            let mut attribute = attributes.enter(der::SEQUENCE)?;
+            let kind = attribute.take(der::OBJECT_ID)?;
+            let (tag, value) = attribute.next()?;
+            // The text form has them in reverse: its first is the last here.
+            if kind == COMMON_NAME && !value.is_empty() {
+                name = Some((tag, value));
+            }
+        }
+    }
+    let (tag, value) = name?;
+    let text = std::str::from_utf8(value).ok()?;
+    let readable = STRINGS.contains(&tag) && !text.chars().any(char::is_control);
+    (readable && !text.trim().is_empty()).then(|| text.to_owned())
+}

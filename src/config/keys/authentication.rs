@@ -1,0 +1,104 @@
+//! The keys of authentication. Their values are collected here and read together when all are known: what a provider
+//! needs depends on which ones there are.
+
+use super::{Draft, Key, Rule};
+use crate::auth::{Authentication, Settings};
+use crate::config::{Mistake, Setting, values};
+
+/// The keys of the draft that are read at the end.
+#[derive(Default)]
+pub(super) struct Collected {
+    enabled: bool,
+    settings: Settings,
+}
+
+/// A text that is read later: an error about it must not show it, it may be a secret.
+macro_rules! kept {
+    ($name:literal, $($field:ident).+) => {
+        Key {
+            name: $name,
+            rule: Rule::Sets(|draft, value| {
+                draft.authentication.settings.$($field).+ = Some(value.to_owned());
+                Ok(())
+            }),
+        }
+    };
+}
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "authenticationEnabled",
+        rule: Rule::Sets(|draft, value| {
+            draft.authentication.enabled = values::boolean(value)?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "authenticationProviders",
+        rule: Rule::Sets(|draft, value| {
+            let names = value.split(',').map(str::to_owned);
+            draft.authentication.settings.providers = names.collect();
+            Ok(())
+        }),
+    },
+    kept!("anonymousUserRole", anonymous_role),
+    kept!("tokenSecretKey", token.secret_key),
+    kept!("tokenPublicKey", token.public_key),
+    kept!("tokenPublicAlg", token.public_alg),
+    kept!("tokenAuthClaim", token.auth_claim),
+    kept!("tokenAudienceClaim", token.audience_claim),
+    kept!("tokenAudience", token.audience),
+    kept!(
+        "tokenAllowedClockSkewSeconds",
+        token.allowed_clock_skew_seconds
+    ),
+];
+
+/// Before the names of the keys that `tokenSettingPrefix` moves.
+const PREFIX_KEY: &str = "tokenSettingPrefix";
+
+/// With `tokenSettingPrefix=x` the provider reads `xtokenSecretKey` where it else reads `tokenSecretKey`, and does not
+/// look at the latter.
+pub(super) fn apply_prefix(settings: Vec<Setting>) -> Vec<Setting> {
+    let is_prefix = |setting: &&Setting| setting.key == PREFIX_KEY;
+    let prefix = settings.iter().find(is_prefix).map(|it| it.value.clone());
+    let Some(prefix) = prefix else {
+        return settings;
+    };
+    let is_tokens = |name: &str| {
+        let mut keys = KEYS.iter().map(|key| key.name);
+        name.starts_with("token") && keys.any(|key| key == name)
+    };
+    let moved = settings.into_iter().filter_map(|mut setting| {
+        if setting.key == PREFIX_KEY || is_tokens(&setting.key) {
+            return None;
+        }
+        let bare = setting.key.strip_prefix(&prefix).map(str::to_owned);
+        if let Some(bare) = bare.filter(|bare| is_tokens(bare)) {
+            setting.key = bare;
+        }
+        Some(setting)
+    });
+    moved.collect()
+}
+
+/// Reads what was collected.
+pub(super) fn finish(draft: &mut Draft, settings: &[Setting], mistakes: &mut Vec<Mistake>) {
+    let collected = std::mem::take(&mut draft.authentication);
+    if !collected.enabled {
+        return;
+    }
+    match Authentication::new(&collected.settings) {
+        Ok((authentication, notes)) => {
+            draft.config.authentication = Some(authentication.into());
+            draft.config.notes.extend(notes);
+        }
+        Err(faults) => mistakes.extend(faults.into_iter().map(|(key, why)| {
+            let place = settings.iter().find(|setting| setting.key == key);
+            match place {
+                Some(setting) => Mistake::at(&setting.place, format!("{key}: {why}")),
+                None => Mistake(format!("{key} {why}")),
+            }
+        })),
+    }
+}
