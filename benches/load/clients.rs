@@ -1,4 +1,4 @@
-//! The sockets' other ends: they open, read, check every frame, and ack where the case says so.
+//! One case on one server: the sockets' other ends open, and publish or read, and everything is counted.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,34 +7,44 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-use crate::publishers::{self, SETTLING};
-use crate::servers::{self, Broker, Peer};
-use crate::{Case, Kind, frames};
+use crate::cases::{Case, Kind};
+use crate::nchan;
+use crate::process::{CpuTime, OTHERS_CPU, SERVERS_CPU};
+use crate::publishers::{self, Publisher, SETTLING, Window};
+use crate::readers::Readers;
+use crate::servers::{Broker, Peer, Target};
 
 /// As many sockets open at a time, so that the accept queue never overflows.
 const OPENING: usize = 64;
-/// Without any frame for so long a run is over.
-const SILENCE: Duration = Duration::from_secs(3);
 
-/// Unconfirmed messages of the producer that goes as fast as it can.
-const SATURATION_WINDOW: usize = 2000;
-/// One message in so many is timed there.
-const SATURATION_SAMPLE: u64 = 64;
+/// A server keeps up that delivers, or confirms, so much of what it is offered within [`crate::readers::LATE_MS`].
+const KEEPS_UP: f64 = 0.95;
+
+/// A CPU that is busier than this (percent) is what limits a run.
+const FULL: f64 = 97.0;
 
 /// What a case has shown.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// Received by all clients together; of producers: confirmed.
     pub messages: u64,
+    /// Of the server, while there was publishing.
     pub cpu: Duration,
     /// CPU of the server for opening one socket, µs.
     pub open_us: f64,
     pub socket_kib: f64,
-    expected: u64,
+    /// That must have come in the end,
+    pub expected: u64,
+    /// and that was to come at this pace.
+    pub offered: u64,
+    pub late: u64,
     /// Gaps, repeats, refusals.
-    wrong: u64,
-    /// Milliseconds, sorted.
-    latencies: Vec<f32>,
+    pub wrong: u64,
+    /// Milliseconds; sorted in the end.
+    pub latencies: Vec<f32>,
+    took: Duration,
+    /// Percent, of the server's CPU and that of all others.
+    busy: [f64; 2],
 }
 
 impl Outcome {
@@ -42,13 +52,12 @@ impl Outcome {
         self.cpu.as_secs_f64() * 1e6 / self.messages.max(1) as f64
     }
 
+    pub fn messages_per_second(&self) -> f64 {
+        self.messages as f64 / self.took.as_secs_f64().max(0.001)
+    }
+
     pub fn latency_ms(&self, quantile: f64) -> f32 {
-        let place = (self.latencies.len() as f64 * quantile) as usize;
-        let last = self.latencies.len().saturating_sub(1);
-        self.latencies
-            .get(place.min(last))
-            .copied()
-            .unwrap_or(f32::NAN)
+        quantile_of(&self.latencies, quantile)
     }
 
     pub fn is_sound(&self) -> bool {
@@ -66,93 +75,170 @@ impl Outcome {
             format!("{messages} messages of {expected}, {wrong} gaps, repeats or refusals")
         })
     }
+
+    pub fn keeps_up(&self) -> bool {
+        let in_time = self.messages.saturating_sub(self.late);
+        in_time as f64 >= self.offered as f64 * KEEPS_UP
+    }
+
+    /// How busy both CPUs were, and which of them was the limit.
+    pub fn busy(&self) -> String {
+        let [servers, others] = self.busy;
+        let limit = if others > FULL { "!" } else { "" };
+        format!("{servers:.0}, {others:.0}{limit}")
+    }
+
+    /// The server has had nothing to do with it: the generator (or broker) had no time.
+    pub fn generator_was_the_limit(&self) -> bool {
+        self.busy[1] > FULL && self.busy[0] < FULL
+    }
 }
 
-pub fn run(case: Case, peer: Peer, broker: &Broker, run: Duration) -> Outcome {
+/// Of sorted ones.
+pub fn quantile_of(latencies: &[f32], quantile: f64) -> f32 {
+    let place = (latencies.len() as f64 * quantile) as usize;
+    let last = latencies.len().saturating_sub(1);
+    latencies.get(place.min(last)).copied().unwrap_or(f32::NAN)
+}
+
+/// Everything that talks to sockets runs in one of these.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    LocalSet::new().block_on(&runtime, measure(case, peer, broker, run))
+    LocalSet::new().block_on(&runtime, future)
 }
 
-async fn measure(case: Case, peer: Peer, broker: &Broker, run: Duration) -> Outcome {
-    let (server, address) = servers::start(peer, case, broker, run);
-    let topic = format!("persistent/public/default/load-{}", fastrand::u64(..));
-    let path = path(case, peer, &topic);
-    // The first one opens the upstream; it is not counted.
-    let mut sockets = vec![open(address, path.clone()).await];
-    let (cpu, memory) = (server.cpu(), server.resident_bytes());
-    open_all(&mut sockets, case.sockets, address, &path).await;
-    let opened = case.sockets.saturating_sub(1).max(1) as f64;
-    let mut outcome = Outcome {
-        open_us: (server.cpu() - cpu).as_secs_f64() * 1e6 / opened,
-        socket_kib: server.resident_bytes().saturating_sub(memory) as f64 / 1024.0 / opened,
-        ..Outcome::default()
-    };
+/// Where the readers' messages come from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// From a producer on a gateway of its own, over this broker.
+    Gateway(&'a Broker),
+    /// The server gets them by HTTP.
+    Posts,
+    /// The server makes them.
+    Itself,
+}
+
+pub fn run(case: Case, target: &Target, source: Source<'_>, run: Duration) -> Outcome {
+    block_on(measure(case, target, source, run))
+}
+
+async fn measure(case: Case, target: &Target, source: Source<'_>, run: Duration) -> Outcome {
+    let topic = new_topic();
+    let path = path(case.kind, target.peer, &topic);
+    let mut outcome = Outcome::default();
+    let sockets = open_measured(target, &path, case.sockets, &mut outcome).await;
     tokio::time::sleep(SETTLING).await;
-    let cpu = server.cpu();
     match case.kind {
-        Kind::Publish { window } => publish(sockets, window, run, &mut outcome).await,
-        _ => receive(sockets, case, peer, broker, &topic, run, &mut outcome).await,
+        Kind::Publish { window } => publish(sockets, case, window, target, run, &mut outcome).await,
+        _ => receive(sockets, case, target, source, &topic, run, &mut outcome).await,
     }
-    outcome.cpu = server.cpu() - cpu;
     outcome.latencies.sort_by(f32::total_cmp);
     outcome
 }
 
+/// Opens them and measures what that has cost.
+pub async fn open_measured(
+    target: &Target,
+    path: &str,
+    count: usize,
+    outcome: &mut Outcome,
+) -> Vec<TcpStream> {
+    let server = &target.server;
+    // The first one opens the upstream; it is not counted.
+    let mut sockets = vec![open(target.address, path.to_owned()).await];
+    let (cpu, memory) = (server.cpu(), server.resident_bytes());
+    open_more(&mut sockets, count, target.address, path).await;
+    let opened = count.saturating_sub(1).max(1) as f64;
+    outcome.open_us = (server.cpu() - cpu).as_secs_f64() * 1e6 / opened;
+    outcome.socket_kib = server.resident_bytes().saturating_sub(memory) as f64 / 1024.0 / opened;
+    sockets
+}
+
 async fn receive(
-    mut sockets: Vec<TcpStream>,
+    sockets: Vec<TcpStream>,
     case: Case,
-    peer: Peer,
-    broker: &Broker,
+    target: &Target,
+    source: Source<'_>,
     topic: &str,
     run: Duration,
     outcome: &mut Outcome,
 ) {
-    // They stay open and are never read.
-    let stalled = match case.kind {
-        Kind::Stalled => sockets.split_off(case.sockets - case.sockets / 100),
-        _ => Vec::new(),
+    let readers = Readers::start(sockets, case.kind);
+    let published = u64::from(case.rate) * run.as_secs();
+    outcome.offered = match case.kind {
+        Kind::Fanout { .. } => published * case.sockets as u64,
+        _ => published,
     };
-    let readers: Vec<_> = sockets
-        .into_iter()
-        .map(|socket| tokio::task::spawn_local(read(socket, case.kind, run)))
-        .collect();
-    let mut published = u64::from(case.rate) * run.as_secs();
-    if peer != Peer::Floor {
-        let (_gateway, address) = servers::start_publishers_gateway(broker);
-        let producer = open(address, publishers::path(topic, case.kind)).await;
+    outcome.expected = outcome.offered;
+    let mut publisher = match source {
+        Source::Gateway(broker) => Some(Publisher::open(broker, topic, "").await),
+        _ => None,
+    };
+    if publisher.is_some() {
         tokio::time::sleep(SETTLING).await;
-        match case.kind {
-            Kind::Saturation => {
-                let all = publishers::by_window(producer, SATURATION_WINDOW, run).await;
-                published = all.confirmed;
-                outcome.wrong += all.refused;
-            }
-            _ => publishers::at_pace(producer, case.rate, run).await,
-        }
     }
-    let mut seen = Vec::new();
-    for reader in readers {
-        seen.push(reader.await.expect("it reads to its end"));
+    let begin = Begin::now(target);
+    match (source, &mut publisher) {
+        (_, Some(publisher)) => publisher.at_pace(published, case.rate).await,
+        (Source::Posts, _) => nchan::post_at_pace(target.address, published, case.rate).await,
+        _ => tokio::time::sleep(run).await,
     }
-    drop(stalled);
-    outcome.check(case.kind, published, seen);
+    readers.all(outcome.offered).await;
+    begin.end(target, outcome);
+    readers.end(outcome).await;
 }
 
-fn path(case: Case, peer: Peer, topic: &str) -> String {
-    match case.kind {
-        Kind::Fanout { acks } if acks || peer == Peer::Java => format!("/ws/v2/reader/{topic}"),
-        Kind::Fanout { .. } | Kind::Saturation | Kind::Stalled => {
-            format!("/ws/v2/reader/{topic}?flow=tcp")
+/// What the clocks said when a run began.
+struct Begin {
+    at: std::time::Instant,
+    cpu: Duration,
+    cpus: [CpuTime; 2],
+}
+
+impl Begin {
+    fn now(target: &Target) -> Begin {
+        Begin {
+            at: std::time::Instant::now(),
+            cpu: target.server.cpu(),
+            cpus: [SERVERS_CPU, OTHERS_CPU].map(CpuTime::of),
         }
+    }
+
+    fn end(&self, target: &Target, outcome: &mut Outcome) {
+        outcome.cpu = target.server.cpu() - self.cpu;
+        outcome.took = self.at.elapsed();
+        let [servers, others] = self.cpus;
+        outcome.busy = [
+            CpuTime::of(SERVERS_CPU).busy_since(servers),
+            CpuTime::of(OTHERS_CPU).busy_since(others),
+        ];
+    }
+}
+
+pub fn new_topic() -> String {
+    format!("persistent/public/default/load-{:x}", fastrand::u64(..))
+}
+
+fn path(kind: Kind, peer: Peer, topic: &str) -> String {
+    match kind {
+        _ if peer == Peer::Nchan => "/sub".to_owned(),
+        Kind::Fanout { acks: true } => format!("/ws/v2/reader/{topic}"),
+        Kind::Fanout { acks: false } => format!("/ws/v2/reader/{topic}?flow=tcp"),
         Kind::Shared => format!("/ws/v2/consumer/{topic}/sub?subscriptionType=Shared"),
         Kind::Publish { .. } => format!("/ws/v2/producer/{topic}"),
     }
 }
 
-async fn open_all(sockets: &mut Vec<TcpStream>, count: usize, address: SocketAddr, path: &str) {
+/// Opens sockets until there are so many.
+pub async fn open_more(
+    sockets: &mut Vec<TcpStream>,
+    count: usize,
+    address: SocketAddr,
+    path: &str,
+) {
     while sockets.len() < count {
         let some = OPENING.min(count - sockets.len());
         let opening: Vec<_> = (0..some)
@@ -164,7 +250,19 @@ async fn open_all(sockets: &mut Vec<TcpStream>, count: usize, address: SocketAdd
     }
 }
 
-async fn publish(sockets: Vec<TcpStream>, window: usize, run: Duration, outcome: &mut Outcome) {
+async fn publish(
+    sockets: Vec<TcpStream>,
+    case: Case,
+    window: usize,
+    target: &Target,
+    run: Duration,
+    outcome: &mut Outcome,
+) {
+    let window = Window {
+        messages: window,
+        rate: case.rate / case.sockets as u32,
+    };
+    let begin = Begin::now(target);
     let producers: Vec<_> = sockets
         .into_iter()
         .map(|socket| tokio::task::spawn_local(publishers::by_window(socket, window, run)))
@@ -175,35 +273,26 @@ async fn publish(sockets: Vec<TcpStream>, window: usize, run: Duration, outcome:
         outcome.wrong += published.refused;
         outcome.latencies.extend(published.latencies);
     }
+    begin.end(target, outcome);
     outcome.expected = outcome.messages;
-}
-
-impl Outcome {
-    /// Readers get every message in order; a subscription gets each once.
-    fn check(&mut self, kind: Kind, published: u64, seen: Vec<Seen>) {
-        let mut shared = Vec::new();
-        for seen in seen {
-            self.messages += seen.messages;
-            self.latencies.extend(seen.latencies);
-            match kind {
-                Kind::Shared => shared.extend(seen.numbers),
-                _ => {
-                    self.expected += published;
-                    self.wrong += seen.out_of_order;
-                }
-            }
-        }
-        if kind == Kind::Shared {
-            self.expected = published;
-            shared.sort_unstable();
-            let each_once = (0..).zip(&shared);
-            self.wrong += each_once.filter(|(at, number)| at != *number).count() as u64;
-        }
-    }
+    outcome.offered = match window.rate {
+        0 => outcome.messages,
+        rate => u64::from(rate) * case.sockets as u64 * run.as_secs(),
+    };
+    outcome.late = outcome
+        .latencies
+        .iter()
+        .filter(|ms| **ms > crate::readers::LATE_MS)
+        .count() as u64;
 }
 
 pub async fn open(address: SocketAddr, path: String) -> TcpStream {
-    let mut socket = TcpStream::connect(address).await.expect("connected");
+    let socket = TcpStream::connect(address).await.expect("connected");
+    upgrade(socket, &path).await
+}
+
+/// The handshake, on a connection that is there.
+pub async fn upgrade(mut socket: TcpStream, path: &str) -> TcpStream {
     socket.set_nodelay(true).expect("a TCP socket");
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -220,56 +309,4 @@ pub async fn open(address: SocketAddr, path: String) -> TcpStream {
         String::from_utf8_lossy(&head)
     );
     socket
-}
-
-#[derive(Default)]
-struct Seen {
-    messages: u64,
-    /// Where order is not promised.
-    numbers: Vec<u64>,
-    out_of_order: u64,
-    /// Milliseconds from publish to receipt, of a part of the messages.
-    latencies: Vec<f32>,
-}
-
-impl Seen {
-    fn take(&mut self, kind: Kind, number: u64, published_us: u64) {
-        match kind {
-            Kind::Shared => self.numbers.push(number),
-            _ => self.out_of_order += u64::from(number != self.messages),
-        }
-        if kind != Kind::Saturation || self.messages.is_multiple_of(SATURATION_SAMPLE) {
-            let latency_us = frames::now_us().saturating_sub(published_us);
-            self.latencies.push(latency_us as f32 / 1000.0);
-        }
-        self.messages += 1;
-    }
-}
-
-/// Reads until nothing comes any more.
-async fn read(mut socket: TcpStream, kind: Kind, run: Duration) -> Seen {
-    let acks = matches!(kind, Kind::Fanout { acks: true } | Kind::Shared);
-    let mut seen = Seen::default();
-    let mut unread = Vec::with_capacity(4096);
-    let mut patience = run + SETTLING + SILENCE;
-    while let Ok(Ok(count)) = tokio::time::timeout(patience, socket.read_buf(&mut unread)).await {
-        if count == 0 {
-            break;
-        }
-        patience = SILENCE;
-        let (mut used, mut answers) = (0, Vec::new());
-        while let Some((text, len)) = frames::first(&unread[used..]) {
-            used += len;
-            let (number, published_us) = frames::stamp(text);
-            seen.take(kind, number, published_us);
-            if acks {
-                answers.extend_from_slice(&frames::ack(text));
-            }
-        }
-        unread.drain(..used);
-        if !answers.is_empty() && socket.write_all(&answers).await.is_err() {
-            break;
-        }
-    }
-    seen
 }

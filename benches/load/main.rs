@@ -1,14 +1,26 @@
-//! What a message costs: this gateway beside the kernel's floor and, on request, the Java gateway.
+//! What a message costs: this gateway beside the kernel's floor, the Java gateway and nchan.
 //!
-//!     cargo bench --bench load                       all cases; an embedded broker in this process
-//!     cargo bench --bench load -- java               the same and Java's gateway, on a real Pulsar that it starts
-//!     cargo bench --bench load -- fanout shared …    only these kinds (fanout, saturation, stalled, shared, publish; java
-//!                                                    may be added)
+//!     cargo bench --bench load                       fanout, shared and publish, on an embedded broker in this process
+//!     cargo bench --bench load -- NAME…              only these
+//!
+//! | name | what it shows | needs |
+//! |---|---|---|
+//! | `fanout` | readers with acks and with `flow=tcp`, beside the floor | |
+//! | `shared` | 50 sockets on one Shared subscription | |
+//! | `publish` | 1 and 20 producers | |
+//! | `saturation` | 100 and 1,000 readers with `flow=tcp`, as fast as can be | |
+//! | `stalled` | the others' p99 while 1 % do not read; memory while nobody reads | |
+//! | `sockets` | opening, memory, closing of 1,000 and 18,000 idle readers | 19,000 descriptors each |
+//! | `broker` | what 1 and 5,000 readers cost the broker | Pulsar |
+//! | `nchan` | nchan, a module of nginx, beside this one | Debian's libnginx-mod-nchan |
+//! | `java` | the Java gateway beside this one, on a real Pulsar that it starts: a table | Pulsar (`tests/pulsar/pulsar.sh`) |
 //!
 //! The server under test has CPU 0, everything else (broker, publisher, the sockets' other ends) CPU 1. CPU is the user and
 //! system time of the server's process per message that its clients received or, publishing, that the broker confirmed.
 //! Every frame is read by a checker: on each reader the numbers must follow each other without a gap or a repeat, a
 //! subscription must bring each of them once; else the run fails.
+//!
+//! `PWS_LOAD_GATEWAY=path` measures another build of the gateway.
 //!
 //! Seconds on a shared machine say little; the ratios of one run do.
 
@@ -17,104 +29,24 @@
     reason = "nothing here runs on a shard: it may block"
 )]
 
+mod beside_java;
+mod broker_cost;
+mod cases;
 mod clients;
 mod floor;
 mod frames;
+mod nchan;
 mod process;
 mod publishers;
+mod readers;
+mod saturation;
 mod servers;
+mod sockets;
+mod stalled;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clients::Outcome;
-use servers::Peer;
-
-/// How long each case publishes.
-const RUN: Duration = Duration::from_secs(10);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Readers of one topic. `acks`: the clients send a frame for each message, else `flow=tcp`.
-    Fanout { acks: bool },
-    /// Readers with `flow=tcp` of a topic whose producer goes as fast as it can.
-    Saturation,
-    /// Readers with `flow=tcp` of which one in a hundred stops reading.
-    Stalled,
-    /// Consumers of one Shared subscription.
-    Shared,
-    /// Producers, each with so many messages unconfirmed.
-    Publish { window: usize },
-}
-
-/// `rate`: messages a second; of producers, none: as fast as the window goes.
-#[derive(Clone, Copy, Debug)]
-pub struct Case {
-    pub kind: Kind,
-    pub sockets: usize,
-    pub rate: u32,
-}
-
-const fn case(kind: Kind, sockets: usize, rate: u32) -> Case {
-    Case {
-        kind,
-        sockets,
-        rate,
-    }
-}
-
-const CASES: &[Case] = &[
-    case(Kind::Fanout { acks: true }, 100, 100),
-    case(Kind::Fanout { acks: true }, 1000, 20),
-    case(Kind::Fanout { acks: false }, 1000, 50),
-    case(Kind::Fanout { acks: false }, 10_000, 5),
-    case(Kind::Saturation, 100, 0),
-    case(Kind::Saturation, 1000, 0),
-    case(Kind::Stalled, 1000, 50),
-    case(Kind::Shared, 50, 2000),
-    case(Kind::Publish { window: 100 }, 1, 0),
-    case(Kind::Publish { window: 50 }, 20, 0),
-];
-
-impl Case {
-    fn kind_name(self) -> &'static str {
-        match self.kind {
-            Kind::Fanout { .. } => "fanout",
-            Kind::Saturation => "saturation",
-            Kind::Stalled => "stalled",
-            Kind::Shared => "shared",
-            Kind::Publish { .. } => "publish",
-        }
-    }
-
-    fn title(self) -> String {
-        let Case { sockets, rate, .. } = self;
-        match self.kind {
-            Kind::Fanout { acks: true } => format!("{sockets} readers, {rate}/s, acks"),
-            Kind::Fanout { acks: false } => format!("{sockets} readers, {rate}/s, flow=tcp"),
-            Kind::Saturation => format!("{sockets} readers, as fast as can be"),
-            Kind::Stalled => format!("{sockets} readers, {rate}/s, 1 % stalled"),
-            Kind::Shared => format!("{sockets} on Shared, {rate}/s"),
-            Kind::Publish { window } => format!("{sockets} producers, window {window}"),
-        }
-    }
-
-    /// The floor sends and does not subscribe; without acks Java's gateway stops at its window.
-    fn peers(self, java: bool) -> Vec<Peer> {
-        let mut peers = vec![Peer::PwsFast];
-        if matches!(self.kind, Kind::Fanout { .. }) {
-            peers.insert(0, Peer::Floor);
-        }
-        let has_flow_tcp = matches!(
-            self.kind,
-            Kind::Fanout { acks: false } | Kind::Saturation | Kind::Stalled
-        );
-        if java && !has_flow_tcp {
-            peers.push(Peer::Java);
-        }
-        peers
-    }
-}
+const USUAL: &[&str] = &["fanout", "shared", "publish"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args()
@@ -124,61 +56,29 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == "floor") {
         return floor::main(&arguments[1..]);
     }
-    process::pin_to(1);
-    let java = arguments.iter().any(|argument| argument == "java");
-    let kinds: Vec<_> = arguments
-        .iter()
-        .filter(|argument| *argument != "java")
-        .collect();
-    let broker = servers::Broker::start(java);
-    println!(
-        "{:<30} {:>8} {:>10} {:>8} {:>10} {:>8} {:>8} {:>8} {:>8} {:>9}",
-        "case",
-        "server",
-        "us/message",
-        "x first",
-        "messages",
-        "p50 ms",
-        "p99 ms",
-        "p99.9",
-        "open us",
-        "KiB/sock"
-    );
+    process::pin_to(process::OTHERS_CPU);
+    let names: Vec<&str> = match arguments.is_empty() {
+        true => USUAL.to_vec(),
+        false => arguments.iter().map(String::as_str).collect(),
+    };
     let mut sound = true;
-    for case in CASES {
-        if !kinds.is_empty() && !kinds.iter().any(|kind| *kind == case.kind_name()) {
-            continue;
-        }
-        let mut first = None;
-        for peer in case.peers(java) {
-            let outcome = clients::run(*case, peer, &broker, RUN);
-            let cpu = outcome.cpu_us_per_message();
-            let first = *first.get_or_insert(cpu);
-            sound &= outcome.is_sound();
-            print(*case, peer, &outcome, cpu / first);
-        }
+    for name in names {
+        sound &= match name {
+            "fanout" | "shared" | "publish" => cases::run(name),
+            "java" => beside_java::run(),
+            "nchan" => nchan::run(),
+            "broker" => broker_cost::run(),
+            "sockets" => sockets::run(),
+            "stalled" => stalled::run(),
+            "saturation" => saturation::run(),
+            _ => {
+                eprintln!("load: there is no {name}; see benches/load/main.rs");
+                return ExitCode::from(64);
+            }
+        };
     }
     match sound {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
-}
-
-fn print(case: Case, peer: Peer, outcome: &Outcome, ratio: f64) {
-    println!(
-        "{:<30} {:>8} {:>10.2} {:>8.2} {:>10} {:>8.1} {:>8.1} {:>8.1} {:>8.0} {:>9.2}{}",
-        case.title(),
-        peer.name(),
-        outcome.cpu_us_per_message(),
-        ratio,
-        outcome.messages / RUN.as_secs(),
-        outcome.latency_ms(0.5),
-        outcome.latency_ms(0.99),
-        outcome.latency_ms(0.999),
-        outcome.open_us,
-        outcome.socket_kib,
-        outcome
-            .complaint()
-            .map_or(String::new(), |text| format!("  {text}")),
-    );
 }

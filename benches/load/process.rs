@@ -1,8 +1,16 @@
-//! Processes as the kernel accounts for them.
+//! Processes and CPUs as the kernel accounts for them.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+/// The server under test has this CPU,
+pub const SERVERS_CPU: usize = 0;
+/// and this one has everything else: broker, publisher, the sockets' other ends.
+pub const OTHERS_CPU: usize = 1;
+
+/// USER_HZ is 100 on every Linux that this runs on.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Pins this thread, and those that it starts, to a CPU.
 pub fn pin_to(cpu: usize) {
@@ -13,45 +21,98 @@ pub fn pin_to(cpu: usize) {
 }
 
 /// A process that is killed when it is dropped.
-pub struct Server(pub Child);
+pub struct Server {
+    pub child: Child,
+    /// What is measured.
+    pub pid: u32,
+}
 
 impl Server {
-    /// On CPU 0, its output thrown away unless it is asked for.
     pub fn start(command: &mut Command) -> Server {
         let child = command.stdin(Stdio::null()).spawn();
-        Server(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let pid = child.id();
+        Server { child, pid }
     }
 
-    /// User and system time of all its threads.
+    /// The process has another one that does the work: that is measured, and ends with it.
+    pub fn measure_its_child(&mut self) {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid);
+        let children = fs::read_to_string(children).unwrap_or_default();
+        let child = children.split_whitespace().next();
+        self.pid = child
+            .and_then(|pid| pid.parse().ok())
+            .expect("it has a child");
+    }
+
     pub fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap_or_default();
-        // Behind the name, which may have spaces: state is the third field, utime the 14th, stime the 15th.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|ticks| ticks.parse::<u64>().ok())
-            .sum();
-        // USER_HZ is 100 on every Linux that this runs on.
-        Duration::from_millis(ticks * 10)
+        cpu_of(self.pid)
     }
 
     pub fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/statm", self.0.id());
-        let pages = fs::read_to_string(path).ok().and_then(|statm| {
-            let resident = statm.split_whitespace().nth(1)?;
-            resident.parse::<u64>().ok()
-        });
-        pages.unwrap_or(0) * 4096
+        resident_bytes(self.pid)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        if self.pid != self.child.id() {
+            let _ = Command::new("kill").arg(self.pid.to_string()).status();
+        }
+        let _ = self.child.wait();
     }
+}
+
+/// User and system time of all threads of a process.
+pub fn cpu_of(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name, which may have spaces: state is the third field, utime the 14th, stime the 15th.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    TICK * ticks(fields.split_whitespace().skip(11).take(2))
+}
+
+pub fn resident_bytes(pid: u32) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{pid}/statm"))
+        .ok()
+        .and_then(|statm| {
+            let resident = statm.split_whitespace().nth(1)?;
+            resident.parse::<u64>().ok()
+        });
+    pages.unwrap_or(0) * 4096
+}
+
+/// What a CPU has done since the machine was started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuTime {
+    busy: Duration,
+    all: Duration,
+}
+
+impl CpuTime {
+    pub fn of(cpu: usize) -> CpuTime {
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let name = format!("cpu{cpu} ");
+        let line = stat.lines().find_map(|line| line.strip_prefix(&name));
+        let fields: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
+        // user nice system idle iowait irq softirq steal; guests are in user already.
+        let all = ticks(fields.iter().take(8).copied());
+        let idle = ticks(fields.iter().skip(3).take(2).copied());
+        CpuTime {
+            busy: TICK * (all - idle),
+            all: TICK * all,
+        }
+    }
+
+    /// How busy it has been since then, in percent.
+    pub fn busy_since(self, earlier: CpuTime) -> f64 {
+        let all = (self.all - earlier.all).as_secs_f64();
+        (self.busy - earlier.busy).as_secs_f64() * 100.0 / all.max(0.01)
+    }
+}
+
+fn ticks<'a>(fields: impl Iterator<Item = &'a str>) -> u32 {
+    fields.filter_map(|ticks| ticks.parse::<u32>().ok()).sum()
 }
 
 /// A command that runs on one CPU.

@@ -1,4 +1,4 @@
-//! Producer sockets: one that keeps a pace for the readers' cases, and many that go as fast as their windows let them.
+//! Producer sockets: one that keeps a pace for the readers' cases, and those whose receipts are counted.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,41 +6,99 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::{Kind, frames};
+use crate::clients;
+use crate::frames;
+use crate::servers::{self, Broker, Target};
+
+const OK: &[u8] = b"{\"result\":\"ok\"";
 
 /// Publishing begins when the clients have settled.
 pub const SETTLING: Duration = Duration::from_secs(2);
 
-/// Of the producer behind a case of readers. One that goes as fast as it can has its messages batched.
-pub fn path(topic: &str, kind: Kind) -> String {
-    match kind {
-        Kind::Saturation => format!("/ws/v2/producer/{topic}?batchingEnabled=true"),
-        _ => format!("/ws/v2/producer/{topic}"),
-    }
+/// How often what is due is looked for, where a window keeps a pace.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Where the readers' messages come from: a socket on a gateway of its own, which is not to cost the server under test
+/// anything. Messages are numbered from 0 on.
+pub struct Publisher {
+    _gateway: Target,
+    socket: TcpStream,
+    unread: Vec<u8>,
+    pub sent: u64,
+    confirmed: u64,
 }
 
-/// One message at a time, paced by the clock and not by the acks; what is late goes along in one write.
-pub async fn at_pace(socket: TcpStream, rate: u32, run: Duration) {
-    let (mut acks, mut messages) = socket.into_split();
-    let drain = tokio::task::spawn_local(async move {
-        let mut sink = vec![0; 16 * 1024];
-        while acks.read(&mut sink).await.is_ok_and(|count| count > 0) {}
-    });
-    let begin = Instant::now();
-    let count = u64::from(rate) * run.as_secs();
-    let due = |number: u64| begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));
-    let mut number = 0;
-    while number < count {
-        tokio::time::sleep_until(due(number).into()).await;
-        let mut late = Vec::new();
-        while number < count && due(number) <= Instant::now() {
-            late.extend_from_slice(&frames::publish(number));
-            number += 1;
+impl Publisher {
+    pub async fn open(broker: &Broker, topic: &str, query: &str) -> Publisher {
+        let gateway = servers::start_publishers_gateway(broker);
+        let path = format!("/ws/v2/producer/{topic}{query}");
+        Publisher {
+            socket: clients::open(gateway.address, path).await,
+            _gateway: gateway,
+            unread: Vec::with_capacity(64 * 1024),
+            sent: 0,
+            confirmed: 0,
         }
-        messages.write_all(&late).await.expect("sent");
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    drain.abort();
+
+    pub fn unconfirmed(&self) -> u64 {
+        self.sent - self.confirmed
+    }
+
+    /// So many of them, in one write, with payloads of this length.
+    pub async fn send(&mut self, count: u64, bytes: usize) {
+        let mut messages = Vec::new();
+        for number in self.sent..self.sent + count {
+            messages.extend_from_slice(&frames::publish_of(number, bytes));
+        }
+        self.sent += count;
+        self.socket.write_all(&messages).await.expect("sent");
+    }
+
+    /// Waits for acks.
+    pub async fn confirm(&mut self) {
+        let count = self.socket.read_buf(&mut self.unread).await;
+        let open = count.is_ok_and(|count| count > 0);
+        assert!(open, "the publisher's socket holds");
+        let mut used = 0;
+        while let Some((text, len)) = frames::first(&self.unread[used..]) {
+            assert!(text.starts_with(OK), "{}", String::from_utf8_lossy(text));
+            used += len;
+            self.confirmed += 1;
+        }
+        self.unread.drain(..used);
+    }
+
+    /// One message at a time, paced by the clock and not by the acks; what is late goes along in one write.
+    pub async fn at_pace(&mut self, count: u64, rate: u32) {
+        let (begin, first) = (Instant::now(), self.sent);
+        let due = |number: u64| {
+            begin + Duration::from_nanos((number - first) * 1_000_000_000 / u64::from(rate))
+        };
+        while self.sent < first + count {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(due(self.sent).into()) => {}
+                () = self.confirm() => continue,
+            }
+            let now = Instant::now();
+            let late = (self.sent..first + count).take_while(|number| due(*number) <= now);
+            self.send(late.count() as u64, frames::PAYLOAD_BYTES).await;
+        }
+    }
+
+    /// As fast as a small window lets them; all are confirmed in the end.
+    pub async fn burst(&mut self, count: u64, bytes: usize) {
+        const UNCONFIRMED: u64 = 32;
+        let end = self.sent + count;
+        while self.sent < end || self.unconfirmed() > 0 {
+            if self.sent < end && self.unconfirmed() < UNCONFIRMED {
+                self.send(1, bytes).await;
+            } else {
+                self.confirm().await;
+            }
+        }
+    }
 }
 
 /// What one producer has seen.
@@ -48,39 +106,67 @@ pub async fn at_pace(socket: TcpStream, rate: u32, run: Duration) {
 pub struct Published {
     pub confirmed: u64,
     pub refused: u64,
-    /// Milliseconds from publish to ack.
+    /// Milliseconds from publish to ack; with a pace, from when it was due.
     pub latencies: Vec<f32>,
 }
 
-/// So many unconfirmed at a time, until the time is up; then the last acks.
-pub async fn by_window(mut socket: TcpStream, window: usize, run: Duration) -> Published {
+/// How a producer whose receipts are counted goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// So many unconfirmed at a time.
+    pub messages: usize,
+    /// At most so many a second; 0: as fast as the window lets it.
+    pub rate: u32,
+}
+
+/// Publishes until the time is up; then the last acks.
+pub async fn by_window(mut socket: TcpStream, window: Window, run: Duration) -> Published {
     let mut published = Published::default();
     let mut sent = VecDeque::new();
     let mut number = 0;
     let mut unread = Vec::with_capacity(16 * 1024);
-    let end = Instant::now() + run;
+    let (begin, begin_us) = (Instant::now(), frames::now_us());
     loop {
+        let since = begin.elapsed();
+        let due = match window.rate {
+            0 => u64::MAX,
+            rate => (since.as_secs_f64() * f64::from(rate)) as u64,
+        };
         let mut messages = Vec::new();
-        while sent.len() < window && Instant::now() < end {
+        while sent.len() < window.messages && since < run && number < due {
             messages.extend_from_slice(&frames::publish(number));
+            sent.push_back(match window.rate {
+                0 => frames::now_us(),
+                rate => begin_us + number * 1_000_000 / u64::from(rate),
+            });
             number += 1;
-            sent.push_back(frames::now_us());
         }
         socket.write_all(&messages).await.expect("sent");
-        if sent.is_empty() {
+        if since >= run && sent.is_empty() {
             return published;
         }
-        let count = socket.read_buf(&mut unread).await.expect("read");
+        let waits_for_time = window.rate > 0 && sent.len() < window.messages && since < run;
+        let count = tokio::select! {
+            biased;
+            read = socket.read_buf(&mut unread) => read.expect("read"),
+            () = tokio::time::sleep(TICK), if waits_for_time => continue,
+        };
         assert!(count > 0, "the gateway has closed the socket");
+        published.take(&mut unread, &mut sent);
+    }
+}
+
+impl Published {
+    fn take(&mut self, unread: &mut Vec<u8>, sent: &mut VecDeque<u64>) {
         let mut used = 0;
         while let Some((text, len)) = frames::first(&unread[used..]) {
             used += len;
             let at_us = sent.pop_front().expect("an ack for each message");
             let latency_us = frames::now_us().saturating_sub(at_us);
-            published.latencies.push(latency_us as f32 / 1000.0);
-            match text.starts_with(b"{\"result\":\"ok\"") {
-                true => published.confirmed += 1,
-                false => published.refused += 1,
+            self.latencies.push(latency_us as f32 / 1000.0);
+            match text.starts_with(OK) {
+                true => self.confirmed += 1,
+                false => self.refused += 1,
             }
         }
         unread.drain(..used);

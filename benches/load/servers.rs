@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use pws_fast::embedded::{self, Embedded};
 
-use crate::Case;
-use crate::process::{Server, on_cpu};
+use crate::cases::Case;
+use crate::process::{OTHERS_CPU, SERVERS_CPU, Server, on_cpu};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -18,6 +18,7 @@ pub enum Peer {
     Floor,
     PwsFast,
     Java,
+    Nchan,
 }
 
 impl Peer {
@@ -25,9 +26,17 @@ impl Peer {
         match self {
             Peer::Floor => "floor",
             Peer::PwsFast => "pws-fast",
-            Peer::Java => "java",
+            Peer::Java => "Java",
+            Peer::Nchan => "nchan",
         }
     }
+}
+
+/// A server under test, running on its CPU.
+pub struct Target {
+    pub peer: Peer,
+    pub server: Server,
+    pub address: SocketAddr,
 }
 
 /// Pulsar, or the embedded broker.
@@ -42,15 +51,19 @@ pub enum Broker {
 }
 
 impl Broker {
-    pub fn start(real: bool) -> Broker {
-        if !real {
-            let options = embedded::Options::default();
-            return Broker::Embedded(embedded::start(options).expect("a free port"));
-        }
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pulsar/pulsar.sh");
+    pub fn embedded() -> Broker {
+        Broker::embedded_with(embedded::Options::default())
+    }
+
+    pub fn embedded_with(options: embedded::Options) -> Broker {
+        Broker::Embedded(embedded::start(options).expect("a free port"))
+    }
+
+    /// A real one of its own, in a folder of its own.
+    pub fn pulsar() -> Broker {
         let dir = std::env::temp_dir().join(format!("pws-fast-bench-{}", std::process::id()));
-        let home = output(Command::new(&script).arg("install"));
-        let lines = output(Command::new(&script).arg("start").arg(&dir));
+        let home = output(Command::new(script()).arg("install"));
+        let lines = output(Command::new(script()).arg("start").arg(&dir));
         let value = |name: &str| {
             let line = lines.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_else(|| panic!("{name} in {lines}"))
@@ -70,16 +83,30 @@ impl Broker {
             Broker::Pulsar { broker, .. } => broker.clone(),
         }
     }
+
+    /// The process, where it is one of its own.
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            Broker::Embedded(_) => None,
+            Broker::Pulsar { dir, .. } => {
+                let pid = fs::read_to_string(dir.join("pid")).ok()?;
+                pid.trim().parse().ok()
+            }
+        }
+    }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
         if let Broker::Pulsar { dir, .. } = self {
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pulsar/pulsar.sh");
-            let _ = Command::new(script).arg("stop").arg(&*dir).status();
+            let _ = Command::new(script()).arg("stop").arg(&*dir).status();
             let _ = fs::remove_dir_all(dir);
         }
     }
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pulsar/pulsar.sh")
 }
 
 fn output(command: &mut Command) -> String {
@@ -88,26 +115,27 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Starts the server under test on CPU 0.
-pub fn start(peer: Peer, case: Case, broker: &Broker, run: Duration) -> (Server, SocketAddr) {
-    match peer {
-        Peer::Floor => start_floor(case, run),
-        Peer::PwsFast => start_gateway(0, broker),
-        Peer::Java => start_java(broker),
-    }
+/// This gateway under test, with such settings.
+pub fn start_gateway(broker: &Broker, settings: &[&str]) -> Target {
+    start_gateway_on(SERVERS_CPU, broker, settings)
 }
 
 /// A gateway for the publisher, which is not to cost the server under test anything.
-pub fn start_publishers_gateway(broker: &Broker) -> (Server, SocketAddr) {
-    start_gateway(1, broker)
+pub fn start_publishers_gateway(broker: &Broker) -> Target {
+    start_gateway_on(OTHERS_CPU, broker, &[])
 }
 
-fn start_gateway(cpu: usize, broker: &Broker) -> (Server, SocketAddr) {
-    let mut command = on_cpu(cpu, env!("CARGO_BIN_EXE_pws-fast"));
+fn start_gateway_on(cpu: usize, broker: &Broker, settings: &[&str]) -> Target {
+    let program = std::env::var("PWS_LOAD_GATEWAY");
+    let program = program.unwrap_or(env!("CARGO_BIN_EXE_pws-fast").to_owned());
+    let mut command = on_cpu(cpu, &program);
     command.args(["--cores", &cpu.to_string(), "--port", "0"]);
     command.args(["--broker", &broker.url()]);
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
     let mut server = Server::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
-    let stderr = server.0.stderr.take().expect("piped");
+    let stderr = server.child.stderr.take().expect("piped");
     let mut lines = BufReader::new(stderr).lines();
     let address = loop {
         let line = lines.next().expect("it starts").expect("text");
@@ -120,15 +148,17 @@ fn start_gateway(cpu: usize, broker: &Broker) -> (Server, SocketAddr) {
     };
     // Nobody may be left with a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
-    (server, address)
+    Target {
+        peer: Peer::PwsFast,
+        server,
+        address,
+    }
 }
 
-fn start_floor(case: Case, run: Duration) -> (Server, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    drop(listener);
+pub fn start_floor(case: Case, run: Duration) -> Target {
+    let address = free_address();
     let own = std::env::current_exe().expect("this program");
-    let mut command = on_cpu(0, own.to_str().expect("a path of UTF-8"));
+    let mut command = on_cpu(SERVERS_CPU, own.to_str().expect("a path of UTF-8"));
     command.args([
         "floor",
         &address.to_string(),
@@ -136,11 +166,18 @@ fn start_floor(case: Case, run: Duration) -> (Server, SocketAddr) {
         &case.rate.to_string(),
         &run.as_secs().to_string(),
     ]);
-    (Server::start(&mut command), await_port(address))
+    Target {
+        peer: Peer::Floor,
+        server: Server::start(&mut command),
+        address: await_port(address),
+    }
 }
 
-/// Java's gateway with its limit of sockets raised (2048) and a collector that gives memory back.
-fn start_java(broker: &Broker) -> (Server, SocketAddr) {
+/// What the Java gateway gets that its own defaults do not give it.
+pub const RAISED_FOR_JAVA: &str = "maxHttpServerConnections=0 (2048), G1, -Xms64m instead of -Xms2g (so that resident memory says something; -Xmx2g and 4 GiB of direct memory as shipped)";
+
+/// Java's gateway with its limit of sockets raised and a collector that gives memory back.
+pub fn start_java(broker: &Broker) -> Target {
     let Broker::Pulsar {
         dir,
         home,
@@ -150,28 +187,53 @@ fn start_java(broker: &Broker) -> (Server, SocketAddr) {
     else {
         panic!("Java's gateway wants a real Pulsar");
     };
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    drop(listener);
+    let address = free_address();
+    let settings = [
+        ("brokerServiceUrl", broker.clone()),
+        ("serviceUrl", admin.clone()),
+        ("webServicePort", address.port().to_string()),
+        ("bindAddress", address.ip().to_string()),
+        ("clusterName", "standalone".to_owned()),
+        ("maxHttpServerConnections", "0".to_owned()),
+    ];
+    let shipped = fs::read_to_string(Path::new(home).join("conf/websocket.conf"));
+    let mut text: String = shipped
+        .expect("Pulsar's own websocket.conf")
+        .lines()
+        .filter(|line| {
+            let key = line.split('=').next().unwrap_or_default().trim();
+            settings.iter().all(|(ours, _)| *ours != key)
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for (key, value) in &settings {
+        text += &format!("{key}={value}\n");
+    }
     let config = dir.join("websocket.conf");
-    let text = format!(
-        "brokerServiceUrl={broker}\nserviceUrl={admin}\nwebServicePort={}\nclusterName=standalone\nmaxHttpServerConnections=0\n",
-        address.port()
-    );
     fs::write(&config, text).expect("a file");
-    let mut command = on_cpu(0, &format!("{home}/bin/pulsar"));
+    let mut command = on_cpu(SERVERS_CPU, &format!("{home}/bin/pulsar"));
     command
         .arg("websocket")
         .current_dir(dir)
         .env("PULSAR_WEBSOCKET_CONF", &config)
         .env("PULSAR_GC", "-XX:+UseG1GC")
+        .env("PULSAR_MEM", "-Xms64m -Xmx2g -XX:MaxDirectMemorySize=4g")
         .env("PULSAR_LOG_DIR", dir.join("logs"))
         .env("PULSAR_LOG_LEVEL", "warn");
     let server = Server::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
-    (server, await_port(address))
+    Target {
+        peer: Peer::Java,
+        server,
+        address: await_port(address),
+    }
 }
 
-fn await_port(address: SocketAddr) -> SocketAddr {
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound")
+}
+
+pub fn await_port(address: SocketAddr) -> SocketAddr {
     let deadline = Instant::now() + Duration::from_secs(120);
     while TcpStream::connect(address).is_err() {
         assert!(Instant::now() < deadline, "nobody listens on {address}");

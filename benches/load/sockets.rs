@@ -1,0 +1,73 @@
+//! Idle readers of one topic: what each costs to open and in memory, at 1,000 and at 18,000, and what is left of them when
+//! they have gone.
+//!
+//! A process may have 20,000 descriptors where these numbers come from; clients and gateway are two processes.
+
+use std::time::{Duration, Instant};
+
+use pws_fast::runtime::diagnostics;
+
+use crate::clients::{self, Outcome};
+use crate::servers::{self, Broker};
+
+const READERS: &[usize] = &[1000, 18_000];
+
+/// Before the first measurement so many come and go: tables that grow once, and the broker connection.
+const WARM_UP: usize = 200;
+
+/// The gateway has noticed that they have gone, and its allocator has given back what was free.
+const REST: Duration = Duration::from_secs(5);
+
+const OPEN_US_MAX: f64 = 60.0;
+const OPEN_ALL_MAX: Duration = Duration::from_secs(3);
+const SOCKET_KIB_MAX: f64 = 2.0;
+/// What may stay of each: the tables of sockets and timers keep their size.
+const STAYS_KIB_MAX: f64 = 1.0;
+
+pub fn run() -> bool {
+    let _ = diagnostics::raise_file_limit();
+    let broker = Broker::embedded();
+    println!(
+        "{:<14} {:>12} {:>14} {:>14} {:>18}",
+        "idle readers", "open all s", "open each us", "KiB each", "KiB each, closed"
+    );
+    let mut met = true;
+    for readers in READERS {
+        met &= clients::block_on(open(&broker, *readers));
+    }
+    println!(
+        "goals: {} s for all, {OPEN_US_MAX} us each, {SOCKET_KIB_MAX} KiB each, {STAYS_KIB_MAX} KiB when closed{}",
+        OPEN_ALL_MAX.as_secs(),
+        if met { "" } else { ": not met" }
+    );
+    true
+}
+
+/// Whether the goals are met.
+async fn open(broker: &Broker, readers: usize) -> bool {
+    let gateway = servers::start_gateway(broker, &[]);
+    let topic = clients::new_topic();
+    let path = format!("/ws/v2/reader/{topic}");
+    let mut outcome = Outcome::default();
+    drop(clients::open_measured(&gateway, &path, WARM_UP, &mut outcome).await);
+    tokio::time::sleep(REST).await;
+    let before = gateway.server.resident_bytes();
+    let begin = Instant::now();
+    let sockets = clients::open_measured(&gateway, &path, readers, &mut outcome).await;
+    let took = begin.elapsed();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let each = |bytes: u64| bytes.saturating_sub(before) as f64 / 1024.0 / readers as f64;
+    let open_kib = each(gateway.server.resident_bytes());
+    drop(sockets);
+    tokio::time::sleep(REST).await;
+    let closed_kib = each(gateway.server.resident_bytes());
+    println!(
+        "{readers:<14} {:>12.2} {:>14.1} {open_kib:>14.2} {closed_kib:>18.2}",
+        took.as_secs_f64(),
+        outcome.open_us,
+    );
+    took <= OPEN_ALL_MAX
+        && outcome.open_us <= OPEN_US_MAX
+        && open_kib <= SOCKET_KIB_MAX
+        && closed_kib <= STAYS_KIB_MAX
+}
