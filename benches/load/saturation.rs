@@ -146,9 +146,8 @@ impl Fleet {
                 && publisher.sent - self.slowest() + BURST <= ahead;
             if may && !over {
                 let numbers = publisher.sent..publisher.sent + BURST;
-                let mut texts = self.common.texts.borrow_mut();
-                texts.extend(numbers.map(frames::number_text));
-                drop(texts);
+                let texts = numbers.map(frames::number_text);
+                self.common.texts.borrow_mut().extend(texts);
                 publisher.send(BURST, frames::PAYLOAD_BYTES).await;
             }
             tokio::select! {
