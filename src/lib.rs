@@ -8,6 +8,7 @@
 //! | [`config`] | `websocket.conf` names and flags → one checked runtime struct | – |
 //! | [`cluster`] | at the start: a cluster's URLs out of the metadata store | config |
 //! | [`runtime`] | cores, shards, mailboxes, the acceptor, timers, sockets on io_uring | config |
+//! | [`doors`] | who may come in: limits, rates, Origin, the PROXY protocol (sans-IO) | – |
 //! | [`http`] | upgrade request, refusals, small responses (sans-IO) | – |
 //! | [`ws`] | frames, masking, close codes (sans-IO) | – |
 //! | [`pulsar`] | the Pulsar wire and the client machine on it: connections, lookup, producers, consumers (sans-IO) | – |
@@ -41,6 +42,7 @@ pub mod auth;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod doors;
 pub mod embedded;
 pub mod gateway;
 pub mod http;
