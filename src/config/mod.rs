@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod cluster;
+mod doors;
 mod keys;
 pub mod limits;
 mod properties;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use crate::auth::Authentication;
 pub use cluster::{Brokers, ClusterInStore, WebAddress};
+pub use doors::Doors;
 pub use keys::own_keys_help;
 pub use values::BrokerAddress;
 
@@ -80,6 +82,7 @@ pub struct Config {
     pub backoff_last_ms: u64,
     /// Whom to let in. None: everybody.
     pub authentication: Option<Arc<Authentication>>,
+    pub doors: Doors,
     /// What an operator should know of the settings: ignored ones, unknown ones. One line each, to be logged once.
     pub notes: Vec<String>,
 }

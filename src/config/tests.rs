@@ -92,7 +92,6 @@ fn a_protection_that_is_not_served_stops_the_start() {
         "brokerClientTlsEnabled=true",
         "brokerClient_useTls=true",
         "brokerServiceUrl=pulsar+ssl://localhost",
-        "webServiceHaProxyProtocolEnabled=true",
         "brokerClientAuthenticationPlugin=org.apache.pulsar.client.impl.auth.AuthenticationToken",
         "brokerClientAuthenticationParameters=token:s3cret",
     ] {

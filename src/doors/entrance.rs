@@ -110,9 +110,14 @@ impl Entrance {
     }
 
     /// It is known who.
-    pub fn admit_role(&self, now_ms: u64, role: &str, places: &mut Places) -> Result<(), Closed> {
+    pub fn admit_role(
+        &self,
+        now_ms: u64,
+        role: Arc<str>,
+        places: &mut Places,
+    ) -> Result<(), Closed> {
         if let Some(crowd) = &self.roles {
-            let place = crowd.enter(now_ms, role.into());
+            let place = crowd.enter(now_ms, role);
             places.role = Some(place.map_err(|_| Closed::RoleConnections)?);
         }
         Ok(())
@@ -214,13 +219,16 @@ mod tests {
         });
         let mut places = [Places::default(), Places::default(), Places::default()];
         let [first, second, third] = &mut places;
-        assert_eq!(entrance.admit_role(0, "a", first), Ok(()));
-        assert_eq!(entrance.admit_role(0, "b", second), Ok(()));
+        assert_eq!(entrance.admit_role(0, "a".into(), first), Ok(()));
+        assert_eq!(entrance.admit_role(0, "b".into(), second), Ok(()));
         assert_eq!(
-            entrance.admit_role(0, "a", third),
+            entrance.admit_role(0, "a".into(), third),
             Err(Closed::RoleConnections)
         );
         drop(places);
-        assert_eq!(entrance.admit_role(0, "a", &mut Places::default()), Ok(()));
+        assert_eq!(
+            entrance.admit_role(0, "a".into(), &mut Places::default()),
+            Ok(())
+        );
     }
 }

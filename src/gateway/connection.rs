@@ -4,9 +4,13 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use bytes::Bytes;
+
+use super::arrivals;
 use super::begin::Begun;
 use super::drain;
 use super::post::SocketId;
@@ -23,7 +27,7 @@ const EARLY_BYTES_MAX: usize = 16 * 1024;
 
 /// Serves one accepted connection until it is gone.
 pub async fn serve(shard: ShardRef, accepted: Accepted) {
-    let Accepted { stream, seat, .. } = accepted;
+    let Accepted { stream, peer, seat } = accepted;
     let socket = match Socket::from_std(stream) {
         Ok(socket) => socket,
         Err(error) => {
@@ -35,7 +39,7 @@ pub async fn serve(shard: ShardRef, accepted: Accepted) {
         return socket.abort();
     };
     // In memory of its own, which is free again when frames begin: this future is what an idle socket costs.
-    let begun = Box::pin(handshake(&shard, id, &socket)).await;
+    let begun = Box::pin(handshake(&shard, id, &socket, peer)).await;
     if let Some((decoder, early)) = begun {
         frames(&shard, id, &socket, decoder, early).await;
     }
@@ -56,7 +60,16 @@ async fn handshake<'s>(
     shard: &ShardRef,
     id: SocketId,
     socket: &'s Socket,
+    peer: SocketAddr,
 ) -> Option<(Decoder, Early<'s>)> {
+    let address = match arrivals::arrive(shard, id, socket, peer.ip()).await? {
+        Ok(address) => address,
+        Err(refusal) => {
+            let answer = refused(shard, &refusal, false);
+            arrivals::turn_away(shard, socket, answer).await;
+            return None;
+        }
+    };
     let (request, unread) = match read_head(socket).await? {
         Ok(head) => head,
         Err(refusal) => {
@@ -65,7 +78,7 @@ async fn handshake<'s>(
         }
     };
     let wants_json = request.wants_json();
-    let begun = open(shard, id, request).await;
+    let begun = open(shard, id, address, request).await;
     let Begun {
         response,
         decoder,
@@ -94,12 +107,23 @@ async fn handshake<'s>(
 }
 
 /// Lets the client in, or not, and asks the upstream.
-async fn open(shard: &ShardRef, id: SocketId, request: Request) -> Result<Begun, Refusal> {
-    let understood = shard.turn(|shard, _| shard.understand(&request))?;
+async fn open(
+    shard: &ShardRef,
+    id: SocketId,
+    address: IpAddr,
+    request: Request,
+) -> Result<Begun, Refusal> {
+    let understood = shard.turn(|shard, now_ms| {
+        shard.arrived(now_ms, id, address, &request)?;
+        shard.understand(&request)
+    })?;
     let known = shard.turn(|shard, _| shard.authenticate(id, &request, &understood, None));
     drop(request);
     known?;
-    shard.turn(|shard, now_ms| shard.begin(now_ms, id, understood))
+    shard.turn(|shard, now_ms| {
+        shard.admit_role(now_ms, id)?;
+        shard.begin(now_ms, id, understood)
+    })
 }
 
 /// A read of a socket; one that is pending is never dropped.
@@ -160,12 +184,13 @@ async fn read_head(socket: &Socket) -> Option<Result<(Request, Vec<u8>), Refusal
 }
 
 fn refuse(shard: &ShardRef, socket: &Socket, refusal: &Refusal, wants_json: bool) {
+    socket.send(refused(shard, refusal, wants_json));
+}
+
+/// The answer to a handshake that is refused, which is counted.
+fn refused(shard: &ShardRef, refusal: &Refusal, wants_json: bool) -> Bytes {
     shard.turn(|shard, _| shard.counters.handshakes_refused += 1);
-    socket.send(response::refusal(
-        refusal.status,
-        &refusal.message,
-        wants_json,
-    ));
+    response::refusal(refusal.status, &refusal.message, wants_json)
 }
 
 /// Reads frames until the connection ends.

@@ -5,6 +5,7 @@
 //! | this one | starts shards and acceptor, stops them |
 //! | [`shard`] | one shard's state and its turn |
 //! | `connection` | the life of one client connection |
+//! | `arrivals` | limits, proxies, `Origin`: before it is looked at what somebody wants |
 //! | `begin` | from an upgrade request to a session |
 //! | `identities` | who the clients are |
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
@@ -23,6 +24,7 @@
 //! It must not know frames, JSON or Pulsar commands: those are the other rooms'.
 #![forbid(unsafe_code)]
 
+mod arrivals;
 mod begin;
 mod catch_up;
 mod connection;
@@ -52,6 +54,7 @@ use std::sync::Arc;
 
 use crate::cluster;
 use crate::config::{Brokers, Config};
+use crate::doors::Entrance;
 use crate::embedded::{self, Embedded};
 use crate::pulsar::client::{BrokerAddress, Client, ClientConfig, LookupBy};
 use crate::runtime::acceptor::{AcceptPlan, Accepting};
@@ -63,6 +66,11 @@ use shard::{Shard, ShardRef};
 
 /// Connections that may wait in the kernel while the acceptor is busy: a whole fleet reconnects at once.
 const ACCEPT_BACKLOG: u32 = 4096;
+
+/// What a connection beyond `maxHttpServerConnections` is told.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 21\r\nConnection: close\r\n\r\nToo many connections\n";
 
 /// A started gateway.
 pub struct Running {
@@ -81,18 +89,20 @@ pub fn start(config: Config) -> io::Result<Running> {
     let (embedded, finder) = find_brokers(&config.brokers)?;
     let driver = runtime::driver::choose();
     let config = Arc::new(config);
+    let entrance = Arc::new(Entrance::new(config.doors.bounds));
     let plan = ShardPlan {
         cores: config.cores.clone(),
         driver: driver.driver,
     };
     let shards = runtime::shard::start(plan, {
         let config = config.clone();
-        move |context| run_shard(context, config.clone(), finder.clone())
+        move |context| run_shard(context, config.clone(), entrance.clone(), finder.clone())
     })?;
     let accept_plan = AcceptPlan {
         core: config.cores.first().copied(),
         max_connections: config.max_connections,
         seats: Seats::new(shards.count()),
+        farewell: FULL,
     };
     let accepting = acceptor.start(accept_plan, shards.posts().to_vec(), Post::Accepted)?;
     Ok(Running {
@@ -190,7 +200,12 @@ impl Running {
 }
 
 /// One shard's life.
-async fn run_shard(context: ShardContext<Post>, config: Arc<Config>, finder: Finder) {
+async fn run_shard(
+    context: ShardContext<Post>,
+    config: Arc<Config>,
+    entrance: Arc<Entrance>,
+    finder: Finder,
+) {
     let ShardContext {
         index,
         mut inbox,
@@ -205,7 +220,7 @@ async fn run_shard(context: ShardContext<Post>, config: Arc<Config>, finder: Fin
         )
     };
     let lanes = [lane(LaneKind::Publishing), lane(LaneKind::Consuming)];
-    let shard = ShardRef::new(Shard::new(index, config.clone(), peers, lanes));
+    let shard = ShardRef::new(Shard::new(index, config.clone(), entrance, peers, lanes));
     runtime::spawn(shard.clone().run_timers());
     if config.busy_poll {
         runtime::spawn(runtime::turn::spin());

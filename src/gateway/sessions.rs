@@ -265,6 +265,7 @@ impl Shard {
     /// The connection is gone.
     pub fn forget_socket(&mut self, id: SocketId) {
         self.paused.remove(&id);
+        self.places.remove(&id);
         if let Some(entry) = self.sockets.remove(id) {
             if let Some(timer) = entry.timer {
                 self.wheel.cancel(timer);

@@ -21,6 +21,7 @@ use super::tail_homes::{TailHomes, is_feeder};
 use super::tails::Tails;
 use super::topics::{TopicQuestions, WatchId};
 use crate::config::Config;
+use crate::doors::{Entrance, Places};
 use crate::hub::{Command, Effect, Upstream};
 use crate::observe::counters::Counters;
 use crate::pulsar::client::{Event, ProducerId};
@@ -51,6 +52,11 @@ pub struct Shard {
     pub index: usize,
     pub config: Arc<Config>,
     pub sockets: Sockets,
+    pub entrance: Arc<Entrance>,
+    /// Of sockets that have some, where their number is bounded.
+    pub places: FxHashMap<SocketId, Places>,
+    /// One handle more than there are connections that are being told why they have to stay outside.
+    pub turned_away: Rc<()>,
     pub hubs: Hubs,
     pub topics: TopicQuestions,
     pub dead_letters: DeadLetters,
@@ -139,6 +145,7 @@ impl Shard {
     pub fn new(
         index: usize,
         config: Arc<Config>,
+        entrance: Arc<Entrance>,
         peers: Vec<runtime::Post<Post>>,
         lanes: [Lane; 2],
     ) -> Shard {
@@ -147,6 +154,9 @@ impl Shard {
             index,
             config,
             sockets: Sockets::default(),
+            entrance,
+            places: FxHashMap::default(),
+            turned_away: Rc::new(()),
             hubs: Hubs::default(),
             topics: TopicQuestions::default(),
             dead_letters: DeadLetters::default(),

@@ -42,6 +42,12 @@ impl Request {
         values.filter_map(|value| value.to_str().ok())
     }
 
+    /// The same, whatever bytes they are.
+    pub fn raw_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let values = self.headers().get_all(name).into_iter();
+        values.map(HeaderValue::as_bytes)
+    }
+
     /// How often a header of this name is there.
     pub fn header_count(&self, name: &str) -> usize {
         self.headers().get_all(name).iter().count()

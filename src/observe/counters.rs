@@ -29,6 +29,16 @@ counters! {
     sockets_closed,
     /// Upgrade requests answered with an HTTP error.
     handshakes_refused,
+    /// Of these: more handshakes a second than the process takes.
+    refused_handshake_rate,
+    /// More of them than an address may make.
+    refused_address_rate,
+    refused_address_connections,
+    refused_role_connections,
+    /// A web page that may not open sockets.
+    refused_origins,
+    /// What a proxy said about its client cannot be read or believed.
+    refused_proxied,
     /// Upgrade requests that did not end in time.
     handshakes_timed_out,
     /// WebSocket messages from clients.

@@ -1,13 +1,15 @@
 //! Accepting: one thread that hands each new connection to the shard with the fewest open ones. It reads nothing of
 //! them, and never spins when descriptors run out.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -24,6 +26,13 @@ const EXHAUSTED_PAUSE_MS: i32 = 100;
 
 /// How long to wait when a shard's mailbox is full: a shard empties it in well under this.
 const FULL_PAUSE_MS: i32 = 1;
+
+/// Who is refused is left in peace for so long, to read why: closing at once, with what it has sent unread, would reset
+/// the connection and might take the answer back.
+const FAREWELL_MS: i32 = 1_000;
+
+/// That many at a time; when more are refused, the earliest ones are closed sooner.
+const FAREWELLS_MAX: usize = 64;
 
 /// A new connection and its place in the count of its shard.
 pub struct Accepted {
@@ -42,9 +51,11 @@ pub struct Acceptor {
 pub struct AcceptPlan {
     /// The CPU to pin the thread to.
     pub core: Option<usize>,
-    /// Open connections of the process; a further one is closed at once and counted.
+    /// Open connections of the process; a further one is told `farewell`, closed and counted.
     pub max_connections: usize,
     pub seats: Seats,
+    /// What a connection beyond `max_connections` is told before it is closed.
+    pub farewell: &'static [u8],
 }
 
 /// A running acceptor; [`Accepting::stop`] or dropping it ends the thread and closes the listener.
@@ -102,6 +113,7 @@ impl Acceptor {
             plan,
             posts,
             refused: refused.clone(),
+            leaving: VecDeque::new(),
             exhausted: false,
         };
         let thread = thread::Builder::new()
@@ -152,6 +164,8 @@ struct AcceptLoop<T> {
     plan: AcceptPlan,
     posts: Vec<Post<T>>,
     refused: Arc<AtomicUsize>,
+    /// Those that were refused, and when.
+    leaving: VecDeque<(Instant, TcpStream)>,
     /// Out of descriptors, and the log knows.
     exhausted: bool,
 }
@@ -165,10 +179,20 @@ impl<T> AcceptLoop<T> {
         }
         let mut batches: Vec<Vec<T>> = self.posts.iter().map(|_| Vec::new()).collect();
         loop {
-            let waited = sys::wait_readable(self.stopped.as_fd(), Some(self.listener.as_fd()), -1);
+            let timeout_ms = if self.leaving.is_empty() {
+                -1
+            } else {
+                FAREWELL_MS
+            };
+            let waited = sys::wait_readable(
+                self.stopped.as_fd(),
+                Some(self.listener.as_fd()),
+                timeout_ms,
+            );
             if !matches!(waited, Ok((false, _))) {
                 return;
             }
+            self.close_leaving();
             let result = self.accept_batch(&mut batches, &wrap);
             for (post, batch) in self.posts.iter().zip(&mut batches) {
                 if !self.hand_over(post, std::mem::take(batch)) {
@@ -198,7 +222,7 @@ impl<T> AcceptLoop<T> {
             };
             self.exhausted = false;
             if self.plan.seats.total() >= self.plan.max_connections {
-                self.refused.fetch_add(1, Ordering::Relaxed);
+                self.refuse(stream);
                 continue;
             }
             let seat = self.plan.seats.take();
@@ -206,6 +230,27 @@ impl<T> AcceptLoop<T> {
             batches[shard].push(wrap(Accepted { stream, peer, seat }));
         }
         Ok(())
+    }
+
+    fn refuse(&mut self, mut stream: TcpStream) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        // A new connection's buffer takes so little at once. If it does not, there is nobody to tell.
+        let _ = stream.set_nonblocking(true);
+        let _ = stream.write(self.plan.farewell);
+        sys::shutdown(stream.as_fd(), sys::Half::Write);
+        if self.leaving.len() >= FAREWELLS_MAX {
+            self.leaving.pop_front();
+        }
+        self.leaving.push_back((Instant::now(), stream));
+    }
+
+    fn close_leaving(&mut self) {
+        let patience = Duration::from_millis(FAREWELL_MS as u64);
+        while let Some((since, _)) = self.leaving.front()
+            && since.elapsed() >= patience
+        {
+            self.leaving.pop_front();
+        }
     }
 
     /// Posts to a shard, waiting while its mailbox is full; the kernel's queue holds the others meanwhile. False when

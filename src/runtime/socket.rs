@@ -214,6 +214,31 @@ impl Socket {
         tls.peer_certificates().map(<[_]>::to_vec)
     }
 
+    /// What has come, as it is on the wire, as far as there is room for it: for what stands in front of TLS or a request and
+    /// must not be read beyond. 0 at the end of the peer's stream and after [`Socket::abort`]. Otherwise as
+    /// [`Socket::read_with`].
+    ///
+    /// # Errors
+    /// The connection's; it is broken then.
+    pub async fn read_raw(&self, room: &mut [u8]) -> io::Result<usize> {
+        let connection = &self.0;
+        loop {
+            let (waited, ready) = waited(pin!(connection.stream.readable(false))).await;
+            connection.share_turns(waited).await;
+            if connection.end.get() == End::Broken {
+                return Ok(0);
+            }
+            match ready.and_then(|()| sys::receive(connection.fd(), room)) {
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    connection.break_off();
+                    return Err(error);
+                }
+                count => return count,
+            }
+        }
+    }
+
     /// Queues bytes; they leave at the end of this turn of the event loop, together with all that is queued until
     /// then. Dropped silently once the socket is ending or broken: its reader learns that. The queue has no bound of
     /// its own: see [`Socket::unsent_bytes`].

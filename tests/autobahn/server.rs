@@ -30,6 +30,7 @@ pub fn start() -> io::Result<Accepting> {
     let plan = AcceptPlan {
         core: None,
         max_connections: MAX_CONNECTIONS,
+        farewell: b"",
         seats: Seats::new(1),
     };
     acceptor.start(plan, shards.posts().to_vec(), |accepted| accepted)

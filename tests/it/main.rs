@@ -9,6 +9,7 @@ mod chunks;
 mod compression;
 mod cumulative;
 mod dead_letters;
+mod doors;
 mod encrypted;
 mod encrypted_publish;
 mod end_of_topic;

@@ -1,19 +1,21 @@
 //! Every key that is known, and the check of a list of settings against them.
 //!
-//! [`served`] and [`authentication`] hold the keys that do something, [`unserved`] those of Pulsar 4.0.8 that do not (yet): the harmless ones
+//! [`served`], [`authentication`] and [`doors`] hold the keys that do something, [`unserved`] those of Pulsar 4.0.8 that do not (yet): the harmless ones
 //! become notes, those that would protect something stop the start.
 
 mod authentication;
+mod doors;
 mod served;
 mod unserved;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use crate::doors::Origins;
 use crate::runtime::cores;
 
 use super::cluster::Ways;
-use super::{Brokers, Config, Mistake, Place, Setting, UpstreamMode, limits, typo, values};
+use super::{Brokers, Config, Doors, Mistake, Place, Setting, UpstreamMode, limits, typo, values};
 
 pub use served::own_keys_help;
 
@@ -75,6 +77,8 @@ struct Draft {
     /// Keys without effect that have the value of Pulsar's own file, by the reason.
     idle: BTreeMap<&'static str, Vec<String>>,
     authentication: authentication::Collected,
+    /// None: what follows from the rest.
+    origins: Option<Origins>,
 }
 
 impl Draft {
@@ -110,6 +114,7 @@ impl Draft {
                 backoff_first_ms: limits::BACKOFF_FIRST_MS,
                 backoff_last_ms: limits::BACKOFF_LAST_MS,
                 authentication: None,
+                doors: Doors::default(),
                 notes: Vec::new(),
             },
             ways: Ways {
@@ -120,6 +125,7 @@ impl Draft {
             client_connections_per_broker: None,
             idle: BTreeMap::new(),
             authentication: authentication::Collected::default(),
+            origins: None,
         }
     }
 }
@@ -146,6 +152,7 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
         Err((name, why)) => mistakes.push(no_way(&settings, name, why)),
     }
     authentication::finish(&mut draft, &settings, &mut mistakes);
+    doors::finish(&mut draft, &settings, &mut mistakes);
     finish(draft, mistakes)
 }
 
@@ -247,11 +254,11 @@ fn known(name: &str) -> Option<&'static Key> {
 }
 
 fn all() -> impl Iterator<Item = &'static Key> {
-    served::OWN
-        .iter()
+    served::own()
         .map(|own| &own.key)
         .chain(served::JAVA)
         .chain(authentication::KEYS)
+        .chain(doors::JAVA)
         .chain(unserved::KEYS)
 }
 

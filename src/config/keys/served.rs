@@ -2,17 +2,20 @@
 
 use std::fmt::Write;
 
-use super::{Draft, Key, Rule};
+use super::{Draft, Key, Rule, doors};
 use crate::config::{UpstreamMode, cluster, limits, values};
 
 /// A key that Java's gateway does not have, with what `--help` says of it.
 pub(super) struct OwnKey {
     pub(super) key: Key,
-    default: fn() -> String,
-    help: &'static str,
+    pub(super) default: fn() -> String,
+    pub(super) help: &'static str,
 }
 
-const fn sets(name: &'static str, set: fn(&mut Draft, &str) -> Result<(), String>) -> Key {
+pub(super) const fn sets(
+    name: &'static str,
+    set: fn(&mut Draft, &str) -> Result<(), String>,
+) -> Key {
     Key {
         name,
         rule: Rule::Sets(set),
@@ -264,12 +267,17 @@ pub(super) const OWN: &[OwnKey] = &[
     },
 ];
 
+/// All keys that Java's gateway does not have.
+pub(super) fn own() -> impl Iterator<Item = &'static OwnKey> {
+    OWN.iter().chain(doors::OWN)
+}
+
 /// The part of `--help` about this gateway's own keys.
 pub fn own_keys_help() -> String {
     let mut text = String::from(
         "Keys beyond those of Pulsar's websocket.conf (in the file, or with --set):\n",
     );
-    for own in OWN {
+    for own in own() {
         let _ = writeln!(
             text,
             "  {:<24} {} [default: {}]",
@@ -327,9 +335,9 @@ mod tests {
     #[test]
     fn the_readme_names_every_key_that_has_an_effect_and_no_other() {
         let described: BTreeSet<_> = rows().map(|(name, _)| name).collect();
-        let own = OWN.iter().map(|own| &own.key);
+        let own = own().map(|own| &own.key);
         let mut known = BTreeSet::new();
-        for key in JAVA.iter().chain(own) {
+        for key in JAVA.iter().chain(doors::JAVA).chain(own) {
             match key.rule {
                 Rule::Sets(_) => drop(known.insert(key.name)),
                 _ => assert!(
@@ -354,10 +362,7 @@ mod tests {
                 _ => return None,
             })
         };
-        for own in OWN
-            .iter()
-            .filter(|own| (own.default)().parse::<u64>().is_ok())
-        {
+        for own in own().filter(|own| (own.default)().parse::<u64>().is_ok()) {
             let (_, told) = rows().find(|(name, _)| *name == own.key.name).unwrap();
             let told = bytes(told).map_or(told.to_owned(), |bytes| bytes.to_string());
             assert_eq!(told, (own.default)(), "{}", own.key.name);

@@ -21,9 +21,6 @@ const NO_CREDENTIALS: &str = "credentials towards the brokers are not served yet
                               what this asks for";
 const NO_AUTHORIZATION: &str =
     "permissions cannot be checked yet, and granting everything is not a substitute";
-const NO_PROXY_PROTOCOL: &str =
-    "the PROXY protocol is not served yet: its header would be taken for a bad request";
-
 const fn text(name: &'static str, why: &'static str) -> Key {
     ignored(name, Shape::Text, "", why)
 }
@@ -88,12 +85,6 @@ pub(super) const KEYS: &[Key] = &[
         NO_CREDENTIALS,
     ),
     refused("brokerClient_authParams", Shape::Text, "", NO_CREDENTIALS),
-    refused(
-        "webServiceHaProxyProtocolEnabled",
-        Shape::Boolean,
-        "false",
-        NO_PROXY_PROTOCOL,
-    ),
     // Threads and queues of a thread pool.
     ignored("webSocketNumIoThreads", Shape::Whole, "", THREADS),
     ignored("webSocketNumServiceThreads", Shape::Whole, "", THREADS),
@@ -123,16 +114,10 @@ pub(super) const KEYS: &[Key] = &[
     // HTTP beside the sockets.
     text("statusFilePath", "/status.html is not served yet"),
     ignored(
-        "webServiceTrustXForwardedFor",
-        Shape::Boolean,
-        "false",
-        "addresses are those of the TCP connection for now",
-    ),
-    ignored(
         "webServiceLogDetailedAddresses",
         Shape::Boolean,
         "",
-        "there is no request log yet",
+        "the log tells clients' addresses where it tells of requests: at the level debug",
     ),
     // End-to-end encryption.
     text(

@@ -59,6 +59,7 @@ fn accept_plan(seats: &Seats, max_connections: usize) -> AcceptPlan {
     AcceptPlan {
         core: None,
         max_connections,
+        farewell: b"full",
         seats: seats.clone(),
     }
 }
@@ -94,7 +95,7 @@ fn connections_are_spread_evenly_and_seats_come_back() {
 }
 
 #[test]
-fn connections_over_the_bound_are_closed_and_counted() {
+fn connections_over_the_bound_are_told_so_and_counted() {
     for driver in drivers() {
         let shards = shard::start(plan(driver, 1), serve).unwrap();
         let seats = Seats::new(1);
@@ -108,12 +109,11 @@ fn connections_over_the_bound_are_closed_and_counted() {
         let first = client(accepting.local_addr());
         let _second = client(accepting.local_addr());
         eventually("two are in", || seats.total() == 2);
-        assert_eq!(
-            client(accepting.local_addr())
-                .read(&mut [0; 1])
-                .unwrap_or(0),
-            0
-        );
+        let mut told = String::new();
+        client(accepting.local_addr())
+            .read_to_string(&mut told)
+            .unwrap();
+        assert_eq!(told, "full");
         eventually("the third is counted", || accepting.refused() == 1);
         drop(first);
         eventually("one has gone", || seats.total() == 1);

@@ -131,6 +131,11 @@ impl Raw {
     /// The answer of a server that closes behind it.
     pub fn answer(&mut self) -> Answer {
         let head = self.http_head();
+        self.answer_after(head)
+    }
+
+    /// The same, when its head has been read.
+    pub fn answer_after(&mut self, head: String) -> Answer {
         let mut body = Vec::new();
         self.stream
             .read_to_end(&mut body)
