@@ -9,6 +9,7 @@
 //! | `command` | client → consumer and reader sockets |
 //! | `delivery`, `property_order` | message → client |
 //! | `response` | acks, errors, end of topic → client |
+//! | `auth_frames` | a token that runs out is asked for anew |
 //! | `refusal`, `close` | how a handshake is refused and a socket ended |
 //! | `json`, `base64`, `time`, `message_id`, `linked_map` | reading and writing as Jackson and the JDK do |
 //!
@@ -16,6 +17,7 @@
 //! payloads, tokens and keys appear in no error text and no `Debug` output.
 #![forbid(unsafe_code)]
 
+mod auth_frames;
 mod base64;
 mod close;
 mod command;
@@ -40,6 +42,7 @@ mod topic_set;
 #[cfg(test)]
 mod tests;
 
+pub use auth_frames::{AuthResponse, append_auth_challenge, parse_auth_response};
 pub use close::WebSocketError;
 pub use command::{
     Command, CommandError, ReaderCommand, Request, parse_command, parse_reader_command,

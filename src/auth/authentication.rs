@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Offered, tls, token};
+use super::basic::Users;
+use super::openid::OpenIdProvider;
+use super::token::TokenProvider;
+use super::{Offered, tls};
 
 /// A text that nobody may read but who it is meant for: zeroed when dropped, never printed.
 pub type Secret = Zeroizing<String>;
@@ -70,27 +73,59 @@ pub(super) enum Verdict {
         expires_ms: Option<u64>,
     },
     Rejected(Why),
+    /// Not here, or not yet.
+    Pending,
 }
 
 pub(super) enum Provider {
-    Token(token::TokenProvider),
+    Token(TokenProvider),
     Tls,
+    Basic(Users),
+    OpenId(OpenIdProvider),
 }
 
 impl Provider {
     fn method(&self) -> Method {
         match self {
-            Provider::Token(_) => Method::Token,
+            Provider::Token(_) | Provider::OpenId(_) => Method::Token,
             Provider::Tls => Method::Tls,
+            Provider::Basic(_) => Method::Basic,
         }
     }
 
-    fn check(&self, offered: &Offered, now_ms: u64) -> Verdict {
+    /// Whether it may have to say [`Verdict::Pending`] on a shard.
+    fn needs_desk(&self) -> bool {
         match self {
-            Provider::Token(provider) => provider.check(offered, now_ms),
-            Provider::Tls => tls::check(offered),
+            Provider::Token(provider) => provider.is_slow(),
+            Provider::Tls => false,
+            Provider::Basic(_) | Provider::OpenId(_) => true,
         }
     }
+
+    /// What can be said in the time that a shard has for it.
+    fn quick(&self, offered: &Offered, now_ms: u64) -> Verdict {
+        match self {
+            Provider::Token(provider) if provider.is_slow() && offered.token.is_some() => {
+                Verdict::Pending
+            }
+            Provider::Token(provider) => provider.check(offered, now_ms),
+            Provider::Tls => tls::check(offered),
+            Provider::Basic(_) if offered.basic.is_some() => Verdict::Pending,
+            Provider::Basic(_) => Verdict::Rejected("no user and password"),
+            Provider::OpenId(provider) => match provider.is_concerned(offered) {
+                Ok(()) => Verdict::Pending,
+                Err(why) => Verdict::Rejected(why),
+            },
+        }
+    }
+}
+
+/// What came of looking at credentials.
+#[derive(Debug)]
+pub enum Step {
+    Done(Result<Identity, Why>),
+    /// A provider needs longer than a shard may take: all is to be asked again at the [`super::Desk`].
+    Slow,
 }
 
 /// Whom to let in: `authenticationEnabled`, with its providers.
@@ -110,12 +145,32 @@ impl fmt::Debug for Authentication {
 }
 
 impl Authentication {
+    /// What a shard can say at once.
+    pub fn check(&self, offered: &Offered, now_ms: u64) -> Step {
+        let said = self.ask_each(offered, |provider| provider.quick(offered, now_ms));
+        said.map_or(Step::Slow, Step::Done)
+    }
+
+    /// Whether [`Authentication::check`] may want a desk.
+    pub fn needs_desk(&self) -> bool {
+        self.providers.iter().any(Provider::needs_desk)
+    }
+
+    /// The provider that has its keys from elsewhere, if there is one.
+    pub(super) fn open_id(&self) -> Option<&OpenIdProvider> {
+        self.providers.iter().find_map(|provider| match provider {
+            Provider::OpenId(provider) => Some(provider),
+            _ => None,
+        })
+    }
+
     /// The providers of the named method, or all, each in its turn: the first that accepts counts, and who is accepted
-    /// by none is anonymous where that is a role.
-    ///
-    /// # Errors
-    /// Why the client is not let in.
-    pub fn check(&self, offered: &Offered, now_ms: u64) -> Result<Identity, Why> {
+    /// by none is anonymous where that is a role. None: one of them is pending.
+    pub(super) fn ask_each(
+        &self,
+        offered: &Offered,
+        mut ask: impl FnMut(&Provider) -> Verdict,
+    ) -> Option<Result<Identity, Why>> {
         let is_asked = |provider: &&Provider| match &offered.method {
             Some(name) => name == provider.method().name(),
             None => true,
@@ -124,21 +179,23 @@ impl Authentication {
         let mut asked = 0;
         for provider in self.providers.iter().filter(is_asked) {
             asked += 1;
-            match provider.check(offered, now_ms) {
+            match ask(provider) {
                 Verdict::Accepted { role, expires_ms } => {
-                    return Ok(self.identity(provider.method(), &role, expires_ms, offered));
+                    let identity = self.identity(provider.method(), &role, expires_ms, offered);
+                    return Some(Ok(identity));
                 }
                 Verdict::Rejected(reason) => why = reason,
+                Verdict::Pending => return None,
             }
         }
         if asked == 0 && offered.method.is_some() {
-            return Err("no provider for the authentication method it names");
+            return Some(Err("no provider for the authentication method it names"));
         }
         let role = match &self.anonymous_role {
             _ if self.providers.is_empty() => Some(Arc::from(NOBODY)),
             anonymous => anonymous.clone(),
         };
-        role.map(anonymous).ok_or(why)
+        Some(role.map(anonymous).ok_or(why))
     }
 
     fn identity(

@@ -7,6 +7,9 @@
 //! | `settings`, `source` | the settings of Java's providers → an [`Authentication`]; where keys and files stand |
 //! | `token`, `jwt` | `AuthenticationProviderToken`; reading and verifying JSON Web Tokens |
 //! | `tls`, `der` | `AuthenticationProviderTls`: the name in a certificate |
+//! | `basic` | `AuthenticationProviderBasic`: users and the hashes of their passwords |
+//! | `openid` | `AuthenticationProviderOpenID`: tokens of issuers that publish their keys |
+//! | `desk` | where all is looked at that takes longer than a shard has time |
 //! | `claim` | what a socket wants to do, and which records decide on it |
 //! | `grants` | the claims of a shard's sockets, and the records that they live on |
 //! | `records` | what an administrator has granted, as Pulsar keeps it |
@@ -18,11 +21,14 @@
 #![forbid(unsafe_code)]
 
 mod authentication;
+mod basic;
 pub mod claim;
 mod der;
+mod desk;
 pub mod grants;
 mod jwt;
 mod offered;
+mod openid;
 pub mod records;
 pub mod rules;
 mod settings;
@@ -33,6 +39,9 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-pub use authentication::{Authentication, Identity, Method, REFUSAL, Secret, Why};
+pub use authentication::{Authentication, Identity, Method, REFUSAL, Secret, Step, Why};
+pub use desk::{Answer, Desk, Question};
 pub use offered::{Offered, protocol_to_answer};
+pub use openid::Fetching;
+pub use openid::settings::OpenIdSettings;
 pub use settings::{Settings, TokenSettings};

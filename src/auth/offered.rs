@@ -54,9 +54,12 @@ impl Offered {
         offered
     }
 
-    /// A new token for a socket that has shown one before.
-    pub fn token(token: &str) -> Offered {
-        let mut offered = Offered::default();
+    /// A new token for a socket that has shown one before, for the provider of this method or any.
+    pub fn new_token(method: Option<String>, token: &str) -> Offered {
+        let mut offered = Offered {
+            method,
+            ..Offered::default()
+        };
         offered.take_token(token);
         offered
     }

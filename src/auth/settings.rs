@@ -1,8 +1,10 @@
 //! The settings of Java's providers → an [`Authentication`]: what is missing or cannot be had stops the start.
 
 use super::authentication::{Authentication, Provider};
+use super::basic::Users;
 use super::jwt::algorithm::{Algorithm, Family};
 use super::jwt::key::Key;
+use super::openid::settings::OpenIdSettings;
 use super::source;
 use super::token::TokenProvider;
 
@@ -13,6 +15,9 @@ pub struct Settings {
     pub providers: Vec<String>,
     pub anonymous_role: Option<String>,
     pub token: TokenSettings,
+    /// Where the users of `AuthenticationProviderBasic` stand.
+    pub basic_auth_conf: Option<String>,
+    pub open_id: OpenIdSettings,
 }
 
 /// Of `AuthenticationProviderToken`.
@@ -84,6 +89,8 @@ fn provider(name: &str, settings: &Settings) -> Result<Provider, Fault> {
     match name.strip_prefix(PACKAGE) {
         Some("AuthenticationProviderToken") => token(&settings.token).map(Provider::Token),
         Some("AuthenticationProviderTls") => Ok(Provider::Tls),
+        Some("AuthenticationProviderBasic") => basic(settings).map(Provider::Basic),
+        Some("oidc.AuthenticationProviderOpenID") => settings.open_id.read().map(Provider::OpenId),
         _ => Err(("authenticationProviders", not_served(name))),
     }
 }
@@ -98,8 +105,19 @@ fn not_served(name: &str) -> String {
     // A class name that is none is cut: it may be anything.
     let name: String = name.chars().filter(|c| !c.is_control()).take(128).collect();
     format!(
-        "{name} is not served: {instead} {PACKAGE}AuthenticationProviderToken or AuthenticationProviderTls"
+        "{name} is not served: {instead} {PACKAGE}AuthenticationProviderToken, AuthenticationProviderTls, \
+         AuthenticationProviderBasic or oidc.AuthenticationProviderOpenID"
     )
+}
+
+fn basic(settings: &Settings) -> Result<Users, Fault> {
+    let fault = |why| ("basicAuthConf", why);
+    let place = settings.basic_auth_conf.as_deref().filter(not_blank);
+    let Some(place) = place else {
+        return Err(fault("is needed by AuthenticationProviderBasic".to_owned()));
+    };
+    let bytes = source::read(place).map_err(fault)?;
+    Users::parse(&bytes).map_err(fault)
 }
 
 fn token(settings: &TokenSettings) -> Result<TokenProvider, Fault> {

@@ -33,7 +33,8 @@ pub fn read(place: &str) -> Result<SecretBytes, String> {
     base64(place).ok_or_else(|| "is neither a file that is there, nor base64".to_owned())
 }
 
-fn file(path: &Path) -> Result<SecretBytes, String> {
+/// Its bytes, of a bounded number.
+pub fn file(path: &Path) -> Result<SecretBytes, String> {
     let fail = |error: std::io::Error| format!("names a file that cannot be read: {error}");
     let file = std::fs::File::open(path).map_err(fail)?;
     let mut bytes = Zeroizing::new(Vec::new());

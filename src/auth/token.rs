@@ -17,6 +17,10 @@ pub struct TokenProvider {
 }
 
 impl TokenProvider {
+    pub(super) fn is_slow(&self) -> bool {
+        self.key.is_slow()
+    }
+
     pub(super) fn check(&self, offered: &Offered, now_ms: u64) -> Verdict {
         let Some(token) = &offered.token else {
             return Verdict::Rejected("no token");

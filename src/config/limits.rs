@@ -36,6 +36,9 @@ pub const DRAIN_TIMEOUT_MS: u64 = 8_000;
 /// The Java client's `connectionTimeoutMs`: with several service URLs a dead one costs so much.
 pub const CONNECTION_TIMEOUT_MS: u64 = 10_000;
 
+/// The broker's `authenticationRefreshCheckSeconds`: a client has a minute to get a new token.
+pub const AUTHENTICATION_REFRESH_MS: u64 = 60_000;
+
 /// What one hub retains of unsettled messages: a full window of 40,000 messages of about 1.6 KiB.
 pub const HUB_RETAINED_BYTES: usize = 64 * 1024 * 1024;
 

@@ -83,6 +83,8 @@ pub struct Config {
     /// Whom to let in. None: everybody.
     pub authentication: Option<Arc<Authentication>>,
     pub doors: Doors,
+    /// So long before a client's token runs out it is asked for a new one. 0: tokens are looked at in handshakes only.
+    pub authentication_refresh_ms: u64,
     /// What an operator should know of the settings: ignored ones, unknown ones. One line each, to be logged once.
     pub notes: Vec<String>,
 }

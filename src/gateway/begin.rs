@@ -87,6 +87,9 @@ impl Shard {
         id: SocketId,
         request: Understood,
     ) -> Result<Begun, Refusal> {
+        if self.draining {
+            return Err(drain::refusal());
+        }
         let Understood { topic, deflate, .. } = request;
         // A tail that is open already answers at once.
         let (answer, opened) = oneshot();

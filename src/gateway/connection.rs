@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::arrivals;
 use super::begin::Begun;
 use super::drain;
+use super::identities::Known;
 use super::post::SocketId;
 use super::pressure::Wait;
 use super::sessions::{CLOSE_WAIT_MS, Received};
@@ -119,7 +120,14 @@ async fn open(
     })?;
     let known = shard.turn(|shard, _| shard.authenticate(id, &request, &understood, None));
     drop(request);
-    known?;
+    match known {
+        Known::Now(known) => known?,
+        // A client that goes meanwhile is noticed behind this.
+        Known::Later(known) => {
+            let known = known.receive().await;
+            known.unwrap_or_else(|| Err(drain::refusal()))?;
+        }
+    }
     shard.turn(|shard, now_ms| {
         shard.admit_role(now_ms, id)?;
         shard.begin(now_ms, id, understood)

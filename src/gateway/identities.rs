@@ -1,46 +1,224 @@
-//! Who the clients of this shard's sockets are.
+//! Who the clients of this shard's sockets are: found out in the handshake, and again before a token runs out.
+
+use std::mem;
 
 use super::begin::Understood;
+use super::desk::Questions;
 use super::post::SocketId;
-use super::shard::Shard;
-use crate::api::Refusal;
-use crate::auth::{self, Identity, Offered};
+use super::shard::{Shard, Timer};
+use crate::api::{Refusal, WebSocketError, append_auth_challenge, parse_auth_response};
+use crate::auth::{self, Identity, Method, Offered, Question, Step, Why};
 use crate::http::Request;
-use crate::runtime;
+use crate::runtime::{self, OneShot, OneShotReceiver, TimerKey, oneshot};
+use crate::session::{CloseWith, append_frame};
+use rustc_hash::FxHashMap;
+
+/// A token's end is looked at anew after this time at the latest: the wall clock that it is told by may be set.
+const LOOK_AGAIN_MS: u64 = 60 * 60 * 1000;
+
+/// A client with a token that is about to end is not asked more often than this.
+const CHALLENGE_PAUSE_MS: u64 = 1_000;
+
+/// What this shard has asked the desk, and the tokens that run out.
+#[derive(Default)]
+pub struct Identities {
+    /// None: nothing here is slow.
+    pub desk: Option<Questions>,
+    /// Handshakes that wait for the desk.
+    waiting: FxHashMap<SocketId, OneShot<Result<(), Refusal>>>,
+    /// Sockets whose identity ends.
+    ending: FxHashMap<SocketId, Ending>,
+}
+
+struct Ending {
+    timer: TimerKey,
+    /// The client has been asked for a new token.
+    challenged: bool,
+}
+
+/// How a handshake goes on.
+pub enum Known {
+    Now(Result<(), Refusal>),
+    Later(OneShotReceiver<Result<(), Refusal>>),
+}
+
+fn refused(why: Why) -> Refusal {
+    tracing::debug!(why, "a client is not let in");
+    Refusal::new(401, auth::REFUSAL)
+}
 
 impl Shard {
     /// Finds out who the client is, where that is asked; the socket keeps it. `certificate`: the first of those that
-    /// TLS has verified, as DER.
-    ///
-    /// # Errors
-    /// 401 as in Java, whatever is wrong: the reason is in the log only.
+    /// TLS has verified, as DER. Whatever is wrong is a 401, as in Java: the reason is in the log only.
     pub fn authenticate(
         &mut self,
         id: SocketId,
         request: &Request,
         understood: &Understood,
         certificate: Option<&[u8]>,
-    ) -> Result<(), Refusal> {
+    ) -> Known {
         let Some(authentication) = &self.config.authentication else {
-            return Ok(());
+            return Known::Now(Ok(()));
         };
         let token = understood.token.as_ref().map(|token| token.as_str());
         let offered = Offered::of(request, token, certificate);
         match authentication.check(&offered, runtime::wall_ms()) {
+            Step::Done(Ok(identity)) => {
+                self.identify(id, identity);
+                Known::Now(Ok(()))
+            }
+            Step::Done(Err(why)) => Known::Now(Err(refused(why))),
+            Step::Slow if self.ask_desk(id, offered) => {
+                let (answer, receiver) = oneshot();
+                self.identities.waiting.insert(id, answer);
+                Known::Later(receiver)
+            }
+            Step::Slow => {
+                let why = "Too many clients are being authenticated, try again later";
+                Known::Now(Err(Refusal::new(503, why)))
+            }
+        }
+    }
+
+    /// False: the desk has enough to do.
+    fn ask_desk(&self, who: SocketId, offered: Offered) -> bool {
+        let desk = self.identities.desk.as_ref();
+        desk.is_some_and(|desk| desk.try_send(Question { who, offered }).is_ok())
+    }
+
+    /// What the desk says of a handshake's credentials, or of a new token.
+    pub fn identified(&mut self, now_ms: u64, id: SocketId, result: Result<Identity, Why>) {
+        let Some(waiting) = self.identities.waiting.remove(&id) else {
+            return self.renew(now_ms, id, result);
+        };
+        waiting.send(match result {
             Ok(identity) => {
                 self.identify(id, identity);
                 Ok(())
             }
-            Err(why) => {
-                tracing::debug!(why, "a client is not let in");
-                Err(Refusal::new(401, auth::REFUSAL))
-            }
-        }
+            Err(why) => Err(refused(why)),
+        });
     }
 
     fn identify(&mut self, id: SocketId, identity: Identity) {
         if let Some(entry) = self.sockets.get(id) {
             entry.identity = Some(Box::new(identity));
         }
+    }
+
+    /// Sets the time to ask for a new token; the socket is open now, or has just got one.
+    pub fn watch_identity(&mut self, now_ms: u64, id: SocketId) {
+        self.forget_identity(id);
+        let refresh_ms = self.config.authentication_refresh_ms;
+        let Some(left_ms) = self.identity_left_ms(id).filter(|_| refresh_ms > 0) else {
+            return;
+        };
+        // Of a token that lives no longer than that, after half of its time.
+        let early_ms = refresh_ms.min(left_ms / 2);
+        let wait_ms = (left_ms - early_ms).clamp(CHALLENGE_PAUSE_MS.min(left_ms), LOOK_AGAIN_MS);
+        let ending = Ending {
+            timer: self.wheel.insert(now_ms + wait_ms, Timer::Identity(id)),
+            challenged: false,
+        };
+        self.identities.ending.insert(id, ending);
+    }
+
+    /// None: it does not end.
+    fn identity_left_ms(&mut self, id: SocketId) -> Option<u64> {
+        let identity = self.sockets.get(id)?.identity.as_ref()?;
+        Some(identity.expires_ms?.saturating_sub(runtime::wall_ms()))
+    }
+
+    pub fn forget_identity(&mut self, id: SocketId) {
+        self.identities.waiting.remove(&id);
+        if let Some(ending) = self.identities.ending.remove(&id) {
+            self.wheel.cancel(ending.timer);
+        }
+    }
+
+    /// The time has come to ask for a new token, or the old one has run out.
+    pub fn identity_timer(&mut self, now_ms: u64, id: SocketId) {
+        let refresh_ms = self.config.authentication_refresh_ms;
+        let left_ms = self.identity_left_ms(id).unwrap_or_default();
+        let Some(ending) = self.identities.ending.get_mut(&id) else {
+            return;
+        };
+        if left_ms == 0 {
+            return self.not_who_it_was(now_ms, id, "the token has expired");
+        }
+        let is_first = left_ms <= refresh_ms && !mem::replace(&mut ending.challenged, true);
+        let wait_ms = match ending.challenged {
+            true => left_ms,
+            false => left_ms - refresh_ms,
+        };
+        let due_ms = now_ms + wait_ms.clamp(1, LOOK_AGAIN_MS);
+        ending.timer = self.wheel.insert(due_ms, Timer::Identity(id));
+        if is_first {
+            self.challenge(id);
+        }
+    }
+
+    fn challenge(&mut self, id: SocketId) {
+        let identity = self
+            .sockets
+            .get(id)
+            .and_then(|entry| entry.identity.as_ref());
+        let method = identity.map_or(Method::Token, |identity| identity.method);
+        let mut frame = Vec::new();
+        append_frame(&mut frame, |out| append_auth_challenge(out, method.name()));
+        self.reply(id, &frame);
+    }
+
+    /// Takes a frame with a new token. False: it is another frame, or the socket's identity does not end.
+    pub fn takes_new_token(&mut self, now_ms: u64, id: SocketId, frame: &[u8]) -> bool {
+        if !self.identities.ending.contains_key(&id) {
+            return false;
+        }
+        let Some(response) = parse_auth_response(frame) else {
+            return false;
+        };
+        let authentication = self.config.authentication.clone();
+        let (Some(response), Some(authentication)) = (response, authentication) else {
+            self.not_who_it_was(now_ms, id, "there is no token in the answer");
+            return true;
+        };
+        let offered = Offered::new_token(response.method, &response.data);
+        match authentication.check(&offered, runtime::wall_ms()) {
+            Step::Done(result) => self.renew(now_ms, id, result),
+            Step::Slow if self.ask_desk(id, offered) => {}
+            Step::Slow => {
+                self.not_who_it_was(now_ms, id, "too many clients are being authenticated")
+            }
+        }
+        true
+    }
+
+    /// The new token must say the same of the client as the old one.
+    fn renew(&mut self, now_ms: u64, id: SocketId, result: Result<Identity, Why>) {
+        let Some(entry) = self.sockets.get(id).filter(|entry| entry.closing.is_open()) else {
+            return;
+        };
+        let same = |new: &Identity| {
+            let old = entry.identity.as_ref();
+            old.is_some_and(|old| old.role == new.role && old.method == new.method)
+        };
+        match result {
+            Ok(identity) if same(&identity) => {
+                self.identify(id, identity);
+                self.watch_identity(now_ms, id);
+            }
+            Ok(_) => self.not_who_it_was(now_ms, id, "the token is of another role"),
+            Err(why) => self.not_who_it_was(now_ms, id, why),
+        }
+    }
+
+    fn not_who_it_was(&mut self, now_ms: u64, id: SocketId, why: Why) {
+        self.forget_identity(id);
+        let error = WebSocketError::AuthenticationError;
+        let with = CloseWith {
+            code: error.close_code(),
+            reason: error.reason(why),
+        };
+        self.close(now_ms, id, with);
     }
 }

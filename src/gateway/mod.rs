@@ -8,6 +8,7 @@
 //! | `arrivals` | limits, proxies, `Origin`: before it is looked at what somebody wants |
 //! | `begin` | from an upgrade request to a session |
 //! | `identities` | who the clients are |
+//! | `desk`, `fetch` | threads for credentials that take long, and for what issuers publish |
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
@@ -29,7 +30,9 @@ mod begin;
 mod catch_up;
 mod connection;
 mod dead_letters;
+mod desk;
 mod drain;
+mod fetch;
 mod hubs;
 mod identities;
 mod lane;
@@ -60,6 +63,7 @@ use crate::pulsar::client::{BrokerAddress, Client, ClientConfig, LookupBy};
 use crate::runtime::acceptor::{AcceptPlan, Accepting};
 use crate::runtime::driver::Choice;
 use crate::runtime::{self, Acceptor, Seats, ShardContext, ShardPlan, Shards};
+use desk::Questions;
 use lane::{Lane, LaneKind};
 use post::Post;
 use shard::{Shard, ShardRef};
@@ -94,10 +98,23 @@ pub fn start(config: Config) -> io::Result<Running> {
         cores: config.cores.clone(),
         driver: driver.driver,
     };
+    let (questions, vacant) = desk::open(config.authentication.as_ref()).unzip();
     let shards = runtime::shard::start(plan, {
         let config = config.clone();
-        move |context| run_shard(context, config.clone(), entrance.clone(), finder.clone())
+        move |context| {
+            let questions = questions.clone();
+            run_shard(
+                context,
+                config.clone(),
+                entrance.clone(),
+                finder.clone(),
+                questions,
+            )
+        }
     })?;
+    if let Some(vacant) = vacant {
+        vacant.occupy(shards.posts().to_vec())?;
+    }
     let accept_plan = AcceptPlan {
         core: config.cores.first().copied(),
         max_connections: config.max_connections,
@@ -205,6 +222,7 @@ async fn run_shard(
     config: Arc<Config>,
     entrance: Arc<Entrance>,
     finder: Finder,
+    questions: Option<Questions>,
 ) {
     let ShardContext {
         index,
@@ -220,7 +238,9 @@ async fn run_shard(
         )
     };
     let lanes = [lane(LaneKind::Publishing), lane(LaneKind::Consuming)];
-    let shard = ShardRef::new(Shard::new(index, config.clone(), entrance, peers, lanes));
+    let mut shard = Shard::new(index, config.clone(), entrance, peers, lanes);
+    shard.identities.desk = questions;
+    let shard = ShardRef::new(shard);
     runtime::spawn(shard.clone().run_timers());
     if config.busy_poll {
         runtime::spawn(runtime::turn::spin());

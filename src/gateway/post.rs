@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::reader_seek::ReaderMove;
+use crate::auth::{Identity, Why};
 use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
 use crate::pulsar::{BrokerError, CryptoFailureAction, Message};
@@ -86,6 +87,11 @@ pub enum Post {
     ToMember {
         member: MemberId,
         event: MemberEvent,
+    },
+    /// From the desk: what came of credentials.
+    Identified {
+        socket: SocketId,
+        result: Result<Identity, Why>,
     },
     /// From the control thread: take no new work, settle what is open, close.
     Drain,

@@ -51,6 +51,7 @@ impl Shard {
         self.sockets.mark(id);
         self.reader_is_due(id);
         self.arm_socket(now_ms, id);
+        self.watch_identity(now_ms, id);
         if self.draining {
             self.end_for_shutdown(now_ms, id);
         }
@@ -116,6 +117,9 @@ impl Shard {
     fn on_message(&mut self, now_ms: u64, id: SocketId, frame: &mut [u8]) {
         let now = self.now(now_ms);
         self.counters.frames_in += 1;
+        if self.takes_new_token(now_ms, id, frame) {
+            return;
+        }
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
@@ -266,6 +270,7 @@ impl Shard {
     pub fn forget_socket(&mut self, id: SocketId) {
         self.paused.remove(&id);
         self.places.remove(&id);
+        self.forget_identity(id);
         if let Some(entry) = self.sockets.remove(id) {
             if let Some(timer) = entry.timer {
                 self.wheel.cancel(timer);

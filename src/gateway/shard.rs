@@ -13,6 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::dead_letters::DeadLetters;
 use super::hubs::Hubs;
+use super::identities::Identities;
 use super::lane::{Lane, LaneKind};
 use super::links::Links;
 use super::post::{Post, SocketId};
@@ -45,6 +46,8 @@ pub enum Timer {
     },
     /// Whether a topic has new partitions.
     Partitions(WatchId),
+    /// A client's token runs out.
+    Identity(SocketId),
     DrainDeadline,
 }
 
@@ -57,6 +60,7 @@ pub struct Shard {
     pub places: FxHashMap<SocketId, Places>,
     /// One handle more than there are connections that are being told why they have to stay outside.
     pub turned_away: Rc<()>,
+    pub identities: Identities,
     pub hubs: Hubs,
     pub topics: TopicQuestions,
     pub dead_letters: DeadLetters,
@@ -157,6 +161,7 @@ impl Shard {
             entrance,
             places: FxHashMap::default(),
             turned_away: Rc::new(()),
+            identities: Identities::default(),
             hubs: Hubs::default(),
             topics: TopicQuestions::default(),
             dead_letters: DeadLetters::default(),
@@ -293,6 +298,7 @@ impl Shard {
                 Timer::Socket(id) => self.socket_timer(now_ms, id),
                 Timer::Hub { slot, generation } => self.hub_timer(now_ms, slot, generation),
                 Timer::Partitions(watch) => self.partitions_due(now_ms, watch),
+                Timer::Identity(id) => self.identity_timer(now_ms, id),
                 Timer::DrainDeadline => self.drain_deadline(now_ms),
             }
         }
@@ -334,6 +340,7 @@ impl Shard {
             } => self.tail_open(joining, feeder, base),
             Post::TailFrames { joining, batch } => self.tail_frames(joining, batch),
             Post::TailEnded { joining, refusal } => self.tail_ended(now_ms, joining, &refusal),
+            Post::Identified { socket, result } => self.identified(now_ms, socket, result),
             Post::Drain => self.drain(now_ms),
             // It only makes the main loop look. What came up meanwhile may have to be told again.
             Post::Drained => self.told_drained = false,

@@ -13,6 +13,7 @@ mod routing;
 
 pub use consumer::{ConsumerSession, Wish};
 pub use dead_letter::DeadLetter;
+pub use frames::append_frame;
 pub use producer::{Now, ProducerSession, Progress};
 pub use routing::Router;
 

@@ -11,6 +11,14 @@ impl Claims {
         Claims(claims)
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
     /// A role: the claim's text, or the first of several. None: it is not there, or none.
     pub fn role(&self, name: &str) -> Option<&str> {
         let role = match self.0.get(name)? {
@@ -48,6 +56,19 @@ impl Claims {
         match now_ms > until_ms {
             true => Err("the token has expired"),
             false => Ok(Some(until_ms)),
+        }
+    }
+
+    /// Checks `iat`.
+    ///
+    /// # Errors
+    /// It has been issued in times to come.
+    pub fn issued_before(&self, now_ms: u64, skew_ms: u64) -> Result<(), Why> {
+        match self.time_ms("iat")? {
+            Some(issued_ms) if issued_ms > now_ms.saturating_add(skew_ms) => {
+                Err("the token is not valid yet")
+            }
+            _ => Ok(()),
         }
     }
 

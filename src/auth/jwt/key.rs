@@ -11,6 +11,9 @@ use crate::auth::der::{self, Der};
 /// RFC 7518 §3.2: a shared secret is at least as long as the hash; Java refuses a shorter one at the start.
 const SECRET_BYTES_MIN: usize = 32;
 
+/// An RSA key of more bytes than this is slow to verify with.
+const QUICK_RSA_BYTES_MAX: usize = 512;
+
 /// A key that verifies. It has no `Debug`: it may be a shared secret.
 pub enum Key {
     Hmac(Box<Hmac>),
@@ -109,6 +112,15 @@ impl Key {
             Key::Rsa { .. } => Family::Rsa,
             Key::P256(_) | Key::P384(_) | Key::P521(_) => Family::Ec,
             Key::Ed25519(_) => Family::Ed25519,
+        }
+    }
+
+    /// Verifying takes more than a shard has time for (100 µs).
+    pub fn is_slow(&self) -> bool {
+        match self {
+            Key::P384(_) | Key::P521(_) => true,
+            Key::Rsa { n, .. } => n.len() > QUICK_RSA_BYTES_MAX,
+            Key::Hmac(_) | Key::P256(_) | Key::Ed25519(_) => false,
         }
     }
 

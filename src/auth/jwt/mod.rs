@@ -18,6 +18,8 @@ use key::Key;
 /// A token that has been read and not been verified.
 pub struct Unverified<'a> {
     pub algorithm: Algorithm,
+    /// Which of an issuer's keys has signed it (RFC 7515 §4.1.4).
+    pub key_id: Option<String>,
     claims: Claims,
     signed: &'a [u8],
     signature: Vec<u8>,
@@ -37,16 +39,21 @@ impl<'a> Unverified<'a> {
         if header.contains_key("crit") || header.contains_key("zip") {
             return Err("the token wants extensions that are not known");
         }
-        let algorithm = header.get("alg").and_then(Value::as_str);
+        let text = |name| header.get(name).and_then(Value::as_str);
+        let algorithm = text("alg").and_then(Algorithm::named);
         Ok(Unverified {
-            algorithm: algorithm
-                .and_then(Algorithm::named)
-                .ok_or("the token's algorithm is not one of signatures")?,
+            key_id: text("kid").map(str::to_owned),
+            algorithm: algorithm.ok_or("the token's algorithm is not one of signatures")?,
             // A further dot is no base64.
             claims: Claims::new(object(claims)?),
             signed: signed.as_bytes(),
             signature: decode(signature).ok_or(NOT_A_TOKEN)?,
         })
+    }
+
+    /// What it claims its issuer is, to find the key by: not to be believed before [`Unverified::verify`].
+    pub fn claimed_issuer(&self) -> Option<&str> {
+        self.claims.text("iss")
     }
 
     /// # Errors

@@ -3,7 +3,7 @@
 
 use super::{Draft, Key, Rule};
 use crate::auth::{Authentication, Settings};
-use crate::config::{Mistake, Setting, values};
+use crate::config::{Mistake, Setting, limits, values};
 
 /// The keys of the draft that are read at the end.
 #[derive(Default)]
@@ -52,6 +52,54 @@ pub(super) const KEYS: &[Key] = &[
         "tokenAllowedClockSkewSeconds",
         token.allowed_clock_skew_seconds
     ),
+    kept!("basicAuthConf", basic_auth_conf),
+    kept!("openIDAllowedTokenIssuers", open_id.allowed_token_issuers),
+    kept!("openIDAllowedAudiences", open_id.allowed_audiences),
+    kept!(
+        "openIDTokenIssuerTrustCertsFilePath",
+        open_id.trust_certs_file_path
+    ),
+    kept!("openIDRoleClaim", open_id.role_claim),
+    kept!(
+        "openIDAcceptedTimeLeewaySeconds",
+        open_id.accepted_time_leeway_seconds
+    ),
+    kept!(
+        "openIDCacheRefreshAfterWriteSeconds",
+        open_id.cache_refresh_after_write_seconds
+    ),
+    kept!(
+        "openIDCacheExpirationSeconds",
+        open_id.cache_expiration_seconds
+    ),
+    kept!(
+        "openIDKeyIdCacheMissRefreshSeconds",
+        open_id.key_id_cache_miss_refresh_seconds
+    ),
+    kept!(
+        "openIDHttpConnectionTimeoutMillis",
+        open_id.http_connection_timeout_millis
+    ),
+    kept!(
+        "openIDHttpReadTimeoutMillis",
+        open_id.http_read_timeout_millis
+    ),
+    kept!(
+        "openIDRequireIssuersUseHttps",
+        open_id.require_issuers_use_https
+    ),
+    kept!(
+        "openIDFallbackDiscoveryMode",
+        open_id.fallback_discovery_mode
+    ),
+    Key {
+        name: "authenticationRefreshCheckSeconds",
+        rule: Rule::Sets(|draft, value| {
+            let seconds = values::within(value, 0..=limits::TIME_MAX_MS / 1000)?;
+            draft.config.authentication_refresh_ms = 1000 * seconds;
+            Ok(())
+        }),
+    },
 ];
 
 /// Before the names of the keys that `tokenSettingPrefix` moves.

@@ -115,6 +115,7 @@ impl Draft {
                 backoff_last_ms: limits::BACKOFF_LAST_MS,
                 authentication: None,
                 doors: Doors::default(),
+                authentication_refresh_ms: limits::AUTHENTICATION_REFRESH_MS,
                 notes: Vec::new(),
             },
             ways: Ways {

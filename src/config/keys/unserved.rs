@@ -10,8 +10,8 @@ const HTTP: &str =
     "maxHttpServerConnections and handshakeTimeoutMillis bound what clients can take";
 const STORE: &str = "the metadata store is read once, at the start";
 const TLS: &str = "it only matters with TLS, which is not served yet";
-const AUTH: &str =
-    "it only matters with authenticationEnabled or authorizationEnabled, which are not served yet";
+const PROVIDER: &str = "the provider that reads it is not served";
+const AUTH: &str = "it only matters with authorizationEnabled, which is not served yet";
 
 const NO_TLS_LISTENER: &str = "TLS towards clients is not served yet, and plain text is not a substitute for it: \
                                unset this key and let a TLS proxy stand in front";
@@ -138,16 +138,16 @@ pub(super) const KEYS: &[Key] = &[
         AUTH,
     ),
     text("superUserRoles", AUTH),
-    text("basicAuthConf", AUTH),
-    text("athenzDomainNames", AUTH),
-    text("saslJaasClientAllowedIds", AUTH),
-    text("saslJaasServerSectionName", AUTH),
-    text("saslJaasServerRoleTokenSignerSecretPath", AUTH),
-    text("openIDAllowedTokenIssuers", AUTH),
-    text("openIDTokenIssuerTrustCertsFilePath", AUTH),
-    text("openIDAllowedAudiences", AUTH),
-    text("openIDRoleClaim", AUTH),
-    text("openIDFallbackDiscoveryMode", AUTH),
+    text("athenzDomainNames", PROVIDER),
+    text("saslJaasClientAllowedIds", PROVIDER),
+    text("saslJaasServerSectionName", PROVIDER),
+    text("saslJaasServerRoleTokenSignerSecretPath", PROVIDER),
+    ignored(
+        "openIDCacheSize",
+        Shape::Whole,
+        "5",
+        "the keys of every allowed issuer are kept",
+    ),
     // TLS.
     text("brokerClientTrustCertsFilePath", TLS),
     ignored(

@@ -1,0 +1,162 @@
+//! `AuthenticationProviderBasic`: user and password against a file of Apache's `htpasswd`.
+//!
+//! Java knows crypt(3) and `$apr1$`; bcrypt and `{SHA}`, which `htpasswd` writes too, are taken beside them. All but the
+//! last are slow on purpose, so passwords are never checked on a shard. One that has been right is remembered as a keyed
+//! hash, so that a fleet that reconnects is let in at the pace of its handshakes.
+
+mod apr1;
+mod crypt;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use ring::rand::SystemRandom;
+use ring::{digest, hmac};
+use zeroize::Zeroizing;
+
+use super::Why;
+
+/// The longest password that is looked at: bcrypt takes 72 bytes of it and crypt 8; `$apr1$` takes all, a thousand times.
+const PASSWORD_BYTES_MAX: usize = 255;
+
+/// Who there is, with the hash of each one's password.
+pub struct Users {
+    hashes: HashMap<String, Hash>,
+    /// Of each user who has been let in, the password's keyed hash; no more of them than users. The key is this process's own.
+    seen: Mutex<HashMap<String, hmac::Tag>>,
+    key: hmac::Key,
+}
+
+/// A line's second half, by its form.
+#[derive(Debug, PartialEq, Eq)]
+enum Hash {
+    Crypt(String),
+    Apr1(String),
+    Bcrypt(String),
+    Sha1(Vec<u8>),
+}
+
+const REFUSED: Why = "unknown user or wrong password";
+
+impl Users {
+    /// Of a file's lines, `user:hash`.
+    ///
+    /// # Errors
+    /// The first line that is none, by its number: the line itself is nobody's business.
+    pub fn parse(bytes: &[u8]) -> Result<Users, String> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "is no text in UTF-8")?;
+        let mut hashes = HashMap::new();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            let parsed = line
+                .split_once(':')
+                .and_then(|(user, hash)| Some((user, Hash::parse(hash)?)));
+            let Some((user, hash)) = parsed.filter(|(user, _)| !user.is_empty()) else {
+                let line = index + 1;
+                return Err(format!(
+                    "has a line {line} that is not user:hash with a hash of htpasswd (-B, -m, -d or -s)"
+                ));
+            };
+            hashes.insert(user.to_owned(), hash);
+        }
+        if hashes.is_empty() {
+            return Err("names no user".to_owned());
+        }
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Ok(Users {
+            hashes,
+            seen: Mutex::default(),
+            key: key.map_err(|_| "cannot be used: the system gives no random bytes")?,
+        })
+    }
+
+    /// The user that `pair`, the base64 of `user:password`, names rightly. Slow.
+    ///
+    /// # Errors
+    /// There is none, or the password is another.
+    pub fn check(&self, pair: &str) -> Result<String, Why> {
+        let pair = base64_simd::forgiving_decode_to_vec(pair.as_bytes()).map(Zeroizing::new);
+        let pair = pair.map_err(|_| "Basic without base64")?;
+        let pair = std::str::from_utf8(&pair).map_err(|_| "Basic without text")?;
+        let (user, password) = pair.split_once(':').ok_or("Basic without a colon")?;
+        if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+            return Err(REFUSED);
+        }
+        let Some(hash) = self.hashes.get(user) else {
+            // As long as for who is known, so that the time does not tell who is.
+            let _ = self
+                .hashes
+                .values()
+                .next()
+                .map(|hash| hash.is_of(password, &self.key));
+            return Err(REFUSED);
+        };
+        if self.has_seen(user, password) {
+            return Ok(user.to_owned());
+        }
+        match hash.is_of(password, &self.key) {
+            true => {
+                self.remember(user, password);
+                Ok(user.to_owned())
+            }
+            false => Err(REFUSED),
+        }
+    }
+
+    fn has_seen(&self, user: &str, password: &str) -> bool {
+        let seen = self.seen.lock();
+        let tag = seen.ok().and_then(|seen| seen.get(user).copied());
+        tag.is_some_and(|tag| hmac::verify(&self.key, password.as_bytes(), tag.as_ref()).is_ok())
+    }
+
+    fn remember(&self, user: &str, password: &str) {
+        if let Ok(mut seen) = self.seen.lock() {
+            seen.insert(user.to_owned(), hmac::sign(&self.key, password.as_bytes()));
+        }
+    }
+}
+
+impl Hash {
+    /// None: of no form that is known.
+    fn parse(text: &str) -> Option<Hash> {
+        if let Some(sha1) = text.strip_prefix("{SHA}") {
+            let sha1 = base64_simd::STANDARD.decode_to_vec(sha1).ok()?;
+            return (sha1.len() == 20).then_some(Hash::Sha1(sha1));
+        }
+        if text.starts_with("$apr1$") {
+            return apr1::salt(text).map(|_| Hash::Apr1(text.to_owned()));
+        }
+        if ["$2y$", "$2a$", "$2b$", "$2x$"]
+            .iter()
+            .any(|it| text.starts_with(it))
+        {
+            let is_known = text.parse::<bcrypt::HashParts>().is_ok();
+            return is_known.then(|| Hash::Bcrypt(text.to_owned()));
+        }
+        crypt::is_hash(text).then(|| Hash::Crypt(text.to_owned()))
+    }
+
+    /// `key` is any: what is compared is hashed with it, so that the time does not tell how much of it is right.
+    fn is_of(&self, password: &str, key: &hmac::Key) -> bool {
+        let bytes = password.as_bytes();
+        let same = |made: &[u8], hash: &[u8]| {
+            let tag = hmac::sign(key, hash);
+            hmac::verify(key, made, tag.as_ref()).is_ok()
+        };
+        let same_text = |made: Option<String>, hash: &str| {
+            made.is_some_and(|made| same(made.as_bytes(), hash.as_bytes()))
+        };
+        match self {
+            Hash::Crypt(hash) => same_text(crypt::crypt(bytes, hash), hash),
+            Hash::Apr1(hash) => same_text(apr1::apr1(bytes, hash), hash),
+            Hash::Bcrypt(hash) => bcrypt::verify(bytes, hash).unwrap_or(false),
+            Hash::Sha1(hash) => {
+                let made = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
+                same(made.as_ref(), hash)
+            }
+        }
+    }
+}

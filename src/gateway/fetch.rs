@@ -1,0 +1,206 @@
+//! Fetches a small document over HTTPS, on an ordinary thread: one request a connection, no redirects.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::auth::Fetching;
+use crate::pulsar::rest::{self, ResponseReader};
+
+const READ_BYTES: usize = 16 * 1024;
+
+pub struct Fetcher {
+    tls: Arc<ClientConfig>,
+    connect_timeout: Duration,
+    read_timeout: Duration,
+}
+
+impl Fetcher {
+    /// # Errors
+    /// The certificates to trust are none.
+    pub fn new(fetching: &Fetching) -> Result<Fetcher, String> {
+        let mut roots = RootCertStore::empty();
+        match &fetching.trusted {
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            Some(certificates) => {
+                for certificate in certificates {
+                    let added = roots.add(certificate.clone());
+                    added
+                        .map_err(|error| format!("openIDTokenIssuerTrustCertsFilePath: {error}"))?;
+                }
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Fetcher {
+            tls: Arc::new(tls),
+            // Zero would be no time limit at all.
+            connect_timeout: Duration::from_millis(fetching.connect_timeout_ms.max(1)),
+            read_timeout: Duration::from_millis(fetching.read_timeout_ms.max(1)),
+        })
+    }
+
+    /// The body of what is at `url`, if that is a 200.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn get(&self, url: &str) -> Result<Vec<u8>, String> {
+        let url = Url::parse(url).ok_or("its address is no http:// or https:// URL")?;
+        let stream = self.connect(&url).map_err(|error| error.to_string())?;
+        let request = rest::request(url.authority, url.target);
+        let fail = |error: io::Error| error.to_string();
+        if !url.tls {
+            return self.exchange(stream, &request).map_err(fail);
+        }
+        let name = ServerName::try_from(url.host.to_owned()).map_err(|error| error.to_string())?;
+        let session = ClientConnection::new(self.tls.clone(), name);
+        let session = session.map_err(|error| error.to_string())?;
+        self.exchange(StreamOwned::new(session, stream), &request)
+            .map_err(fail)
+    }
+
+    fn connect(&self, url: &Url<'_>) -> io::Result<TcpStream> {
+        #[expect(clippy::disallowed_methods, reason = "a thread of its own, no shard")]
+        let addresses = (url.host, url.port).to_socket_addrs()?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "its host has no address");
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, self.connect_timeout) {
+                Ok(stream) => {
+                    stream.set_read_timeout(Some(self.read_timeout))?;
+                    stream.set_write_timeout(Some(self.read_timeout))?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn exchange(&self, mut stream: impl Read + Write, request: &[u8]) -> io::Result<Vec<u8>> {
+        stream.write_all(request)?;
+        stream.flush()?;
+        // A server that trickles must not hold up the other issuers.
+        let deadline = Instant::now() + self.read_timeout;
+        let mut reader = ResponseReader::default();
+        let mut unread = BytesMut::new();
+        let mut buffer = vec![0; READ_BYTES];
+        let response = loop {
+            let count = match stream.read(&mut buffer) {
+                Ok(count) => count,
+                // Servers that end TLS without saying so: the body's own length tells whether all is there.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+                Err(error) => return Err(error),
+            };
+            if count == 0 {
+                break reader.end();
+            }
+            if Instant::now() > deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            unread.extend_from_slice(&buffer[..count]);
+            if let Some(response) = reader.feed(&mut unread).map_err(io::Error::other)? {
+                break Some(response);
+            }
+        };
+        match response {
+            Some(response) if response.status == 200 => Ok(response.body),
+            Some(response) => Err(io::Error::other(format!("status {}", response.status))),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// The parts of `https://host:port/path?query`.
+struct Url<'a> {
+    tls: bool,
+    /// As it stands in the address: host and port.
+    authority: &'a str,
+    host: &'a str,
+    port: u16,
+    target: &'a str,
+}
+
+impl<'a> Url<'a> {
+    fn parse(url: &'a str) -> Option<Url<'a>> {
+        let (scheme, rest) = url.split_once("://")?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        // What could end the request's line, or begin another.
+        if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        let rest = rest.split('#').next()?;
+        let (authority, target) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, "/"),
+        };
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(inner) => inner.split_once(']')?,
+            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+        };
+        let port = match port.strip_prefix(':') {
+            Some(port) => port.parse().ok()?,
+            None if port.is_empty() && tls => 443,
+            None if port.is_empty() => 80,
+            None => return None,
+        };
+        let is_host = !host.is_empty() && !host.contains(['@', '?']);
+        is_host.then_some(Url {
+            tls,
+            authority,
+            host,
+            port,
+            target,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(url: &str) -> Option<(bool, &str, u16, &str)> {
+        Url::parse(url).map(|it| (it.tls, it.host, it.port, it.target))
+    }
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        assert_eq!(
+            parts("https://a.example"),
+            Some((true, "a.example", 443, "/"))
+        );
+        assert_eq!(
+            parts("HTTP://a:8080/x/y?z=1"),
+            Some((false, "a", 8080, "/x/y?z=1"))
+        );
+        assert_eq!(parts("https://[::1]:1/k"), Some((true, "::1", 1, "/k")));
+    }
+
+    #[test]
+    fn what_is_no_address_is_not_fetched() {
+        for url in [
+            "",
+            "a",
+            "file:///etc/passwd",
+            "https://",
+            "https://a:b/",
+            "https://u@a/",
+            "https://a/x y",
+            "https://a/x\r\nHost: b",
+        ] {
+            assert_eq!(parts(url), None, "{url}");
+        }
+    }
+}
