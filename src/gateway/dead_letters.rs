@@ -14,7 +14,7 @@ use super::lane::LaneKind;
 use super::shard::Shard;
 use super::topics::Asked;
 use crate::api::{HashingScheme, RoutingMode};
-use crate::pulsar::client::{Event, ProducerId, ProducerSpec, Tag};
+use crate::pulsar::client::{Event, Principal, ProducerId, ProducerSpec, Tag};
 use crate::pulsar::{BrokerError, ErrorKind, Message};
 use crate::session::{DeadLetter, Router};
 
@@ -258,6 +258,7 @@ impl Shard {
 
 fn producer_spec(topic: &str, partitions: u32, partition: usize, name: &str) -> ProducerSpec {
     ProducerSpec {
+        principal: Principal::GATEWAY,
         topic: match partitions {
             0 => topic.to_owned(),
             _ => format!("{topic}-partition-{partition}"),

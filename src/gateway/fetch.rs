@@ -56,7 +56,7 @@ impl Fetcher {
     pub fn get(&self, url: &str) -> Result<Vec<u8>, String> {
         let url = Url::parse(url).ok_or("its address is no http:// or https:// URL")?;
         let stream = self.connect(&url).map_err(|error| error.to_string())?;
-        let request = rest::request(url.authority, url.target);
+        let request = rest::request(url.authority, url.target, "");
         let fail = |error: io::Error| error.to_string();
         if !url.tls {
             return self.exchange(stream, &request).map_err(fail);

@@ -7,7 +7,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::pressure::catch_up;
 use super::shard::ShardRef;
 use crate::observe::seldom::Seldom;
-use crate::pulsar::client::{BrokerAddress, Client, ConnectionId, Io, ProducerId};
+use crate::pulsar::BrokerError;
+use crate::pulsar::client::{BrokerAddress, Client, ConnectionId, Credentials, Io, ProducerId};
 use crate::runtime::{self, Socket};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Lane {
     unsent_bytes_max: usize,
     /// Publishing: the connections of such brokers.
     behind: FxHashSet<ConnectionId>,
-    /// Brokers that could not be reached.
+    /// Brokers that could not be reached, or do not let this gateway in.
     unreached: Seldom,
 }
 
@@ -49,12 +50,13 @@ impl Lane {
     }
 
     /// Carries out what the client machine asks of the network.
-    pub fn flush(&mut self, shard: &ShardRef) {
+    pub fn flush(&mut self, shard: &ShardRef, now_ms: u64) {
         while let Some(io) = self.client.poll_io() {
             match io {
                 Io::Connect {
                     connection,
                     address,
+                    ..
                 } => {
                     self.connections.insert(connection, None);
                     runtime::spawn(run_connection(
@@ -63,6 +65,10 @@ impl Lane {
                         connection,
                         address,
                     ));
+                }
+                Io::Authenticate { connection, .. } => {
+                    let none = Credentials::none();
+                    self.client.authenticate(now_ms, connection, Ok(none));
                 }
                 Io::Write { connection, bytes } => self.write(shard, connection, bytes),
                 Io::Close { connection } => {
@@ -100,6 +106,19 @@ impl Lane {
         let broker = format!("{}:{}", address.host, address.port);
         if let Some(unsaid) = self.unreached.due(now_ms, &broker) {
             tracing::warn!(broker, %error, unsaid, "cannot reach the broker");
+        }
+    }
+
+    /// The broker does not let this gateway in.
+    pub fn refused(&mut self, now_ms: u64, broker: &str, error: &BrokerError) {
+        if let Some(unsaid) = self.unreached.due(now_ms, broker) {
+            tracing::warn!(
+                broker,
+                error = %error.message,
+                unsaid,
+                "the broker refuses this gateway: check brokerClientAuthenticationPlugin and \
+                 brokerClientAuthenticationParameters against the broker's authenticationProviders"
+            );
         }
     }
 

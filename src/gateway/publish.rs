@@ -23,6 +23,9 @@ impl Shard {
             return;
         };
         match event {
+            Event::Refused { broker, error, .. } => {
+                self.publishing.refused(now_ms, &broker, &error);
+            }
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::ProducerReady { producer, name, .. } => {
                 let now = self.now(now_ms);

@@ -231,8 +231,8 @@ impl Shard {
         self.settle(now_ms);
         self.flush_sockets(this, now_ms);
         self.send_to_readers(this);
-        self.publishing.flush(this);
-        self.consuming.flush(this);
+        self.publishing.flush(this, now_ms);
+        self.consuming.flush(this, now_ms);
         let mut due_ms = self.wheel.next_deadline_ms();
         if self.links.flush() {
             self.links_have_room();
@@ -351,6 +351,9 @@ impl Shard {
 
     fn on_consuming_event(&mut self, now_ms: u64, event: Event) {
         match event {
+            Event::Refused { broker, error, .. } => {
+                self.consuming.refused(now_ms, &broker, &error);
+            }
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::Topics { tag, result } => self.topics_answered(now_ms, tag, result),
             Event::ConsumerReady { consumer } => self.hub_upstream(consumer, Upstream::Ready),

@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::lane::LaneKind;
 use super::post::SocketId;
 use super::shard::{Shard, Timer};
-use crate::pulsar::client::Tag;
+use crate::pulsar::client::{Principal, Tag};
 use crate::pulsar::{BrokerError, TopicsPattern};
 use crate::runtime::TimerKey;
 
@@ -66,12 +66,16 @@ impl Shard {
     /// A first count; it may create the topic.
     pub fn count_partitions(&mut self, now_ms: u64, lane: LaneKind, topic: &str, asked: Asked) {
         let tag = self.topics.ask(asked);
-        self.lane(lane).client.count_partitions(now_ms, topic, tag);
+        self.lane(lane)
+            .client
+            .count_partitions(now_ms, Principal::GATEWAY, topic, tag);
     }
 
     pub fn list_for_hub(&mut self, now_ms: u64, hub: HubPlace, pattern: &TopicsPattern) {
         let tag = self.topics.ask(Asked::HubTopics(hub));
-        self.consuming.client.list_topics(now_ms, pattern, tag);
+        self.consuming
+            .client
+            .list_topics(now_ms, Principal::GATEWAY, pattern, tag);
     }
 
     pub fn partitions_answered(&mut self, now_ms: u64, tag: Tag, result: Result<u32, BrokerError>) {
@@ -158,7 +162,7 @@ impl Shard {
         let topic = watch.topic.clone();
         let tag = self.topics.ask(Asked::Watch(id));
         let client = &mut self.lane(kind).client;
-        client.recount_partitions(now_ms, &topic, tag);
+        client.recount_partitions(now_ms, Principal::GATEWAY, &topic, tag);
     }
 
     fn watch_answered(&mut self, now_ms: u64, id: WatchId, result: Result<u32, BrokerError>) {

@@ -14,7 +14,8 @@ use crate::api::{
     append_ack, append_error, parse_publish,
 };
 use crate::pulsar::client::{
-    BatchingSpec, Client, ProducerId, ProducerSpec, SendEncryption, SendFields, SendRefused,
+    BatchingSpec, Client, Principal, ProducerId, ProducerSpec, SendEncryption, SendFields,
+    SendRefused,
 };
 use crate::pulsar::{BrokerError, MessageId, wire};
 
@@ -172,6 +173,7 @@ impl ProducerSession {
             _ => format!("{}-partition-{partition}", self.topic),
         };
         let spec = ProducerSpec {
+            principal: Principal::GATEWAY,
             topic,
             name,
             initial_sequence_id: self.params.initial_sequence_id,

@@ -1,5 +1,6 @@
 //! Broker addresses out of service URLs, and the route to a topic's owner.
 
+use super::credentials::Principal;
 use super::spec::BrokerAddress;
 
 /// The longest host name of DNS.
@@ -7,6 +8,7 @@ const MAX_HOST_BYTES: usize = 253;
 const DEFAULT_PORT: u16 = 6650;
 const DEFAULT_PORT_TLS: u16 = 6651;
 const DEFAULT_PORT_HTTP: u16 = 80;
+const DEFAULT_PORT_HTTPS: u16 = 443;
 
 impl BrokerAddress {
     /// Reads `pulsar://host[:port]` and `pulsar+ssl://host[:port]`; an IPv6 host stands in brackets, which `host`
@@ -23,13 +25,14 @@ impl BrokerAddress {
     }
 
     /// The `host[:port]` of a redirect to another web service.
-    pub(super) fn parse_http(authority: &str) -> Option<BrokerAddress> {
-        let (host, port) = host_and_port(authority, DEFAULT_PORT_HTTP)?;
-        Some(BrokerAddress {
-            host,
-            port,
-            tls: false,
-        })
+    pub(super) fn parse_http(authority: &str, tls: bool) -> Option<BrokerAddress> {
+        let default_port = if tls {
+            DEFAULT_PORT_HTTPS
+        } else {
+            DEFAULT_PORT_HTTP
+        };
+        let (host, port) = host_and_port(authority, default_port)?;
+        Some(BrokerAddress { host, port, tls })
     }
 
     /// `host:port`, as CommandConnect.proxy_to_broker_url and HTTP's `Host` want it.
@@ -70,9 +73,10 @@ fn host_and_port(text: &str, default_port: u16) -> Option<(String, u16)> {
     fits.then(|| (host.to_owned(), port))
 }
 
-/// How to reach a broker. Connections are shared by those with the same route only.
+/// How to reach a broker, and in whose name. Connections are shared by those with the same route only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Route {
+    pub principal: Principal,
     /// Whom to dial.
     pub address: BrokerAddress,
     /// Some: the dialled one is a proxy, and this broker is meant (CommandConnect.proxy_to_broker_url).
@@ -80,8 +84,9 @@ pub(super) struct Route {
 }
 
 impl Route {
-    pub fn direct(address: BrokerAddress) -> Route {
+    pub fn direct(principal: Principal, address: BrokerAddress) -> Route {
         Route {
+            principal,
             address,
             proxy_to: None,
         }

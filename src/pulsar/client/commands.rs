@@ -2,14 +2,15 @@
 
 use ::pulsar::proto::base_command::Type;
 use ::pulsar::proto::{
-    AuthMethod, BaseCommand, CommandCloseConsumer, CommandCloseProducer, CommandConnect,
-    CommandGetLastMessageId, CommandGetTopicsOfNamespace, CommandLookupTopic,
-    CommandPartitionedTopicMetadata, CommandPing, CommandPong, CommandProducer,
+    AuthData, AuthMethod, BaseCommand, CommandAuthResponse, CommandCloseConsumer,
+    CommandCloseProducer, CommandConnect, CommandGetLastMessageId, CommandGetTopicsOfNamespace,
+    CommandLookupTopic, CommandPartitionedTopicMetadata, CommandPing, CommandPong, CommandProducer,
     CommandRedeliverUnacknowledgedMessages, CommandSeek, CommandSubscribe, CommandUnsubscribe,
     FeatureFlags, MessageIdData, command_get_topics_of_namespace, command_subscribe,
 };
 
 use super::address::Route;
+use super::credentials::{Credentials, WEBSOCKET_PRINCIPAL};
 use super::spec::{ConsumerSpec, ProducerSpec, SeekTarget, StartPosition};
 use crate::pulsar::types::{InitialPosition, MessageId, SubscriptionType};
 
@@ -30,14 +31,28 @@ fn base(kind: Type) -> BaseCommand {
     }
 }
 
-/// The one place where a connection's credentials go (`auth_method_name`, `auth_data`, and with a principal of its
-/// own `original_principal`). Without authentication Java names the method "none", too.
-pub(super) fn connect(route: &Route) -> BaseCommand {
+/// The one place where a connection's credentials go. Without authentication Java names the method "none", too.
+/// `for_websocket`: the gateway speaks for nobody in particular, but has to say so.
+pub(super) fn connect(
+    route: &Route,
+    credentials: &Credentials,
+    for_websocket: bool,
+) -> BaseCommand {
+    let original = credentials.original.as_ref();
+    let principal = original.map(|original| original.principal.as_str());
+    let with_data = original.and_then(|original| original.credentials.as_ref());
     BaseCommand {
         connect: Some(CommandConnect {
             client_version: CLIENT_VERSION.to_owned(),
-            auth_method: Some(AuthMethod::None as i32),
-            auth_method_name: Some("none".to_owned()),
+            auth_method: credentials.is_none().then_some(AuthMethod::None as i32),
+            auth_method_name: Some(credentials.method.to_string()),
+            auth_data: (!credentials.is_none()).then(|| credentials.data.bytes().to_vec()),
+            original_principal: principal
+                .or(for_websocket.then_some(WEBSOCKET_PRINCIPAL))
+                .map(str::to_owned),
+            original_auth_method: with_data.map(|with| with.0.to_string()),
+            original_auth_data: with_data
+                .map(|with| String::from_utf8_lossy(with.1.bytes()).into_owned()),
             protocol_version: Some(PROTOCOL_VERSION),
             proxy_to_broker_url: route.proxy_to.clone(),
             feature_flags: Some(FeatureFlags {
@@ -48,6 +63,21 @@ pub(super) fn connect(route: &Route) -> BaseCommand {
             ..Default::default()
         }),
         ..base(Type::Connect)
+    }
+}
+
+/// The answer to AUTH_CHALLENGE.
+pub(super) fn auth_response(credentials: &Credentials) -> BaseCommand {
+    BaseCommand {
+        auth_response: Some(CommandAuthResponse {
+            client_version: Some(CLIENT_VERSION.to_owned()),
+            response: Some(AuthData {
+                auth_method_name: Some(credentials.method.to_string()),
+                auth_data: Some(credentials.data.bytes().to_vec()),
+            }),
+            protocol_version: Some(PROTOCOL_VERSION),
+        }),
+        ..base(Type::AuthResponse)
     }
 }
 

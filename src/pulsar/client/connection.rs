@@ -23,6 +23,8 @@ const FRAME_PADDING_BYTES: usize = 10 * 1024;
 pub(super) enum ConnectionState {
     /// `Io::Connect` was given; no answer yet.
     Dialling,
+    /// Connected; `Io::Authenticate` was given, no answer yet.
+    Authenticating,
     /// CONNECT is on its way.
     Handshaking,
     Ready,
@@ -39,6 +41,8 @@ pub(super) enum Waiter {
 pub(super) struct Connection {
     pub route: Route,
     pub state: ConnectionState,
+    /// The broker wants to see credentials again; `Io::Authenticate` was given, no answer yet.
+    pub challenged: bool,
     pub waiters: Vec<Waiter>,
     /// Producers and consumers that live on it or are asking to.
     pub users: BTreeSet<User>,
@@ -58,6 +62,7 @@ impl Connection {
         Connection {
             route,
             state: ConnectionState::Dialling,
+            challenged: false,
             waiters: Vec::new(),
             users: BTreeSet::new(),
             lookups: 0,

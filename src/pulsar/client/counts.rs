@@ -7,8 +7,9 @@ use rustc_hash::FxHashMap;
 
 use super::Client;
 use super::backoff::Backoff;
+use super::credentials::Principal;
 use super::deadlines::Timer;
-use super::lookup::{Asker, Question};
+use super::lookup::{About, Asker, Question};
 use super::spec::{Event, Tag};
 use crate::pulsar::TopicsPattern;
 use crate::pulsar::types::BrokerError;
@@ -41,40 +42,50 @@ pub(super) struct Counts {
 impl Client {
     /// How many partitions a topic has: answered by `Event::Partitions` with the tag. A topic that does not exist is
     /// created by this, where the namespace allows it.
-    pub fn count_partitions(&mut self, now_ms: u64, topic: &str, tag: Tag) {
-        let question = Question::Partitions {
+    pub fn count_partitions(&mut self, now_ms: u64, principal: Principal, topic: &str, tag: Tag) {
+        let about = About::Partitions {
             topic: topic.to_owned(),
             create: true,
         };
-        self.count(now_ms, question, tag);
+        self.count(now_ms, Question { principal, about }, tag);
     }
 
     /// The same of a topic that is in use: it is not created, should it have been deleted.
-    pub fn recount_partitions(&mut self, now_ms: u64, topic: &str, tag: Tag) {
-        let question = Question::Partitions {
+    pub fn recount_partitions(&mut self, now_ms: u64, principal: Principal, topic: &str, tag: Tag) {
+        let about = About::Partitions {
             topic: topic.to_owned(),
             create: false,
         };
-        self.count(now_ms, question, tag);
+        self.count(now_ms, Question { principal, about }, tag);
     }
 
     /// Which topics the pattern's namespace has: answered by `Event::Topics` with the tag. The broker may have left out
     /// what does not match.
-    pub fn list_topics(&mut self, now_ms: u64, pattern: &TopicsPattern, tag: Tag) {
-        let question = Question::Topics {
+    pub fn list_topics(
+        &mut self,
+        now_ms: u64,
+        principal: Principal,
+        pattern: &TopicsPattern,
+        tag: Tag,
+    ) {
+        let about = About::Topics {
             namespace: pattern.namespace().to_owned(),
             persistent: pattern.is_persistent(),
             pattern: pattern.for_broker().map(str::to_owned),
         };
-        self.count(now_ms, question, tag);
+        self.count(now_ms, Question { principal, about }, tag);
     }
 
-    /// A GET of the admin API, from [`rest`]'s paths: answered by `Event::Resource` with the tag. The service URLs are
+    /// A GET of the admin API, from [`rest`]'s paths, as the gateway itself: answered by `Event::Resource` with the tag. The service URLs are
     /// those of web services.
     ///
     /// [`rest`]: crate::pulsar::rest
     pub fn read_resource(&mut self, now_ms: u64, target: String, tag: Tag) {
-        self.count(now_ms, Question::Resource(target), tag);
+        let question = Question {
+            principal: Principal::GATEWAY,
+            about: About::Resource(target),
+        };
+        self.count(now_ms, question, tag);
     }
 
     fn count(&mut self, now_ms: u64, question: Question, tag: Tag) {
@@ -127,20 +138,20 @@ impl Client {
             self.deadlines.cancel(Timer::CountRetry(id));
             self.deadlines.cancel(Timer::CountExpired(id));
             let tag = count.tag;
-            let event = match (count.question, result) {
-                (Question::Topics { .. }, Ok(Counted::Topics(names))) => Event::Topics {
+            let event = match (count.question.about, result) {
+                (About::Topics { .. }, Ok(Counted::Topics(names))) => Event::Topics {
                     tag,
                     result: Ok(names),
                 },
-                (Question::Topics { .. }, Err(error)) => Event::Topics {
+                (About::Topics { .. }, Err(error)) => Event::Topics {
                     tag,
                     result: Err(error),
                 },
-                (Question::Resource(_), Ok(Counted::Resource(body))) => Event::Resource {
+                (About::Resource(_), Ok(Counted::Resource(body))) => Event::Resource {
                     tag,
                     result: Ok(body),
                 },
-                (Question::Resource(_), Err(error)) => Event::Resource {
+                (About::Resource(_), Err(error)) => Event::Resource {
                     tag,
                     result: Err(error),
                 },

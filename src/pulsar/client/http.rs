@@ -1,22 +1,26 @@
 //! Lookups over HTTP: one connection for each request, beside the pool of broker connections.
 //!
-//! The owner's I/O sees no difference: `Io::Connect`, `Io::Write`, `Io::Close`, and the same methods for what comes.
+//! The owner's I/O sees no difference: `Io::Connect`, `Io::Authenticate`, `Io::Write`, `Io::Close`, and the same methods
+//! for what comes.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rustc_hash::FxHashMap;
 
 use super::Client;
+use super::address::Route;
+use super::credentials::Credentials;
 use super::deadlines::Timer;
 use super::lookup::LookupId;
 use super::pool::retryable;
-use super::spec::{BrokerAddress, ConnectionId, Io};
+use super::spec::{ConnectionId, Io};
+use crate::pulsar::BrokerError;
 use crate::pulsar::rest::{self, ResponseReader};
 
 #[derive(Debug)]
 struct Exchange {
     lookup: LookupId,
-    /// Empty once it is on its way.
-    request: Bytes,
+    route: Route,
+    target: String,
     response: ResponseReader,
 }
 
@@ -33,36 +37,61 @@ impl Exchanges {
 
 impl Client {
     /// Asks a server for `target` on behalf of a lookup, which hears of it by `http_answered` or `lookup_unreachable`.
-    pub(super) fn http_ask(
-        &mut self,
-        now_ms: u64,
-        lookup: LookupId,
-        server: BrokerAddress,
-        target: &str,
-    ) {
+    pub(super) fn http_ask(&mut self, now_ms: u64, lookup: LookupId, route: Route, target: &str) {
         let connection = self.pool.new_id();
+        self.pool.control(Io::Connect {
+            connection,
+            address: route.address.clone(),
+            principal: route.principal,
+        });
         let exchange = Exchange {
             lookup,
-            request: rest::request(&server.authority(), target).into(),
+            route,
+            target: target.to_owned(),
             response: ResponseReader::default(),
         };
         self.exchanges.open.insert(connection, exchange);
-        self.pool.control(Io::Connect {
-            connection,
-            address: server,
-        });
         let connected_ms = now_ms.saturating_add(self.config.connection_timeout_ms);
         self.deadlines.set(Timer::Http(connection), connected_ms);
     }
 
     pub(super) fn http_connected(&mut self, now_ms: u64, connection: ConnectionId) {
-        let Some(exchange) = self.exchanges.open.get_mut(&connection) else {
+        let Some(exchange) = self.exchanges.open.get(&connection) else {
             return;
         };
-        let bytes = std::mem::take(&mut exchange.request);
-        self.pool.control(Io::Write { connection, bytes });
+        let principal = exchange.route.principal;
+        self.pool.control(Io::Authenticate {
+            connection,
+            principal,
+            renewed: false,
+        });
         let answer_ms = now_ms.saturating_add(self.config.operation_timeout_ms);
         self.deadlines.set(Timer::Http(connection), answer_ms);
+    }
+
+    pub(super) fn http_authenticated(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        result: Result<Credentials, BrokerError>,
+    ) {
+        let Some(exchange) = self.exchanges.open.get(&connection) else {
+            return;
+        };
+        match result {
+            Ok(credentials) => {
+                let authority = exchange.route.address.authority();
+                let headers = credentials.http_headers();
+                let bytes = rest::request(&authority, &exchange.target, &headers).into();
+                self.pool.control(Io::Write { connection, bytes });
+            }
+            Err(error) => {
+                if let Some(lookup) = self.http_over(connection) {
+                    self.pool.control(Io::Close { connection });
+                    self.lookup_failed(now_ms, lookup, error);
+                }
+            }
+        }
     }
 
     pub(super) fn http_received(

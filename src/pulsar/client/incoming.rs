@@ -9,7 +9,7 @@ use super::commands;
 use super::connection::ConnectionState;
 use super::deadlines::User;
 use super::spec::{ConnectionId, ConsumerId, Event, ProducerId};
-use crate::pulsar::types::{BrokerError, ErrorKind};
+use crate::pulsar::types::BrokerError;
 use crate::pulsar::wire::{Frame, Incoming, decode_command, error_kind};
 
 pub(super) type Handled = Result<(), String>;
@@ -62,11 +62,11 @@ impl Client {
         connection: ConnectionId,
         command: BaseCommand,
     ) -> Handled {
-        let dialling = self
+        let asked = self
             .pool
             .get(connection)
-            .is_some_and(|connection| connection.state == ConnectionState::Dialling);
-        if dialling {
+            .is_some_and(|connection| connection.state == ConnectionState::Handshaking);
+        if !asked {
             return Err(before_connected());
         }
         if let Some(connected) = command.connected {
@@ -77,23 +77,14 @@ impl Client {
                 kind: error_kind(error.error, &error.message),
                 message: error.message,
             };
-            self.close_connection(now_ms, connection, error);
+            self.connect_refused(now_ms, connection, error);
             return Ok(());
         }
         if command.auth_challenge.is_some() {
-            self.challenged(now_ms, connection);
+            self.challenged(connection);
             return Ok(());
         }
         Err(before_connected())
-    }
-
-    /// AUTH_CHALLENGE: without credentials there is nothing to answer with.
-    fn challenged(&mut self, now_ms: u64, connection: ConnectionId) {
-        let error = BrokerError {
-            kind: ErrorKind::Unauthenticated,
-            message: "the broker wants credentials and there are none".to_owned(),
-        };
-        self.close_connection(now_ms, connection, error);
     }
 
     fn command(
@@ -140,7 +131,7 @@ impl Client {
                 Ok(())
             }
             Ok(Type::AuthChallenge) => {
-                self.challenged(now_ms, connection);
+                self.challenged(connection);
                 Ok(())
             }
             Ok(Type::Connected) => Err("CONNECTED twice".to_owned()),

@@ -9,6 +9,7 @@ use super::backoff::Backoff;
 use super::commands;
 use super::connection::Waiter;
 use super::deadlines::{Timer, User};
+use super::lookup::{Asker, Question};
 use super::pool::Placed;
 use super::requests::Purpose;
 use super::spec::{BrokerAddress, ConnectionId};
@@ -108,11 +109,20 @@ impl Client {
         }
     }
 
-    fn topic_of(&self, user: User) -> Option<String> {
-        match user {
-            User::Producer(id) => self.producers.get(&id).map(|p| p.spec.topic.clone()),
-            User::Consumer(id) => self.consumers.get(&id).map(|c| c.spec.topic.clone()),
-        }
+    /// Where it looks for its topic, and in whose name.
+    fn question_of(&self, user: User) -> Option<Question> {
+        let (principal, topic) = match user {
+            User::Producer(id) => {
+                let spec = &self.producers.get(&id)?.spec;
+                (spec.principal, &spec.topic)
+            }
+            User::Consumer(id) => {
+                let spec = &self.consumers.get(&id)?.spec;
+                (spec.principal, &spec.topic)
+            }
+        };
+        let there = self.link(user)?.migrated_to.clone();
+        Some(Question::owner(principal, topic, there))
     }
 
     /// The first time. From now on the operation timeout runs.
@@ -124,19 +134,14 @@ impl Client {
 
     /// A new try.
     pub(super) fn link_start(&mut self, now_ms: u64, user: User) {
-        let Some(topic) = self.topic_of(user) else {
-            return;
-        };
         let Some(link) = self.link_mut(user) else {
             return;
         };
         link.state = LinkState::LookingUp;
-        match link.assigned.take() {
-            Some(route) => self.link_found(now_ms, user, route),
-            None => {
-                let there = link.migrated_to.clone();
-                self.look_up(now_ms, &topic, there, user);
-            }
+        if let Some(route) = link.assigned.take() {
+            self.link_found(now_ms, user, route);
+        } else if let Some(question) = self.question_of(user) {
+            self.ask(now_ms, question, Asker::User(user));
         }
     }
 
@@ -270,13 +275,12 @@ impl Client {
             return;
         };
         let state = std::mem::replace(&mut link.state, LinkState::BackingOff);
-        let there = link.migrated_to.clone();
         self.deadlines.cancel(Timer::Retry(user));
         match state {
             LinkState::BackingOff => {}
             LinkState::LookingUp => {
-                if let Some(topic) = self.topic_of(user) {
-                    self.stop_looking_up(&topic, there, user);
+                if let Some(question) = self.question_of(user) {
+                    self.stop_asking(&question, Asker::User(user));
                 }
             }
             LinkState::Connecting(connection) | LinkState::Attached(connection) => {

@@ -19,6 +19,7 @@ use super::address::Route;
 use super::commands;
 use super::connection::Waiter;
 use super::counts::{CountId, Counted};
+use super::credentials::Principal;
 use super::deadlines::User;
 use super::pool::{Placed, retryable};
 use super::requests::Purpose;
@@ -44,8 +45,16 @@ const MAX_PARTITIONS: u32 = 65_536;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct LookupId(u64);
 
+/// What is asked, and in whose name: not everybody is told the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Question {
+pub(super) struct Question {
+    pub principal: Principal,
+    pub about: About,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum About {
+    /// Of a topic.
     Owner(String),
     /// In another cluster, to which the topic has migrated.
     OwnerThere(String, BrokerAddress),
@@ -65,16 +74,17 @@ pub(super) enum Question {
 }
 
 impl Question {
-    fn owner(topic: &str, there: Option<BrokerAddress>) -> Question {
-        match there {
-            None => Question::Owner(topic.to_owned()),
-            Some(there) => Question::OwnerThere(topic.to_owned(), there),
-        }
+    pub fn owner(principal: Principal, topic: &str, there: Option<BrokerAddress>) -> Question {
+        let about = match there {
+            None => About::Owner(topic.to_owned()),
+            Some(there) => About::OwnerThere(topic.to_owned(), there),
+        };
+        Question { principal, about }
     }
 
     /// The brokers of its own cluster are asked.
     fn is_here(&self) -> bool {
-        !matches!(self, Question::OwnerThere(..))
+        !matches!(self.about, About::OwnerThere(..))
     }
 }
 
@@ -123,28 +133,7 @@ pub(super) struct Lookups {
 }
 
 impl Client {
-    /// Finds a topic's owner for `user`, which hears of it by `link_found` or `link_failed`. `there`: in another cluster.
-    pub(super) fn look_up(
-        &mut self,
-        now_ms: u64,
-        topic: &str,
-        there: Option<BrokerAddress>,
-        user: User,
-    ) {
-        let question = Question::owner(topic, there);
-        self.ask(now_ms, question, Asker::User(user));
-    }
-
-    /// `user` no longer wants the answer.
-    pub(super) fn stop_looking_up(
-        &mut self,
-        topic: &str,
-        there: Option<BrokerAddress>,
-        user: User,
-    ) {
-        self.stop_asking(&Question::owner(topic, there), Asker::User(user));
-    }
-
+    /// The asker hears of the answer by `link_found` or `link_failed`, `count_done` or `count_failed`.
     pub(super) fn ask(&mut self, now_ms: u64, question: Question, asker: Asker) {
         if let Some(id) = self.lookups.by_question.get(&question) {
             if let Some(lookup) = self.lookups.open.get_mut(id) {
@@ -157,9 +146,10 @@ impl Client {
             self.tell(now_ms, asker, Err(error));
             return;
         }
-        let route = match &question {
-            Question::OwnerThere(_, there) => Some(Route::direct(there.clone())),
-            _ => self.service_route(),
+        let principal = question.principal;
+        let route = match &question.about {
+            About::OwnerThere(_, there) => Some(Route::direct(principal, there.clone())),
+            _ => self.service_route(principal),
         };
         let Some(route) = route else {
             let error = BrokerError {
@@ -173,7 +163,7 @@ impl Client {
         self.lookups.next_id += 1;
         self.lookups.by_question.insert(question.clone(), id);
         let lookup = Lookup {
-            http_target: over_http::target(self.config.lookup_by, &question),
+            http_target: over_http::target(self.config.lookup_by, &question.about),
             question,
             askers: vec![asker],
             route,
@@ -187,6 +177,7 @@ impl Client {
         self.start_waiting_lookups(now_ms);
     }
 
+    /// The asker no longer wants the answer.
     pub(super) fn stop_asking(&mut self, question: &Question, asker: Asker) {
         if let Some(id) = self.lookups.by_question.get(question)
             && let Some(lookup) = self.lookups.open.get_mut(id)
@@ -195,10 +186,10 @@ impl Client {
         }
     }
 
-    fn service_route(&self) -> Option<Route> {
+    fn service_route(&self, principal: Principal) -> Option<Route> {
         let urls = &self.config.service_urls;
         let index = self.lookups.service_url.checked_rem(urls.len())?;
-        Some(Route::direct(urls[index].clone()))
+        Some(Route::direct(principal, urls[index].clone()))
     }
 
     fn start_waiting_lookups(&mut self, now_ms: u64) {
@@ -228,7 +219,7 @@ impl Client {
         }
         let route = lookup.route.clone();
         if let Some(target) = lookup.http_target.clone() {
-            return self.http_ask(now_ms, id, route.address, &target);
+            return self.http_ask(now_ms, id, route, &target);
         }
         match self.place(now_ms, &route, Waiter::Lookup(id)) {
             Ok(Placed::Ready(connection)) => self.lookup_placed(now_ms, id, connection),
@@ -247,22 +238,22 @@ impl Client {
             return;
         };
         connection.lookups += 1;
-        let command = match &lookup.question {
-            Question::Owner(topic) | Question::OwnerThere(topic, _) => {
+        let command = match &lookup.question.about {
+            About::Owner(topic) | About::OwnerThere(topic, _) => {
                 commands::lookup(topic, lookup.authoritative, request_id)
             }
-            Question::Partitions {
+            About::Partitions {
                 topic,
                 create: true,
             } => commands::partitioned_metadata(topic, request_id),
-            Question::Partitions {
+            About::Partitions {
                 topic,
                 create: false,
             } => {
                 let out = connection.output.gather();
                 return encode_partitions_if_exists(topic, request_id, out);
             }
-            Question::Topics {
+            About::Topics {
                 namespace,
                 persistent,
                 pattern,
@@ -273,7 +264,7 @@ impl Client {
                 request_id,
             ),
             // It has a target for HTTP, whatever lookups go by.
-            Question::Resource(_) => return,
+            About::Resource(_) => return,
         };
         connection.write(&command);
     }
@@ -302,15 +293,18 @@ impl Client {
             && lookup.unreachable + 1 < service_urls
         {
             lookup.unreachable += 1;
+            let principal = lookup.question.principal;
             self.leave_service_url(id);
             let service_url = self.lookups.service_url;
-            if let (Some(route), Some(lookup)) =
-                (self.service_route(), self.lookups.open.get_mut(&id))
-            {
+            if let (Some(route), Some(lookup)) = (
+                self.service_route(principal),
+                self.lookups.open.get_mut(&id),
+            ) {
                 lookup.service_url = service_url;
                 lookup.route = route;
                 lookup.authoritative = false;
-                lookup.http_target = over_http::target(self.config.lookup_by, &lookup.question);
+                lookup.http_target =
+                    over_http::target(self.config.lookup_by, &lookup.question.about);
             }
             self.place_lookup(now_ms, id);
             return;

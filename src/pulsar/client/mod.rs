@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `spec` | what is asked of the machine, and what it says |
 //! | `pool`, `connection`, `output` | connections: which there are, one of them, what it has to write |
+//! | `credentials` | in whose name a connection is, and what it shows |
 //! | `incoming`, `answers`, `requests` | what a broker says, and what it was asked |
 //! | `lookup`, `http`, `counts`, `address` | who owns a topic (also over HTTP), how many partitions it has, how to reach a broker |
 //! | `link`, `moves` | how a producer or consumer finds and loses its broker, and follows its topic |
@@ -32,6 +33,7 @@ mod commands;
 mod connection;
 mod consumer;
 mod counts;
+mod credentials;
 mod deadlines;
 mod delivery;
 mod encode;

@@ -55,10 +55,11 @@ impl Client {
         let address = address_of(assigned, route.address.tls)?;
         Some(match &route.proxy_to {
             Some(_) => Route {
+                principal: route.principal,
                 address: route.address.clone(),
                 proxy_to: Some(address.authority()),
             },
-            None => Route::direct(address),
+            None => Route::direct(route.principal, address),
         })
     }
 }

@@ -25,12 +25,14 @@ pub(super) struct Pool {
     connections: FxHashMap<ConnectionId, Connection>,
     by_route: FxHashMap<Route, Vec<ConnectionId>>,
     next_id: u64,
-    /// `Io::Connect` and `Io::Close`, and what HTTP lookups write, in order.
+    /// `Io::Connect`, `Io::Authenticate` and `Io::Close`, and what HTTP lookups write, in order.
     control: VecDeque<Io>,
     /// Connections with output, each once.
     unwritten: VecDeque<ConnectionId>,
     /// The bound that a broker named last, for messages to a producer that has no connection.
     pub max_message_bytes: usize,
+    /// A broker has refused the gateway's role for want of an original principal.
+    pub names_websocket_principal: bool,
 }
 
 impl Pool {
@@ -42,6 +44,7 @@ impl Pool {
             control: VecDeque::new(),
             unwritten: VecDeque::new(),
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
+            names_websocket_principal: false,
         }
     }
 
@@ -116,6 +119,7 @@ impl Pool {
         self.control.push_back(Io::Connect {
             connection: id,
             address: route.address.clone(),
+            principal: route.principal,
         });
         Some(id)
     }
@@ -183,21 +187,26 @@ impl Client {
         Ok(Placed::Waiting(id))
     }
 
-    /// The owner's I/O has connected: CONNECT goes out, or the request of an HTTP lookup.
+    /// The owner's I/O has connected: the owner is asked for credentials; with them CONNECT goes out, or the request of
+    /// an HTTP lookup.
     pub fn connected(&mut self, now_ms: u64, connection: ConnectionId) {
         if self.exchanges.has(connection) {
             return self.http_connected(now_ms, connection);
         }
-        let Some(dialled) = self.pool.writing(connection) else {
+        let Some(dialled) = self.pool.get_mut(connection) else {
             return;
         };
         if dialled.state != ConnectionState::Dialling {
             return;
         }
-        dialled.state = ConnectionState::Handshaking;
+        dialled.state = ConnectionState::Authenticating;
         dialled.last_received_ms = now_ms;
-        let command = commands::connect(&dialled.route);
-        dialled.write(&command);
+        let principal = dialled.route.principal;
+        self.pool.control(Io::Authenticate {
+            connection,
+            principal,
+            renewed: false,
+        });
     }
 
     /// The owner's I/O could not connect; `reason` goes into error texts.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use super::credentials::{Credentials, Original, Principal, Secret};
 use crate::pulsar::types::{BrokerError, Entry, InitialPosition, MessageId, SubscriptionType};
 use crate::pulsar::wire::Compression;
 
@@ -56,6 +57,7 @@ pub struct ClientConfig {
 
 #[derive(Clone, Debug)]
 pub struct ProducerSpec {
+    pub principal: Principal,
     /// One partition or an unpartitioned topic: `persistent://public/default/t[-partition-3]`.
     pub topic: String,
     pub name: Option<String>,
@@ -112,6 +114,7 @@ impl StartPosition {
 
 #[derive(Clone, Debug)]
 pub struct ConsumerSpec {
+    pub principal: Principal,
     pub topic: String,
     /// −1 when the topic is not partitioned; written into every entry's id.
     pub partition: i32,
@@ -188,6 +191,14 @@ pub enum Io {
     Connect {
         connection: ConnectionId,
         address: BrokerAddress,
+        /// Whose certificate it shows, where it has one.
+        principal: Principal,
+    },
+    /// Answer with `authenticate`. `renewed`: what was shown before no longer suffices.
+    Authenticate {
+        connection: ConnectionId,
+        principal: Principal,
+        renewed: bool,
     },
     /// Bytes in order; segments may be written with one vectored write.
     Write {
@@ -200,6 +211,15 @@ pub enum Io {
 
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// A broker does not take what this principal shows, or not from it. Whoever waits for the connection hears of it by
+    /// events of its own.
+    Refused {
+        principal: Principal,
+        /// `host:port`
+        broker: String,
+        error: BrokerError,
+    },
+
     /// How many partitions the topic has; 0: it is not partitioned.
     Partitions {
         tag: Tag,

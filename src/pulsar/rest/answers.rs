@@ -38,9 +38,9 @@ pub fn topics(body: &[u8]) -> Option<Vec<String>> {
     serde_json::from_slice(body).ok()
 }
 
-/// Where a redirect leads: `http://host:port` and the target there. Nothing else than `http` is followed, and nothing
-/// that could not stand in a request line. An answer without an authority stays with the server that gave it.
-pub fn redirect(response: &Response) -> Option<(Option<String>, String)> {
+/// Where a redirect leads: `host:port` and the target there. With TLS only `https` is followed, without only `http`, and
+/// nothing that could not stand in a request line. An answer without an authority stays with the server that gave it.
+pub fn redirect(response: &Response, tls: bool) -> Option<(Option<String>, String)> {
     let location = response.location.as_deref()?.trim();
     let legal = |byte: u8| byte.is_ascii_graphic();
     if location.len() > TARGET_BYTES_MAX || !location.bytes().all(legal) {
@@ -50,7 +50,7 @@ pub fn redirect(response: &Response) -> Option<(Option<String>, String)> {
         return Some((None, location.to_owned()));
     }
     let (scheme, rest) = location.split_once("://")?;
-    if !scheme.eq_ignore_ascii_case("http") {
+    if !scheme.eq_ignore_ascii_case(if tls { "https" } else { "http" }) {
         return None;
     }
     let (authority, target) = match rest.find('/') {
@@ -120,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn redirects_lead_to_http_only() {
-        let lead = |location| redirect(&response(307, Some(location), ""));
+    fn redirects_lead_to_the_same_scheme_only() {
+        let lead = |location| redirect(&response(307, Some(location), ""), false);
         assert_eq!(
             lead("http://b:8080/lookup/v2/topic/x?authoritative=true"),
             Some((
@@ -139,6 +139,10 @@ mod tests {
         ] {
             assert_eq!(lead(wrong), None, "{wrong}");
         }
+        let lead = |location| redirect(&response(307, Some(location), ""), true);
+        assert_eq!(lead("http://b/x"), None);
+        let there = Some((Some("b:8443".to_owned()), "/x".to_owned()));
+        assert_eq!(lead("https://b:8443/x"), there);
     }
 
     #[test]

@@ -71,11 +71,11 @@ fn encoded(name: &str) -> String {
     parts.fold(String::new(), |name, part| format!("{name}/{part}"))
 }
 
-/// A GET for a target that is made here or was checked by [`super::redirect`]. One request per connection: a connection
-/// that is kept can be closed by the server at the moment it is used again.
-pub fn request(authority: &str, target: &str) -> Vec<u8> {
+/// A GET for a target that is made here or was checked by [`super::redirect`]; `headers` are whole lines. One request per
+/// connection: a connection that is kept can be closed by the server at the moment it is used again.
+pub fn request(authority: &str, target: &str, headers: &str) -> Vec<u8> {
     format!(
-        "GET {target} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
+        "GET {target} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\n{headers}Connection: close\r\n\r\n"
     )
     .into_bytes()
 }

@@ -12,9 +12,10 @@ use super::super::Client;
 use super::super::address::Route;
 use super::super::pool::retryable;
 use super::super::spec::BrokerAddress;
-use super::{Answer, LookupId, MAX_PARTITIONS, Question};
+use super::{About, Answer, LookupId, MAX_PARTITIONS};
 use crate::pulsar::types::{BrokerError, ErrorKind};
 use crate::pulsar::wire::error_kind;
+
 impl Client {
     pub(in crate::pulsar::client) fn owner_answered(
         &mut self,
@@ -35,8 +36,8 @@ impl Client {
             return Ok(());
         }
         if !matches!(
-            lookup.question,
-            Question::Owner(_) | Question::OwnerThere(..)
+            lookup.question.about,
+            About::Owner(_) | About::OwnerThere(..)
         ) {
             return self.lookup_misunderstood(now_ms, id);
         }
@@ -55,18 +56,19 @@ impl Client {
             return Ok(());
         };
         if kind == Some(LookupType::Redirect) {
-            lookup.route = Route::direct(broker);
+            lookup.route = Route::direct(lookup.question.principal, broker);
             lookup.authoritative = response.authoritative.unwrap_or(false);
             self.redirected(now_ms, id);
             return Ok(());
         }
         let route = if response.proxy_through_service_url.unwrap_or(false) {
             Route {
+                principal: lookup.question.principal,
                 address: lookup.route.address.clone(),
                 proxy_to: Some(broker.authority()),
             }
         } else {
-            Route::direct(broker)
+            Route::direct(lookup.question.principal, broker)
         };
         self.lookup_done(now_ms, id, Ok(Answer::Owner(route)));
         Ok(())
@@ -81,7 +83,7 @@ impl Client {
         let Some(lookup) = self.lookups.open.get(&id) else {
             return Ok(());
         };
-        if !matches!(lookup.question, Question::Partitions { .. }) {
+        if !matches!(lookup.question.about, About::Partitions { .. }) {
             return self.lookup_misunderstood(now_ms, id);
         }
         let succeeded = response.response == Some(PartitionsLookupType::Success as i32);
@@ -122,7 +124,7 @@ impl Client {
         let Some(lookup) = self.lookups.open.get(&id) else {
             return Ok(());
         };
-        if !matches!(lookup.question, Question::Topics { .. }) {
+        if !matches!(lookup.question.about, About::Topics { .. }) {
             return self.lookup_misunderstood(now_ms, id);
         }
         self.lookup_done(now_ms, id, Ok(Answer::Topics(Arc::new(names))));

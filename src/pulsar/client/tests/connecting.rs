@@ -90,6 +90,11 @@ fn a_refused_connect_fails_the_opening_with_the_brokers_words() {
     );
     world.say(connection, &refused);
     assert_eq!(world.closed, vec![connection]);
+    assert!(matches!(
+        world.event(),
+        Event::Refused { principal: Principal::GATEWAY, broker, error }
+            if broker == "service:6650" && error.kind == ErrorKind::Unauthenticated
+    ));
     match world.event() {
         Event::ProducerFailed { producer, error } => {
             assert_eq!(producer, id);
@@ -98,26 +103,6 @@ fn a_refused_connect_fails_the_opening_with_the_brokers_words() {
         }
         other => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn a_challenge_without_credentials_ends_the_connection() {
-    let mut world = World::new(config());
-    world.client.open_producer(world.now_ms, producer_spec());
-    world.pump();
-    let (connection, _) = world.dialled.pop_front().expect("dialled");
-    world.client.connected(world.now_ms, connection);
-    world.heard(Type::Connect);
-    let challenge = BaseCommand {
-        auth_challenge: Some(proto::CommandAuthChallenge::default()),
-        ..base(Type::AuthChallenge)
-    };
-    world.say(connection, &challenge);
-    assert_eq!(world.closed, vec![connection]);
-    assert!(matches!(
-        world.event(),
-        Event::ProducerFailed { error, .. } if error.kind == ErrorKind::Unauthenticated
-    ));
 }
 
 #[test]

@@ -159,7 +159,7 @@ proptest! {
             start: Some(StartPosition::Latest),
             ..consumer_spec()
         });
-        world.client.count_partitions(world.now_ms, TOPIC, 1);
+        world.client.count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
         for (connection, bytes, pause_ms) in frames {
             world.pump();
             while let Some((dialled, _)) = world.dialled.pop_front() {

@@ -114,7 +114,9 @@ fn through_a_proxy_the_service_address_is_dialled_for_the_broker_meant() {
 fn the_same_question_is_asked_once_for_all() {
     let mut world = World::new(config());
     for tag in 0..10 {
-        world.client.count_partitions(world.now_ms, TOPIC, tag);
+        world
+            .client
+            .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, tag);
     }
     world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
@@ -132,7 +134,9 @@ fn the_same_question_is_asked_once_for_all() {
 #[test]
 fn a_count_refused_by_a_lookup_response_is_refused() {
     let mut world = World::new(config());
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
     let mut answer = lookup_answer(request_id, LookupType::Failed, SERVICE);
@@ -151,7 +155,9 @@ fn a_count_refused_by_a_lookup_response_is_refused() {
 #[test]
 fn the_answer_to_another_question_is_no_answer() {
     let mut world = World::new(config());
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     let service = world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
     let answer = lookup_answer(request_id, LookupType::Connect, SERVICE);
@@ -165,7 +171,9 @@ fn the_answer_to_another_question_is_no_answer() {
 #[test]
 fn a_missing_topic_fails_at_once() {
     let mut world = World::new(config());
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
     world.say(
@@ -186,7 +194,9 @@ fn a_missing_topic_fails_at_once() {
 fn a_passing_refusal_is_retried_with_growing_delays_until_the_operation_timeout() {
     let mut world = World::new(config());
     let start_ms = world.now_ms;
-    world.client.count_partitions(start_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(start_ms, Principal::GATEWAY, TOPIC, 1);
     world.accept(SERVICE);
     let mut asked_ms = Vec::new();
     while world.now_ms < start_ms + 30_000 {
@@ -219,7 +229,9 @@ fn a_passing_refusal_is_retried_with_growing_delays_until_the_operation_timeout(
 #[test]
 fn no_answer_at_all_times_out() {
     let mut world = World::new(config());
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     world.accept(SERVICE);
     world.pass(29_999);
     world.no_event();
@@ -247,7 +259,9 @@ fn the_next_service_url_is_tried_at_once_when_one_is_down() {
     world.answer_lookup("up");
     world.heard_producer();
     // The one that worked is asked first from now on.
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     heard_partitions(&mut world);
 }
 
@@ -257,8 +271,12 @@ fn when_all_service_urls_are_down_each_is_tried_once_before_a_pause() {
         service_urls: vec![address("a"), address("b"), address("c")],
         ..config()
     });
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
-    world.client.count_partitions(world.now_ms, "other", 2);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, "other", 2);
     let mut refused = Vec::new();
     world.pump();
     while let Some((connection, dialled)) = world.dialled.pop_front() {
@@ -282,7 +300,9 @@ fn a_broker_that_goes_before_it_answers_is_one_that_is_down() {
         service_urls: vec![address("down"), address("up")],
         ..config()
     });
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     let down = world.accept("down");
     heard_partitions(&mut world);
     world.lose(down);
@@ -293,7 +313,9 @@ fn a_broker_that_goes_before_it_answers_is_one_that_is_down() {
 #[test]
 fn at_the_end_of_the_operation_timeout_the_brokers_last_word_counts() {
     let mut world = World::new(config());
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
     let refused = partitions_refused(request_id, proto::ServerError::UnknownError);
@@ -314,7 +336,9 @@ fn at_the_end_of_the_operation_timeout_the_brokers_last_word_counts() {
 #[test]
 fn a_refusal_without_words_has_the_name_of_its_code() {
     let mut world = World::new(config());
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
     let mut refused = partitions_refused(request_id, proto::ServerError::TopicNotFound);
@@ -333,7 +357,9 @@ fn a_refusal_without_words_has_the_name_of_its_code() {
 #[test]
 fn a_broker_that_throttles_is_believed_at_once() {
     let mut world = World::new(config());
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
     let refused = partitions_refused(request_id, proto::ServerError::TooManyRequests);
@@ -347,7 +373,9 @@ fn a_broker_that_throttles_is_believed_at_once() {
 #[test]
 fn a_number_of_partitions_beyond_reason_is_refused() {
     let mut world = World::new(config());
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
     world.say(connection, &partitions(request_id, u32::MAX));
@@ -386,7 +414,9 @@ fn a_thousand_lookups_are_asked_at_a_time_and_the_rest_in_turn() {
     let mut world = World::new(config());
     for tag in 0..1_500 {
         let topic = format!("{TOPIC}-{tag}");
-        world.client.count_partitions(world.now_ms, &topic, tag);
+        world
+            .client
+            .count_partitions(world.now_ms, Principal::GATEWAY, &topic, tag);
     }
     world.accept(SERVICE);
     assert_eq!(world.said.len(), 1_000);

@@ -3,6 +3,7 @@
 mod batching;
 mod connecting;
 mod consuming;
+mod credentials;
 mod hostile;
 mod looking_up;
 mod moving;
@@ -37,6 +38,10 @@ struct Said {
 
 struct World {
     client: Client,
+    /// Of the gateway.
+    credentials: Result<Credentials, BrokerError>,
+    /// Whether credentials were asked for as renewed ones, each time.
+    asked: Vec<(Principal, bool)>,
     now_ms: u64,
     dialled: VecDeque<(ConnectionId, BrokerAddress)>,
     closed: Vec<ConnectionId>,
@@ -70,6 +75,7 @@ fn config() -> ClientConfig {
 
 fn producer_spec() -> ProducerSpec {
     ProducerSpec {
+        principal: Principal::GATEWAY,
         topic: TOPIC.to_owned(),
         name: None,
         initial_sequence_id: None,
@@ -82,6 +88,7 @@ fn producer_spec() -> ProducerSpec {
 
 fn consumer_spec() -> ConsumerSpec {
     ConsumerSpec {
+        principal: Principal::GATEWAY,
         topic: TOPIC.to_owned(),
         partition: -1,
         subscription: "s".to_owned(),
@@ -217,6 +224,8 @@ impl World {
     fn new(config: ClientConfig) -> World {
         World {
             client: Client::new(config),
+            credentials: Ok(Credentials::none()),
+            asked: Vec::new(),
             now_ms: 1_000,
             dialled: VecDeque::new(),
             closed: Vec::new(),
@@ -234,7 +243,18 @@ impl World {
                 Io::Connect {
                     connection,
                     address,
+                    ..
                 } => self.dialled.push_back((connection, address)),
+                Io::Authenticate {
+                    connection,
+                    principal,
+                    renewed,
+                } => {
+                    self.asked.push((principal, renewed));
+                    let credentials = self.credentials.clone();
+                    self.client
+                        .authenticate(self.now_ms, connection, credentials);
+                }
                 Io::Write { connection, bytes } => {
                     self.writes += 1;
                     let unread = self.unread.entry(connection).or_default();

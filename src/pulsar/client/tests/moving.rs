@@ -54,7 +54,9 @@ fn others_of_the_topic_and_partition_counts_stay() {
     world.pass(100);
     let asked = world.heard(Type::Lookup);
     assert_eq!(asked.connection, connection);
-    world.client.count_partitions(world.now_ms, TOPIC, 1);
+    world
+        .client
+        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
     assert_eq!(
         world.heard(Type::PartitionedMetadata).connection,
         connection

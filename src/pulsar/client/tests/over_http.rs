@@ -45,7 +45,14 @@ impl Web {
                 Io::Connect {
                     connection,
                     address,
+                    ..
                 } => self.world.dialled.push_back((connection, address)),
+                Io::Authenticate { connection, .. } => {
+                    let credentials = self.world.credentials.clone();
+                    self.world
+                        .client
+                        .authenticate(self.world.now_ms, connection, credentials);
+                }
                 Io::Close { .. } => {}
             }
         }
@@ -72,7 +79,7 @@ impl Web {
     fn count(&mut self) {
         self.world
             .client
-            .count_partitions(self.world.now_ms, TOPIC, 1);
+            .count_partitions(self.world.now_ms, Principal::GATEWAY, TOPIC, 1);
     }
 
     fn counted(&mut self) -> Result<u32, BrokerError> {
@@ -218,7 +225,7 @@ fn lookups_over_http_have_a_bound_and_take_turns() {
         let topic = format!("{TOPIC}-{tag}");
         web.world
             .client
-            .count_partitions(web.world.now_ms, &topic, tag);
+            .count_partitions(web.world.now_ms, Principal::GATEWAY, &topic, tag);
     }
     web.world.pump();
     assert_eq!(web.world.dialled.len(), 32);
@@ -228,4 +235,33 @@ fn lookups_over_http_have_a_bound_and_take_turns() {
     }
     web.world.pump();
     assert_eq!(web.world.events.len(), 100);
+}
+
+#[test]
+fn requests_carry_the_credentials_and_tls_leads_to_tls() {
+    let mut config = http_config(&["a"]);
+    config.service_urls[0].tls = true;
+    let mut web = Web {
+        world: World::new(config),
+        requests: VecDeque::new(),
+    };
+    web.world.credentials = Ok(Credentials::new("token", "secret".into()));
+    web.world
+        .client
+        .open_producer(web.world.now_ms, producer_spec());
+    let (connection, request) = web.asked("a");
+    assert!(
+        request.contains("\r\nAuthorization: Bearer secret\r\n"),
+        "{request}"
+    );
+    let location = "Location: https://b:8443/lookup/v2/topic/persistent/public/default/t\r\n";
+    web.say(connection, "307 Temporary Redirect", location, "");
+    let (connection, _) = web.asked("b");
+    let owner = r#"{"brokerUrl":"pulsar://plain:6650","brokerUrlTls":"pulsar+ssl://secured:6651"}"#;
+    web.say(connection, "200 OK", "", owner);
+    let (_, address) = web.world.dialled.pop_front().expect("dialled");
+    assert_eq!(
+        (address.host.as_str(), address.port, address.tls),
+        ("secured", 6651, true)
+    );
 }
