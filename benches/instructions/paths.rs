@@ -57,6 +57,7 @@ fn entry() -> Entry {
         consumer_epoch: 0,
         metadata: Bytes::from(metadata.encode_to_vec()),
         payload: Bytes::from(vec![b'x'; PAYLOAD_BYTES]),
+        is_decrypted: false,
     }
 }
 

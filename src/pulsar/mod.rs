@@ -3,10 +3,11 @@
 //! [`wire`] turns bytes into commands and back. [`client`] is the machine that speaks it: it is given bytes, a clock
 //! and its owner's wishes, and gives bytes, events and connection requests. The protobuf types are those of the
 //! `pulsar` crate (`::pulsar::proto`); hot commands are coded by hand in [`wire`]. [`rest`] is what finding topics needs
-//! of the REST API.
+//! of the REST API, [`crypto`] is end-to-end encryption.
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod crypto;
 pub mod message;
 pub mod murmur;
 pub mod rest;

@@ -32,6 +32,8 @@ pub struct Entry {
     pub metadata: Bytes,
     /// What follows the metadata.
     pub payload: Bytes,
+    /// `payload` is not as it came: it was encrypted, as the metadata says.
+    pub is_decrypted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -89,6 +89,7 @@ pub(super) fn entry(entry: u64, batch: Option<i32>) -> Entry {
         redelivery_count: 0,
         ack_set: Vec::new(),
         consumer_epoch: 0,
+        is_decrypted: false,
         metadata: Bytes::from(metadata.encode_to_vec()),
         payload: payload.freeze(),
     }

@@ -141,6 +141,7 @@ impl Client {
             consumer_epoch: message.consumer_epoch.unwrap_or(0),
             metadata: body.metadata,
             payload: body.payload,
+            is_decrypted: false,
         };
         self.events.push_back(Event::Entry {
             consumer: id,

@@ -32,8 +32,15 @@ pub struct EncryptionKey<'a> {
 impl Message {
     /// Only of a message outside a batch, which an encrypted one always is.
     pub fn encryption(&self) -> Encryption<'_> {
+        Encryption::of(&self.metadata)
+    }
+}
+
+impl<'a> Encryption<'a> {
+    /// Out of `MessageMetadata`.
+    pub fn of(metadata: &'a [u8]) -> Encryption<'a> {
         let mut found = Encryption::default();
-        let mut fields = Fields::new(&self.metadata);
+        let mut fields = Fields::new(metadata);
         while let Ok(Some(field)) = fields.next() {
             match field {
                 (8, Value::Varint(value)) => found.compression = value as i32,

@@ -32,6 +32,7 @@ fn entry(metadata: &MessageMetadata, payload: impl Into<Bytes>) -> Entry {
         redelivery_count: 3,
         ack_set: vec![],
         consumer_epoch: 0,
+        is_decrypted: false,
         metadata: metadata.encode_to_vec().into(),
         payload: payload.into(),
     }

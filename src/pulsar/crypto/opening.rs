@@ -1,0 +1,146 @@
+//! The data keys that a consumer knows, and decrypting entries with them.
+//!
+//! Decrypting a data key takes up to some milliseconds of someone else's time; it is asked for once and kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::data_key::DataKey;
+use crate::pulsar::Entry;
+use crate::pulsar::message::Encryption;
+
+/// Data keys kept. Each producer has one, and a new one every four hours; more producers on a topic only ask again.
+const KEPT_MAX: usize = 1024;
+
+/// How long one is kept unused, as in Java.
+const KEPT_MS: u64 = 4 * 60 * 60 * 1000;
+
+/// For how long a data key that could not be decrypted is not asked for again: a private key that is put in its place
+/// meanwhile is noticed after that.
+const REFUSED_MS: u64 = 5_000;
+
+/// Keys of one entry that are looked at. Java sets no limit; publishers name their readers in the request line.
+const KEYS_PER_ENTRY_MAX: usize = 100;
+
+/// The longest encrypted data key: of RSA with 4096 bits, twice.
+const SEALED_BYTES_MAX: usize = 1024;
+
+/// A data key as it came with an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedDataKey {
+    /// Of the key pair whose private half decrypts it. The publisher's word.
+    pub name: String,
+    pub value: Box<[u8]>,
+}
+
+/// What became of an encrypted entry.
+#[derive(Debug)]
+pub enum Opened {
+    /// Decrypted; still compressed, if it was.
+    Payload(Bytes),
+    /// First this is to be decrypted; answer with [`DataKeys::answer`].
+    Wants(SealedDataKey),
+    /// An answer is still to come.
+    Waits,
+    /// None of its keys is ours.
+    Undecryptable,
+}
+
+#[derive(Debug)]
+enum Known {
+    Key { key: Arc<DataKey>, used_ms: u64 },
+    Refused { until_ms: u64 },
+}
+
+impl Known {
+    /// When it is forgotten.
+    fn until_ms(&self) -> u64 {
+        match self {
+            Known::Key { used_ms, .. } => used_ms.saturating_add(KEPT_MS),
+            Known::Refused { until_ms } => *until_ms,
+        }
+    }
+}
+
+/// By what they are encrypted to.
+#[derive(Debug, Default)]
+pub struct DataKeys {
+    known: HashMap<Box<[u8]>, Known>,
+    /// One question is out at a time: that bounds them.
+    asked: Option<Box<[u8]>>,
+}
+
+impl DataKeys {
+    /// Decrypts an encrypted entry with the first of its keys that does it, as Java does.
+    pub fn open(&mut self, now_ms: u64, entry: &Entry) -> Opened {
+        let encryption = Encryption::of(&entry.metadata);
+        for sealed in encryption.keys.iter().take(KEYS_PER_ENTRY_MAX) {
+            if sealed.value.len() > SEALED_BYTES_MAX {
+                continue;
+            }
+            match self.known.get_mut(sealed.value) {
+                Some(known) if known.until_ms() <= now_ms => {}
+                Some(Known::Refused { .. }) => continue,
+                Some(Known::Key { key, used_ms }) => {
+                    *used_ms = now_ms;
+                    match key.decrypt(encryption.param, &entry.payload) {
+                        Some(payload) => return Opened::Payload(payload),
+                        None => continue,
+                    }
+                }
+                None => {}
+            }
+            if self.asked.is_some() {
+                return Opened::Waits;
+            }
+            self.asked = Some(sealed.value.into());
+            return Opened::Wants(SealedDataKey {
+                name: sealed.name.clone().into_owned(),
+                value: sealed.value.into(),
+            });
+        }
+        Opened::Undecryptable
+    }
+
+    /// What was asked for last. None: we have not the private key, or it is another one.
+    pub fn answer(&mut self, now_ms: u64, key: Option<Arc<DataKey>>) {
+        let Some(asked) = self.asked.take() else {
+            return;
+        };
+        self.make_room(now_ms);
+        let known = match key {
+            Some(key) => Known::Key {
+                key,
+                used_ms: now_ms,
+            },
+            None => Known::Refused {
+                until_ms: now_ms.saturating_add(REFUSED_MS),
+            },
+        };
+        self.known.insert(asked, known);
+    }
+
+    /// What is old goes, and else what would go first.
+    fn make_room(&mut self, now_ms: u64) {
+        if self.known.len() < KEPT_MAX {
+            return;
+        }
+        self.known.retain(|_, known| known.until_ms() > now_ms);
+        if self.known.len() < KEPT_MAX {
+            return;
+        }
+        let first = self.known.iter().min_by_key(|(_, known)| known.until_ms());
+        if let Some(value) = first.map(|(value, _)| value.clone()) {
+            self.known.remove(&value);
+        }
+    }
+}
+
+#[cfg(test)]
+impl DataKeys {
+    pub(super) fn known(&self) -> usize {
+        self.known.len()
+    }
+}
