@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod cluster;
+mod crypto_keys;
 mod doors;
 mod keys;
 pub mod limits;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use crate::auth::Authentication;
 pub use cluster::{Brokers, ClusterInStore, WebAddress};
+pub use crypto_keys::CryptoKeys;
 pub use doors::Doors;
 pub use keys::own_keys_help;
 pub use values::BrokerAddress;
@@ -82,6 +84,8 @@ pub struct Config {
     pub backoff_last_ms: u64,
     /// Whom to let in. None: everybody.
     pub authentication: Option<Arc<Authentication>>,
+    /// Keys of end-to-end encryption.
+    pub crypto_keys: CryptoKeys,
     pub doors: Doors,
     /// So long before a client's token runs out it is asked for a new one. 0: tokens are looked at in handshakes only.
     pub authentication_refresh_ms: u64,

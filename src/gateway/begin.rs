@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use bytes::Bytes;
 
 use super::drain;
+use super::encryption::KeyQuestion;
 use super::lane::LaneKind;
 use super::post::{HubKey, Join, Post, SocketId, TailKey};
 use super::shard::Shard;
@@ -98,7 +99,11 @@ impl Shard {
             entry.window = deflate.map(|it| window(&it));
         }
         match request.wanted {
-            Wanted::Producer(params) => self.begin_producer(now_ms, id, topic, params?),
+            Wanted::Producer(params) => {
+                let params = params?;
+                params.check_key_names(self.key_keeper.is_some())?;
+                self.begin_producer(now_ms, id, topic, params);
+            }
             Wanted::Consumer {
                 topics,
                 subscription,
@@ -135,8 +140,14 @@ impl Shard {
     }
 
     fn begin_producer(&mut self, now_ms: u64, id: SocketId, topic: String, params: ProducerParams) {
-        let asked = Asked::ProducerPartitions(id);
-        self.count_partitions(now_ms, LaneKind::Publishing, &topic, asked);
+        if params.key_names.is_empty() {
+            let asked = Asked::ProducerPartitions(id);
+            self.count_partitions(now_ms, LaneKind::Publishing, &topic, asked);
+        } else {
+            let names = params.key_names.clone();
+            let question = KeyQuestion::Sealing { socket: id, names };
+            self.key_questions.push(question);
+        }
         if let Some(entry) = self.sockets.get(id) {
             entry.role = Role::Producer(Box::new(ProducerSession::new(
                 topic,

@@ -267,6 +267,7 @@ fn producer_spec(topic: &str, partitions: u32, partition: usize, name: &str) -> 
         initial_sequence_id: None,
         send_timeout_ms: SEND_TIMEOUT_MS,
         encryption_keys: Arc::default(),
+        sealing: None,
         compression: None,
         batching: None,
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use super::encryption::KeyQuestion;
 use super::lane::LaneKind;
 use super::post::{HubKey, Join, MemberEvent, SocketId};
 use super::shard::{Shard, Timer};
@@ -14,6 +15,7 @@ use crate::hub::{
     Answer, Command, CommandRefused, Effect, Hub, Input, Limits, MemberId, Topics, Upstream,
 };
 use crate::pulsar::client::{ConsumerId, StartPosition};
+use crate::pulsar::crypto::DataKey;
 use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime::TimerKey;
 
@@ -163,6 +165,7 @@ impl Shard {
             hub_retained_bytes: self.config.hub_retained_bytes,
             max_uncompressed_bytes: MAX_UNCOMPRESSED_BYTES,
             topics_update_ms: self.config.topics_update_ms,
+            decrypts: self.key_keeper.is_some(),
         };
         let slot = self.hubs.place_for(&join, limits);
         self.hubs.seat(&join, slot);
@@ -278,6 +281,13 @@ impl Shard {
             self.with_hub(now_ms, slot, |hub, out| {
                 hub.topics_listed(now_ms, result, out)
             });
+        }
+    }
+
+    /// The hub's data key, decrypted.
+    pub fn hub_data_key(&mut self, now_ms: u64, hub: HubPlace, key: Option<Arc<DataKey>>) {
+        if let Some(slot) = self.hubs.slot_of(hub) {
+            self.with_hub(now_ms, slot, |hub, out| hub.data_key(now_ms, key, out));
         }
     }
 
@@ -410,6 +420,11 @@ impl Shard {
             Effect::ListTopics(pattern) => {
                 let hub = self.hubs.place_of(slot);
                 self.list_for_hub(now_ms, hub, &pattern);
+            }
+            Effect::WantDataKey(sealed) => {
+                let hub = self.hubs.place_of(slot);
+                self.key_questions
+                    .push(KeyQuestion::DataKey { hub, sealed });
             }
             Effect::PublishDeadLetter {
                 letter,

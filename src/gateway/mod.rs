@@ -17,6 +17,7 @@
 //! | `hubs` | this shard's hubs and the way of their effects |
 //! | `siblings` | which of the hubs of one subscription a socket joins, and which of them holds a message |
 //! | `dead_letters` | producers of dead-letter topics, for the hubs |
+//! | `encryption`, `key_keeper`, `key_files` | keys of end-to-end encryption: who asks for them, the thread that has them, their files |
 //! | `topics` | what is asked about topics, and the watch for new partitions |
 //! | `lane` | broker connections |
 //! | `post`, `links` | what shards say to each other |
@@ -32,9 +33,12 @@ mod connection;
 mod dead_letters;
 mod desk;
 mod drain;
+mod encryption;
 mod fetch;
 mod hubs;
 mod identities;
+mod key_files;
+mod key_keeper;
 mod lane;
 mod links;
 mod post;
@@ -64,6 +68,7 @@ use crate::runtime::acceptor::{AcceptPlan, Accepting};
 use crate::runtime::driver::Choice;
 use crate::runtime::{self, Acceptor, Seats, ShardContext, ShardPlan, Shards};
 use desk::Questions;
+use key_keeper::KeyKeeper;
 use lane::{Lane, LaneKind};
 use post::Post;
 use shard::{Shard, ShardRef};
@@ -91,6 +96,7 @@ pub struct Running {
 pub fn start(config: Config) -> io::Result<Running> {
     let acceptor = Acceptor::bind(SocketAddr::new(config.bind, config.port), ACCEPT_BACKLOG)?;
     let (embedded, finder) = find_brokers(&config.brokers)?;
+    let key_keeper = KeyKeeper::start(&config.crypto_keys)?;
     let driver = runtime::driver::choose();
     let config = Arc::new(config);
     let entrance = Arc::new(Entrance::new(config.doors.bounds));
@@ -102,13 +108,14 @@ pub fn start(config: Config) -> io::Result<Running> {
     let shards = runtime::shard::start(plan, {
         let config = config.clone();
         move |context| {
-            let questions = questions.clone();
+            let (questions, key_keeper) = (questions.clone(), key_keeper.clone());
             run_shard(
                 context,
                 config.clone(),
                 entrance.clone(),
                 finder.clone(),
                 questions,
+                key_keeper,
             )
         }
     })?;
@@ -223,6 +230,7 @@ async fn run_shard(
     entrance: Arc<Entrance>,
     finder: Finder,
     questions: Option<Questions>,
+    key_keeper: Option<KeyKeeper>,
 ) {
     let ShardContext {
         index,
@@ -240,6 +248,7 @@ async fn run_shard(
     let lanes = [lane(LaneKind::Publishing), lane(LaneKind::Consuming)];
     let mut shard = Shard::new(index, config.clone(), entrance, peers, lanes);
     shard.identities.desk = questions;
+    shard.key_keeper = key_keeper;
     let shard = ShardRef::new(shard);
     runtime::spawn(shard.clone().run_timers());
     if config.busy_poll {

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
+use super::encryption::KeyQuestion;
 use super::post::{MemberEvent, Post, SocketId};
 use super::shard::Shard;
 use super::sockets::Role;
@@ -127,6 +128,11 @@ impl Shard {
             // Nobody could be told of its fate.
             Role::Producer(_) if self.draining => {}
             Role::Producer(session) => {
+                if session.wants_sealing(now) {
+                    let names = session.key_names().to_vec();
+                    let question = KeyQuestion::Sealing { socket: id, names };
+                    self.key_questions.push(question);
+                }
                 session.publish(now, &mut self.publishing.client, frame, &mut entry.out);
                 self.sockets.mark(id);
             }

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::dead_letters::DeadLetters;
+use super::encryption::KeyQuestion;
 use super::hubs::Hubs;
 use super::identities::Identities;
+use super::key_keeper::KeyKeeper;
 use super::lane::{Lane, LaneKind};
 use super::links::Links;
 use super::post::{Post, SocketId};
@@ -89,6 +91,9 @@ pub struct Shard {
     /// Sockets that wait until a mailbox has room.
     pub behind_links: Vec<SocketId>,
     pub links: Links,
+    /// None: this gateway has no keys of end-to-end encryption.
+    pub key_keeper: Option<KeyKeeper>,
+    pub key_questions: Vec<KeyQuestion>,
     /// Posts of this shard to itself.
     local: VecDeque<Post>,
     alarm: Alarm,
@@ -181,6 +186,8 @@ impl Shard {
             answered: Vec::new(),
             behind_links: Vec::new(),
             links: Links::new(peers),
+            key_keeper: None,
+            key_questions: Vec::new(),
             local: VecDeque::new(),
             alarm: Alarm::new(),
             told_drained: false,
@@ -231,6 +238,7 @@ impl Shard {
         self.settle(now_ms);
         self.flush_sockets(this, now_ms);
         self.send_to_readers(this);
+        self.ask_key_keeper(this);
         self.publishing.flush(this, now_ms);
         self.consuming.flush(this, now_ms);
         let mut due_ms = self.wheel.next_deadline_ms();

@@ -97,9 +97,12 @@ impl Hub {
         repeat
     }
 
-    /// Opens the entry in front of the slot's queue. False: there is none.
+    /// Opens the entry in front of the slot's queue. False: there is none, or it waits for its data key.
     pub(super) fn open_next(&mut self, now_ms: u64, slot: usize) -> bool {
         let tracked = self.is_acked_upstream(slot);
+        if !self.decrypt_front(now_ms, slot) {
+            return false;
+        }
         let state = &mut self.slots[slot];
         let Some(Waiting { entry, messages }) = state.queue.pop_front() else {
             return false;
@@ -198,8 +201,7 @@ impl Hub {
         }
     }
 
-    /// A corrupt entry is acked, as in Java: it would come again for ever and could never be read. An encrypted one
-    /// stays unacked unless it is to be discarded: another consumer may be able to read it.
+    /// A corrupt entry is acked, as in Java: it would come again for ever and could never be read.
     pub(super) fn unreadable(
         &mut self,
         now_ms: u64,
@@ -207,18 +209,11 @@ impl Hub {
         key: EntryKey,
         error: &SplitError,
     ) {
-        let is_encrypted = matches!(error, SplitError::Encrypted);
-        if is_encrypted {
-            self.stats.unreadable += 1;
-        } else {
-            self.stats.corrupt += 1;
+        if matches!(error, SplitError::Encrypted) {
+            return self.undecryptable(now_ms, slot, key);
         }
-        if !self.is_acked_upstream(slot) {
-            return;
-        }
-        if is_encrypted && self.spec.crypto_failure_action != CryptoFailureAction::Discard {
-            self.forget_entry(slot, key);
-        } else {
+        self.stats.corrupt += 1;
+        if self.is_acked_upstream(slot) {
             self.settled_whole(now_ms, slot, key);
         }
     }

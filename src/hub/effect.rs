@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::pulsar::client::{AckPosition, ConsumerSpec, SeekTarget, StartPosition, Tag};
+use crate::pulsar::crypto::SealedDataKey;
 use crate::pulsar::{
     BrokerError, CryptoFailureAction, InitialPosition, Message, MessageId, SubscriptionType,
     TopicsPattern,
@@ -280,6 +281,9 @@ pub enum Effect {
         source: String,
         message: Message,
     },
+
+    /// Decrypt the data key; answered by `Hub::data_key`, also when that fails. One at a time.
+    WantDataKey(SealedDataKey),
 
     /// The last member has gone and the upstream was told to close: drop the hub.
     Finished,

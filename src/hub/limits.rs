@@ -10,6 +10,8 @@ pub struct Limits {
     pub max_uncompressed_bytes: usize,
     /// How often a pattern's namespace is asked for its topics.
     pub topics_update_ms: u64,
+    /// Whether this gateway has private keys.
+    pub decrypts: bool,
 }
 
 /// The most permits that one hub's slots hold together, beyond one each: what a broker sends within a round trip of
@@ -49,6 +51,11 @@ pub const PULL_WINDOW: u32 = 1000;
 
 /// What a message costs beside its bytes: the struct, its place in the member's tree and in the slot's table.
 pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 192;
+
+/// Entries that could not be decrypted, and are to be asked for again when an ack timeout has passed. Java's consumer
+/// stops at a full receiver queue of them (1000); here there may be many members, and beyond this number they come
+/// again when the upstream consumer does.
+pub(super) const MAX_UNDECRYPTABLE: usize = 10_000;
 
 /// The mean size that is assumed of messages until some have been seen.
 pub(super) const FIRST_MEAN_BYTES: usize = 1024;

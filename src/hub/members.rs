@@ -46,6 +46,12 @@ impl Members {
         ids
     }
 
+    /// Those that members have.
+    pub fn ack_timeouts_ms(&self) -> impl Iterator<Item = u64> + '_ {
+        let all = self.by_id.values().map(|member| member.spec.ack_timeout_ms);
+        all.filter(|timeout_ms| *timeout_ms > 0)
+    }
+
     /// The windows of all members together.
     pub fn open_total(&self) -> u64 {
         self.open_total

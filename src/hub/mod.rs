@@ -11,6 +11,7 @@
 //! | `topics` | which topics and partitions there are, and their slots |
 //! | `lifecycle` | joining, leaving, opening and closing the upstream, unsubscribing |
 //! | `arrival` | what an entry from the broker is: new, a repeat, asked for again; opening it |
+//! | `decryption` | encrypted entries: the data keys they want, and what nobody here can decrypt |
 //! | `chunks` | messages that come in several entries |
 //! | `delivery` | who gets the next messages |
 //! | `failover` | Failover: which member is active on each partition |
@@ -42,6 +43,7 @@ mod arrival;
 mod chunks;
 mod cumulative;
 mod dead_letters;
+mod decryption;
 mod delivery;
 mod effect;
 mod failover;
@@ -72,8 +74,10 @@ pub use effect::*;
 pub use limits::{Limits, PULL_WINDOW, Stats};
 
 use crate::pulsar::client::Tag;
+use crate::pulsar::crypto::DataKey;
 use crate::pulsar::{BrokerError, Message, MessageId, SubscriptionType};
 use dead_letters::DeadLetters;
+use decryption::Decryption;
 use failover::{ActiveSlots, Candidates};
 use ledgers::Ledgers;
 use lifecycle::{Phase, Unsubscribing};
@@ -114,6 +118,8 @@ pub struct Hub {
     /// Negatively acked messages by the time at which the broker is asked for them.
     delayed: BTreeSet<(u64, Position)>,
     dead_letters: DeadLetters,
+    /// None: this gateway has no private keys.
+    decryption: Option<Box<Decryption>>,
     requests: Requests,
     ack_due_ms: Option<u64>,
     next_tag: Tag,
@@ -152,6 +158,7 @@ impl Hub {
             partials: Partials::default(),
             delayed: BTreeSet::new(),
             dead_letters: DeadLetters::default(),
+            decryption: limits.decrypts.then(Box::default),
             requests: Requests::default(),
             ack_due_ms: None,
             next_tag: 0,
@@ -249,6 +256,12 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) {
         self.listed(now_ms, result, out);
+        self.pump(now_ms, out);
+    }
+
+    /// The answer to [`Effect::WantDataKey`]; None: it is for others.
+    pub fn data_key(&mut self, now_ms: u64, key: Option<Arc<DataKey>>, out: &mut Vec<Effect>) {
+        self.data_key_known(now_ms, key);
         self.pump(now_ms, out);
     }
 
@@ -369,6 +382,7 @@ impl Hub {
             self.choose_active(out);
             self.excuse_stalled_chunks(now_ms);
             self.deliver(now_ms, out);
+            self.want_data_key(out);
             self.flow(out);
             self.note_stalled_chunks();
         }

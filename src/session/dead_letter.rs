@@ -130,6 +130,7 @@ mod tests {
             publish_time_ms: 1,
             metadata: Bytes::from(metadata.encode_to_vec()),
             payload: Bytes::from_static(b"x"),
+            encrypted_batch: None,
         }
     }
 

@@ -17,7 +17,15 @@ use crate::pulsar::client::{
     BatchingSpec, Client, Principal, ProducerId, ProducerSpec, SendEncryption, SendFields,
     SendRefused,
 };
+use crate::pulsar::crypto::Sealing;
 use crate::pulsar::{BrokerError, MessageId, wire};
+
+/// How long a data key is used, as in Java's ProducerImpl; public keys that have changed count from the next one on.
+/// Java renews it by a timer, here the next message that is published does.
+const SEALING_MS: u64 = 4 * 60 * 60 * 1000;
+
+/// When no new one can be had (a public key is missing by now), the old one goes on for so long.
+const SEALING_RETRY_MS: u64 = 60_000;
 
 /// How far the opening of the upstream producers is.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +50,8 @@ pub struct ProducerSession {
     params: ProducerParams,
     /// Not empty: the client encrypts.
     encryption_keys: Arc<[Bytes]>,
+    /// The gateway encrypts.
+    sealed: Option<Sealed>,
     /// Picks the first partition of keyless messages; Java takes a random one.
     seed: u32,
     router: Router,
@@ -53,6 +63,12 @@ pub struct ProducerSession {
     open: bool,
     partitions: Vec<Partition>,
     pending_bytes: usize,
+}
+
+/// What all its producers encrypt with, and when that is to be replaced.
+struct Sealed {
+    sealing: Arc<Sealing>,
+    renew_ms: u64,
 }
 
 struct Partition {
@@ -87,6 +103,7 @@ impl ProducerSession {
             topic,
             router: router(&params, 1, 0),
             encryption_keys: client_keys.iter().map(encryption_key).collect(),
+            sealed: None,
             params,
             seed,
             count: 0,
@@ -99,6 +116,40 @@ impl ProducerSession {
 
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// The gateway's keys that its messages are to be encrypted for; with some, nothing is opened before
+    /// [`Self::sealed`].
+    pub fn key_names(&self) -> &[String] {
+        &self.params.key_names
+    }
+
+    /// Whether [`Self::sealed`] was called.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    /// From now on messages are encrypted with this.
+    pub fn sealed(&mut self, now: Now, client: &mut Client, sealing: &Arc<Sealing>) {
+        for partition in &self.partitions {
+            client.reseal(partition.producer, sealing.clone());
+        }
+        self.sealed = Some(Sealed {
+            sealing: sealing.clone(),
+            renew_ms: now.mono_ms.saturating_add(SEALING_MS),
+        });
+    }
+
+    /// Whether a new data key is to be made for [`Self::sealed`]. Says it once; when none comes, again after a while.
+    pub fn wants_sealing(&mut self, now: Now) -> bool {
+        let due = |sealed: &mut Sealed| {
+            let is_due = sealed.renew_ms <= now.mono_ms;
+            if is_due {
+                sealed.renew_ms = now.mono_ms.saturating_add(SEALING_RETRY_MS);
+            }
+            is_due
+        };
+        self.sealed.as_mut().is_some_and(due)
     }
 
     /// Its upstream producers so far; the place of each is its partition in the calls below.
@@ -179,6 +230,7 @@ impl ProducerSession {
             initial_sequence_id: self.params.initial_sequence_id,
             send_timeout_ms: self.params.send_timeout_ms.into(),
             encryption_keys: self.encryption_keys.clone(),
+            sealing: self.sealed.as_ref().map(|sealed| sealed.sealing.clone()),
             compression: compression(self.params.compression),
             batching: self.params.batching.map(batching),
         };

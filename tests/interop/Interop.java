@@ -7,13 +7,21 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.apache.pulsar.client.api.CompressionType;
 import org.apache.pulsar.client.api.Consumer;
+import org.apache.pulsar.client.api.ConsumerBuilder;
+import org.apache.pulsar.client.api.CryptoKeyReader;
+import org.apache.pulsar.client.api.EncryptionKeyInfo;
 import org.apache.pulsar.client.api.HashingScheme;
 import org.apache.pulsar.client.api.Message;
 import org.apache.pulsar.client.api.MessageId;
@@ -62,6 +70,10 @@ public class Interop {
         if (question.path("chunking").asBoolean()) {
             builder.enableChunking(true);
         }
+        if (question.has("keys")) {
+            builder.cryptoKeyReader(new Keys(Path.of(question.get("keys").asText())));
+            question.get("encryptFor").forEach(name -> builder.addEncryptionKey(name.asText()));
+        }
         List<CompletableFuture<MessageId>> sent = new ArrayList<>();
         ArrayNode partitions = JSON.createArrayNode();
         try (Producer<byte[]> producer = builder.create()) {
@@ -96,11 +108,14 @@ public class Interop {
     /** Reads so many messages from the topic's beginning. */
     private static JsonNode read(PulsarClient client, JsonNode question) throws Exception {
         ArrayNode messages = JSON.createArrayNode();
-        try (Consumer<byte[]> consumer = client.newConsumer()
+        ConsumerBuilder<byte[]> builder = client.newConsumer()
                 .topic(question.get("topic").asText())
                 .subscriptionName("interop-java")
-                .subscriptionInitialPosition(SubscriptionInitialPosition.Earliest)
-                .subscribe()) {
+                .subscriptionInitialPosition(SubscriptionInitialPosition.Earliest);
+        if (question.has("keys")) {
+            builder.cryptoKeyReader(new Keys(Path.of(question.get("keys").asText())));
+        }
+        try (Consumer<byte[]> consumer = builder.subscribe()) {
             while (messages.size() < question.get("read").asInt()) {
                 Message<byte[]> message = consumer.receive(TIMEOUT_SECONDS, TimeUnit.SECONDS);
                 if (message == null) {
@@ -122,5 +137,26 @@ public class Interop {
             }
         }
         return messages;
+    }
+
+    /** The keys of a folder: name.public.pem and name.private.pem. */
+    private record Keys(Path folder) implements CryptoKeyReader {
+        @Override
+        public EncryptionKeyInfo getPublicKey(String name, Map<String, String> metadata) {
+            return key(name + ".public.pem");
+        }
+
+        @Override
+        public EncryptionKeyInfo getPrivateKey(String name, Map<String, String> metadata) {
+            return key(name + ".private.pem");
+        }
+
+        private EncryptionKeyInfo key(String file) {
+            try {
+                return new EncryptionKeyInfo(Files.readAllBytes(folder.resolve(file)), null);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
     }
 }

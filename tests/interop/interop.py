@@ -18,6 +18,7 @@ def publish(client, question):
         batching_enabled=batching,
         batching_max_publish_delay_ms=1000,
         chunking_enabled=question.get("chunking", False),
+        **encryption(question),
     )
     partitions = {}
 
@@ -43,6 +44,21 @@ def publish(client, question):
     return [partitions[place] for place in range(len(question["publish"]))]
 
 
+def encryption(question):
+    """A producer's settings, for one key."""
+    if "keys" not in question:
+        return {}
+    (name,) = question["encryptFor"]
+    return {"encryption_key": name, "crypto_key_reader": key_reader(question)}
+
+
+def key_reader(question):
+    """With the one key pair that this client takes: of RSA."""
+    if "keys" not in question:
+        return None
+    return pulsar.CryptoKeyReader(f"{question['keys']}/rsa.public.pem", f"{question['keys']}/rsa.private.pem")
+
+
 # Of one message; what does not come by then does not come.
 TIMEOUT_MS = 30_000
 
@@ -52,7 +68,10 @@ COMPRESSIONS = {"NONE": "NONE", "LZ4": "LZ4", "ZLIB": "ZLib", "ZSTD": "ZSTD", "S
 def read(client, question):
     """Reads so many messages from the topic's beginning."""
     consumer = client.subscribe(
-        question["topic"], "interop-python", initial_position=pulsar.InitialPosition.Earliest
+        question["topic"],
+        "interop-python",
+        initial_position=pulsar.InitialPosition.Earliest,
+        crypto_key_reader=key_reader(question),
     )
     messages = []
     while len(messages) < question["read"]:

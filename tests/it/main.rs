@@ -12,6 +12,7 @@ mod dead_letters;
 mod doors;
 mod encrypted;
 mod encrypted_publish;
+mod encryption_keys;
 mod end_of_topic;
 mod exclusive;
 mod failover;

@@ -1,5 +1,6 @@
 //! `encryptionKeys`: base64 of a JSON map when the client encrypts (PIP-290), else key names of the gateway's own.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::api::base64::Base64;
@@ -41,14 +42,37 @@ pub fn client_keys(query: &Query) -> Result<Vec<ClientKey>, Refusal> {
     entries.into_iter().map(client_key).collect()
 }
 
-/// The gateway has no key reader of its own yet: names of its keys are refused, as in Java without one.
-pub fn refuse_key_names(query: &Query) -> Result<(), Refusal> {
-    match query.get("encryptionKeys") {
-        None => Ok(()),
-        Some(_) => Err(Refusal::invalid_params(
-            "Can't add encryption key without configuring cryptoKeyReaderFactoryClassName",
-        )),
-    }
+/// Keys that one producer may name: each costs a message some hundred bytes, and what it is asked for at the start some
+/// hundred microseconds. Java has no limit.
+const KEY_NAMES_MAX: usize = 100;
+
+/// The names of the gateway's keys, where the client does not encrypt itself; none only where it does not name any.
+pub fn key_names(query: &Query) -> Vec<String> {
+    let Some(text) = query.get("encryptionKeys") else {
+        return Vec::new();
+    };
+    // As Java's `String.split`: nothing behind the last name counts.
+    let names: BTreeSet<&str> = text.trim_end_matches(',').split(',').collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// Whether a producer may be made that encrypts for the owners of these keys. `has_keys`: this gateway has some.
+///
+/// Where only commas are named Java's producer encrypts nothing; here that is refused.
+pub fn check_key_names(names: &[String], has_keys: bool) -> Result<(), Refusal> {
+    let refused = if names.is_empty() {
+        return Ok(());
+    } else if !has_keys {
+        // In Java's words, although its class is not what helps here.
+        "Can't add encryption key without configuring cryptoKeyReaderFactoryClassName"
+    } else if names.iter().any(|name| crate::api::topic::is_blank(name)) {
+        "Encryption key cannot be blank"
+    } else if names.len() > KEY_NAMES_MAX {
+        "encryptionKeys names more than 100 keys"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::invalid_params(refused))
 }
 
 fn client_key((name, key): (String, Option<Key>)) -> Result<ClientKey, Refusal> {

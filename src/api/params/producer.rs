@@ -44,9 +44,19 @@ pub struct ProducerParams {
     /// Not empty: the client encrypts, every message must be published with these keys in its metadata, uncompressed
     /// and unbatched by the gateway.
     pub client_keys: Vec<ClientKey>,
+    /// Not empty: the gateway encrypts, for the owners of these keys. Sorted, each once, as Java's `TreeSet` has them.
+    pub key_names: Vec<String>,
 }
 
 impl ProducerParams {
+    /// `has_keys`: this gateway has some.
+    ///
+    /// # Errors
+    /// The client names keys of the gateway's that cannot be any.
+    pub fn check_key_names(&self, has_keys: bool) -> Result<(), Refusal> {
+        encryption::check_key_names(&self.key_names, has_keys)
+    }
+
     /// Whether a partition's producer with so many unanswered messages takes no more (`maxPendingMessages`).
     pub fn is_full(&self, pending_messages: usize) -> bool {
         let max = self
@@ -72,10 +82,10 @@ impl ProducerParams {
             not_negative(query, "sendTimeoutMillis", "sendTimeout needs to be >= 0")?;
         let routing_mode = routing_mode(query)?;
         let client_keys = encryption::client_keys(query)?;
-        let (batching, compression) = if client_keys.is_empty() {
+        let (batching, compression, key_names) = if client_keys.is_empty() {
             gateway_side(query)?
         } else {
-            (None, Compression::None)
+            (None, Compression::None, Vec::new())
         };
         Ok(ProducerParams {
             producer_name,
@@ -86,20 +96,24 @@ impl ProducerParams {
             batching,
             compression,
             client_keys,
+            key_names,
         })
     }
 }
 
 /// What the gateway does to messages; not looked at when the client encrypts them itself.
-fn gateway_side(query: &Query) -> Result<(Option<Batching>, Compression), Refusal> {
+fn gateway_side(query: &Query) -> Result<(Option<Batching>, Compression, Vec<String>), Refusal> {
     let batching = if boolean(query, "batchingEnabled") {
         Some(batching(query)?)
     } else {
         None
     };
     let compression = constant(query, "compressionType", &COMPRESSIONS)?;
-    encryption::refuse_key_names(query)?;
-    Ok((batching, compression.unwrap_or_default()))
+    Ok((
+        batching,
+        compression.unwrap_or_default(),
+        encryption::key_names(query),
+    ))
 }
 
 fn batching(query: &Query) -> Result<Batching, Refusal> {

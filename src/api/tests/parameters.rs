@@ -45,6 +45,7 @@ fn a_producer_without_parameters_is_javas_default() {
         batching: None,
         compression: Compression::None,
         client_keys: Vec::new(),
+        key_names: Vec::new(),
     };
     assert_eq!(producer(""), Ok(expected));
 }
@@ -98,10 +99,6 @@ fn a_producers_mistakes_are_refused_in_javas_words() {
             "batchingEnabled=true&batchingMaxPublishDelay=0",
             "configured value for batch delay must be at least 1ms",
         ),
-        (
-            "encryptionKeys=a,b",
-            "Can't add encryption key without configuring cryptoKeyReaderFactoryClassName",
-        ),
         // The first in Java's order, not in the query's.
         (
             "compressionType=x&messageRoutingMode=y&hashingScheme=z&producerName=",
@@ -114,6 +111,25 @@ fn a_producers_mistakes_are_refused_in_javas_words() {
     ] {
         assert_eq!(producer(raw), Err(text.to_owned()), "{raw}");
     }
+}
+
+#[test]
+fn names_of_keys_need_keys_and_say_something() {
+    let named = |raw: &str| producer(&format!("encryptionKeys={raw}")).unwrap();
+    let refused = |raw: &str, has_keys| named(raw).check_key_names(has_keys).map_err(only_invalid);
+    assert_eq!(named("b,a,b,").key_names, ["a", "b"]);
+    assert_eq!(refused("b,a", true), Ok(()));
+    assert_eq!(producer("").unwrap().check_key_names(false), Ok(()));
+    let no_keys = "Can't add encryption key without configuring cryptoKeyReaderFactoryClassName";
+    let blank = "Encryption key cannot be blank";
+    for raw in ["", ",", "a,,b", "+,a"] {
+        assert_eq!(refused(raw, false), Err(no_keys.to_owned()), "{raw}");
+        assert_eq!(refused(raw, true), Err(blank.to_owned()), "{raw}");
+    }
+    let many: Vec<String> = (0..101).map(|number| number.to_string()).collect();
+    let text = "encryptionKeys names more than 100 keys";
+    assert_eq!(refused(&many.join(","), true), Err(text.to_owned()));
+    assert_eq!(refused(&many[1..].join(","), true), Ok(()));
 }
 
 #[test]

@@ -15,7 +15,9 @@ use crate::doors::Origins;
 use crate::runtime::cores;
 
 use super::cluster::Ways;
-use super::{Brokers, Config, Doors, Mistake, Place, Setting, UpstreamMode, limits, typo, values};
+use super::{
+    Brokers, Config, CryptoKeys, Doors, Mistake, Place, Setting, UpstreamMode, limits, typo, values,
+};
 
 pub use served::own_keys_help;
 
@@ -116,6 +118,7 @@ impl Draft {
                 authentication: None,
                 doors: Doors::default(),
                 authentication_refresh_ms: limits::AUTHENTICATION_REFRESH_MS,
+                crypto_keys: CryptoKeys::default(),
                 notes: Vec::new(),
             },
             ways: Ways {

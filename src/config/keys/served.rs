@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Draft, Key, Rule, doors};
-use crate::config::{UpstreamMode, cluster, limits, values};
+use crate::config::{UpstreamMode, cluster, crypto_keys, limits, values};
 
 /// A key that Java's gateway does not have, with what `--help` says of it.
 pub(super) struct OwnKey {
@@ -135,6 +135,30 @@ pub(super) const JAVA: &[Key] = &[
 ];
 
 pub(super) const OWN: &[OwnKey] = &[
+    OwnKey {
+        key: sets("cryptoKeyDirectory", |d, v| {
+            d.config.crypto_keys.directory = Some(v.into());
+            Ok(())
+        }),
+        default: || "none".into(),
+        help: "where the keys of end-to-end encryption are: <name>.public.pem, <name>.private.pem",
+    },
+    OwnKey {
+        key: sets("cryptoPublicKeyFiles", |d, v| {
+            d.config.crypto_keys.public_files = crypto_keys::files(v)?;
+            Ok(())
+        }),
+        default: || "none".into(),
+        help: "public keys elsewhere: name=/path.pem,…",
+    },
+    OwnKey {
+        key: sets("cryptoPrivateKeyFiles", |d, v| {
+            d.config.crypto_keys.private_files = crypto_keys::files(v)?;
+            Ok(())
+        }),
+        default: || "none".into(),
+        help: "private keys elsewhere: name=/path.pem,…",
+    },
     OwnKey {
         key: sets("cores", |d, v| {
             d.config.cores = values::cpu_list(v)?;

@@ -122,7 +122,7 @@ pub(super) const KEYS: &[Key] = &[
     // End-to-end encryption.
     text(
         "cryptoKeyReaderFactoryClassName",
-        "Java classes cannot be loaded; producers that name encryption keys are refused",
+        "Java classes cannot be loaded: name the files of the keys with cryptoKeyDirectory, or with cryptoPublicKeyFiles and cryptoPrivateKeyFiles",
     ),
     // Who may connect.
     ignored(

@@ -3,6 +3,7 @@
 mod chunks;
 mod cumulative;
 mod dead_letters;
+mod decryption;
 mod delivery;
 mod failover;
 mod lifecycle;
@@ -27,6 +28,7 @@ pub(super) const LIMITS: Limits = Limits {
     topics_update_ms: 60_000,
     hub_retained_bytes: 1 << 20,
     max_uncompressed_bytes: 1 << 20,
+    decrypts: false,
 };
 
 pub(super) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {

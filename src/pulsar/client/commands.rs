@@ -155,7 +155,7 @@ pub(super) fn producer(
             producer_id,
             request_id,
             producer_name: name.map(str::to_owned),
-            encrypted: Some(!spec.encryption_keys.is_empty()),
+            encrypted: Some(spec.is_encrypted()),
             epoch: Some(epoch),
             user_provided_producer_name: Some(spec.name.is_some()),
             txn_enabled: Some(false),

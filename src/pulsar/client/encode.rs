@@ -1,4 +1,4 @@
-//! A producer's messages become frames: compressed, with its name and the next sequence id, and measured.
+//! A producer's messages become frames: compressed, encrypted, with its name and the next sequence id, and measured.
 
 use std::convert::Infallible;
 
@@ -7,8 +7,9 @@ use bytes::BytesMut;
 use super::pending::Content;
 use super::producer::Producer;
 use super::spec::{ProducerId, SendFields};
+use crate::pulsar::crypto::{IV_BYTES, Sealing, TAG_BYTES};
 use crate::pulsar::message::Compressor;
-use crate::pulsar::wire::{self, EncodeSendError, MetadataFields, SendHeader};
+use crate::pulsar::wire::{self, Compression, EncodeSendError, MetadataFields, SendHeader};
 
 impl Producer {
     /// Encodes one message with the given or the next sequence id, which is used up only when this succeeds.
@@ -61,35 +62,31 @@ impl Producer {
             highest_sequence_id: metadata.highest_sequence_id,
             is_chunk: false,
         };
+        let sealing = self.spec.sealing.as_deref();
         let mut metadata = MetadataFields {
             producer_name: self.name.as_deref().unwrap_or_default(),
-            encryption_keys: &self.spec.encryption_keys,
+            encryption_keys: sealing.map_or(&self.spec.encryption_keys[..], Sealing::keys),
             ..metadata
         };
         let mut frame = BytesMut::new();
         // Not even nothing: a ZLIB stream of no bytes is more than the C++ client can read.
         let compresses = payload_len > 0 && self.spec.encryption_keys.is_empty();
         let compression = self.spec.compression.filter(|_| compresses);
-        if let Some(compression) = compression {
-            let mut plain = BytesMut::with_capacity(payload_len);
-            fill(&mut plain).map_err(EncodeSendError::Fill)?;
-            if plain.len() != payload_len {
-                return Err(EncodeSendError::PayloadLength {
-                    announced: payload_len,
-                    written: plain.len(),
-                });
-            }
-            let Some(packed) = encoding.compressor.compress(compression, &plain) else {
-                return Err(EncodeSendError::TooLarge);
-            };
-            metadata.compression = Some(compression);
+        if compression.is_none() && sealing.is_none() {
+            wire::encode_send(&header, &metadata, payload_len, &mut frame, fill)?;
+        } else {
+            let plain = filled(payload_len, fill)?;
+            let packed = encoding.pack(plain, compression, sealing);
+            let (packed, iv) = packed.ok_or(EncodeSendError::TooLarge)?;
+            metadata.compression = compression;
             metadata.uncompressed_size = Some(payload_len as u32);
+            if let Some(iv) = &iv {
+                metadata.encryption_param = Some(iv);
+            }
             wire::encode_send(&header, &metadata, packed.len(), &mut frame, |out| {
                 out.extend_from_slice(&packed);
                 Ok(())
             })?;
-        } else {
-            wire::encode_send(&header, &metadata, payload_len, &mut frame, fill)?;
         }
         let message_bytes = headers_and_payload_bytes(&frame);
         if message_bytes > encoding.max_message_bytes {
@@ -120,6 +117,43 @@ impl Producer {
 pub(super) struct Encoding<'a> {
     pub max_message_bytes: usize,
     pub compressor: &'a mut Compressor,
+}
+
+impl Encoding<'_> {
+    /// Compresses, then encrypts; with the vector that it was encrypted with. None: the codec or the cipher has failed,
+    /// which only a lack of memory or 64 GiB make them do.
+    fn pack(
+        &mut self,
+        plain: BytesMut,
+        compression: Option<Compression>,
+        sealing: Option<&Sealing>,
+    ) -> Option<(BytesMut, Option<[u8; IV_BYTES]>)> {
+        let mut packed = match compression {
+            Some(compression) => self.compressor.compress(compression, &plain)?.into(),
+            None => plain,
+        };
+        let iv = match sealing {
+            Some(sealing) => Some(sealing.encrypt(&mut packed)?),
+            None => None,
+        };
+        Some((packed, iv))
+    }
+}
+
+fn filled<E>(
+    len: usize,
+    fill: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+) -> Result<BytesMut, EncodeSendError<E>> {
+    // And a tag behind it.
+    let mut plain = BytesMut::with_capacity(len + TAG_BYTES);
+    fill(&mut plain).map_err(EncodeSendError::Fill)?;
+    match plain.len() == len {
+        true => Ok(plain),
+        false => Err(EncodeSendError::PayloadLength {
+            announced: len,
+            written: plain.len(),
+        }),
+    }
 }
 
 /// What the broker measures against `maxMessageSize`: the frame without its sizes and command.

@@ -1,6 +1,8 @@
 //! Producers: created on the topic's owner; their messages are encoded once, go out without waiting and are kept.
 //! What becomes of the messages is `receipts.rs`' subject.
 
+use std::sync::Arc;
+
 use ::pulsar::proto::BaseCommand;
 use bytes::BytesMut;
 
@@ -12,6 +14,7 @@ use super::encode::Encoding;
 use super::link::Link;
 use super::pending::{Content, Pending, PendingQueue, Tags, Unencoded};
 use super::spec::{ConnectionId, ProducerId, ProducerSpec, SendFields, SendRefused, Tag};
+use crate::pulsar::crypto::Sealing;
 use crate::pulsar::types::{BrokerError, ErrorKind};
 use crate::pulsar::wire::EncodeSendError;
 
@@ -177,6 +180,13 @@ impl Client {
             self.deadlines.set(timer, at_ms);
         }
         self.report_known(id);
+    }
+
+    /// From now on this producer's messages are encrypted with another data key.
+    pub fn reseal(&mut self, producer: ProducerId, sealing: Arc<Sealing>) {
+        if let Some(producer) = self.producers.get_mut(&producer) {
+            producer.spec.sealing = Some(sealing);
+        }
     }
 
     /// The largest message that the producer's broker takes.

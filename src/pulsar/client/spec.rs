@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use super::credentials::{Credentials, Original, Principal, Secret};
+use crate::pulsar::crypto::Sealing;
 use crate::pulsar::types::{BrokerError, Entry, InitialPosition, MessageId, SubscriptionType};
 use crate::pulsar::wire::Compression;
 
@@ -70,9 +71,18 @@ pub struct ProducerSpec {
     ///
     /// [`encode_encryption_key`]: crate::pulsar::wire::encode_encryption_key
     pub encryption_keys: Arc<[Bytes]>,
+    /// Some: this machine encrypts every entry, compressed and batched as it is. Replaced by [`super::Client::reseal`].
+    pub sealing: Option<Arc<Sealing>>,
     pub compression: Option<Compression>,
     /// None: each message is an entry of its own.
     pub batching: Option<BatchingSpec>,
+}
+
+impl ProducerSpec {
+    /// Whether its owner encrypts, or this machine.
+    pub fn is_encrypted(&self) -> bool {
+        self.sealing.is_some() || !self.encryption_keys.is_empty()
+    }
 }
 
 /// When messages that wait to share an entry go out.

@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 /// What Java's clients make; the others do the same.
 pub(super) const KEY_BYTES: usize = 32;
 /// `MessageMetadata.encryption_param`.
-pub(super) const IV_BYTES: usize = 12;
+pub const IV_BYTES: usize = 12;
+/// What encryption adds to a payload.
+pub const TAG_BYTES: usize = 16;
 
 /// Zeroized when it is dropped.
 pub struct DataKey(Cipher);

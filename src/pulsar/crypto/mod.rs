@@ -27,7 +27,7 @@ mod sealing;
 #[cfg(test)]
 mod tests;
 
-pub use data_key::DataKey;
+pub use data_key::{DataKey, IV_BYTES, TAG_BYTES};
 pub use keys::{KeyError, PrivateKey, PublicKey};
 pub use opening::{DataKeys, Opened, SealedDataKey};
 pub use sealing::{Sealing, SealingError};

@@ -28,7 +28,7 @@ const KEYS_PER_ENTRY_MAX: usize = 100;
 const SEALED_BYTES_MAX: usize = 1024;
 
 /// A data key as it came with an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SealedDataKey {
     /// Of the key pair whose private half decrypts it. The publisher's word.
     pub name: String,

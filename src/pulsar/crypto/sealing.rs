@@ -1,7 +1,6 @@
 //! What a producer encrypts with: a data key, that key encrypted for everybody who may read, and vectors that never
 //! come twice.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
@@ -18,7 +17,7 @@ use crate::pulsar::wire::encode_encryption_key;
 pub struct Sealing {
     data_key: DataKey,
     /// Each as `EncryptionKeys` of the metadata.
-    keys: Arc<[Bytes]>,
+    keys: Box<[Bytes]>,
     entries: AtomicU64,
 }
 
@@ -47,7 +46,7 @@ impl Sealing {
     }
 
     /// What an entry's metadata says of it.
-    pub fn keys(&self) -> &Arc<[Bytes]> {
+    pub fn keys(&self) -> &[Bytes] {
         &self.keys
     }
 

@@ -30,9 +30,10 @@ pub struct EncryptionKey<'a> {
 }
 
 impl Message {
-    /// Only of a message outside a batch, which an encrypted one always is.
+    /// How it was encrypted when it was published, whether it still is or not. Only of one that says in its
+    /// [`super::Parts`] that it was.
     pub fn encryption(&self) -> Encryption<'_> {
-        Encryption::of(&self.metadata)
+        Encryption::of(self.encrypted_batch.as_deref().unwrap_or(&self.metadata))
     }
 }
 

@@ -97,6 +97,11 @@ pub fn chunk_of(metadata: &Bytes) -> Option<Chunk> {
     (chunk.count > 1 && chunk.index < chunk.count).then_some(chunk)
 }
 
+/// Whether an entry came encrypted.
+pub fn is_encrypted(metadata: &[u8]) -> bool {
+    EntryMetadata::decode(metadata).is_ok_and(|metadata| metadata.encrypted)
+}
+
 /// When an entry was published, in milliseconds since 1970; 0 where its metadata does not say.
 pub fn published_ms(metadata: &[u8]) -> u64 {
     EntryMetadata::decode(metadata).map_or(0, |metadata| metadata.publish_time_ms)

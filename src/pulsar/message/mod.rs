@@ -8,13 +8,15 @@ mod metadata;
 mod parts;
 mod split;
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use super::types::MessageId;
 
 pub use compress::Compressor;
 pub use encryption::{Encryption, EncryptionKey};
-pub use metadata::{Chunk, chunk_of, published_ms};
+pub use metadata::{Chunk, chunk_of, is_encrypted, published_ms};
 pub use parts::{Parts, Properties};
 pub use split::{SplitError, open_chunked, open_encrypted, split};
 
@@ -30,6 +32,8 @@ pub struct Message {
     pub metadata: Bytes,
     /// Decompressed, unless it is encrypted.
     pub payload: Bytes,
+    /// Out of a batch that was encrypted and has been decrypted: the batch's `MessageMetadata`.
+    pub encrypted_batch: Option<Arc<[u8]>>,
 }
 
 /// Messages up to this size are copied by [`Message::unpinned`]: about what one read of a busy connection brings, of
@@ -51,6 +55,7 @@ impl Message {
         Message {
             metadata: copy.split_to(metadata.len()),
             payload: copy,
+            encrypted_batch: self.encrypted_batch.clone(),
             ..*self
         }
     }

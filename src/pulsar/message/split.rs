@@ -1,5 +1,7 @@
 //! An entry taken apart: decompressed, and its batch cut into messages.
 
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::Message;
@@ -40,7 +42,7 @@ pub enum SplitError {
 /// What comes out holds at most `max_uncompressed_bytes` of payload. An entry that is neither compressed nor a batch
 /// is not copied.
 pub fn split(entry: &Entry, max_uncompressed_bytes: usize) -> Result<Vec<Message>, SplitError> {
-    let metadata = EntryMetadata::decode(&entry.metadata)?;
+    let metadata = decode(entry)?;
     if metadata.encrypted {
         return Err(SplitError::Encrypted);
     }
@@ -57,7 +59,7 @@ pub fn split(entry: &Entry, max_uncompressed_bytes: usize) -> Result<Vec<Message
 /// An encrypted entry as one message, whatever is in it: its payload is as it is stored. Chunks are to be put together
 /// first.
 pub fn open_encrypted(entry: &Entry, max_bytes: usize) -> Result<Message, SplitError> {
-    let metadata = EntryMetadata::decode(&entry.metadata)?;
+    let metadata = decode(entry)?;
     if metadata.num_chunks > 1 {
         return Err(SplitError::Chunked);
     }
@@ -72,12 +74,19 @@ pub fn open_chunked(
     first_chunk: (u64, u64),
     max_uncompressed_bytes: usize,
 ) -> Result<Message, SplitError> {
-    let metadata = EntryMetadata::decode(&entry.metadata)?;
+    let metadata = decode(entry)?;
     let payload = plain_payload(entry, &metadata, max_uncompressed_bytes)?;
     Ok(Message {
         first_chunk: Some(first_chunk),
         ..single(entry, &metadata, payload)
     })
+}
+
+/// `encrypted` only while the payload is.
+fn decode(entry: &Entry) -> Result<EntryMetadata, DecodeError> {
+    let mut metadata = EntryMetadata::decode(&entry.metadata)?;
+    metadata.encrypted &= !entry.is_decrypted;
+    Ok(metadata)
 }
 
 fn single(entry: &Entry, metadata: &EntryMetadata, payload: Bytes) -> Message {
@@ -88,6 +97,7 @@ fn single(entry: &Entry, metadata: &EntryMetadata, payload: Bytes) -> Message {
         publish_time_ms: metadata.publish_time_ms,
         metadata: entry.metadata.clone(),
         payload,
+        encrypted_batch: None,
     }
 }
 
@@ -128,6 +138,7 @@ fn split_batch(
         return Err(SplitError::Batch);
     }
     let inherited = metadata.inherited();
+    let encrypted_batch: Option<Arc<[u8]>> = entry.is_decrypted.then(|| entry.metadata[..].into());
     let mut messages = Vec::with_capacity(claimed);
     for index in 0..count {
         let single_bytes = take_u32(&mut rest)?;
@@ -145,6 +156,7 @@ fn split_batch(
             publish_time_ms: metadata.publish_time_ms,
             metadata: concat(&inherited, single),
             payload,
+            encrypted_batch: encrypted_batch.clone(),
         });
     }
     Ok(messages)

@@ -9,6 +9,7 @@ mod looking_up;
 mod moving;
 mod over_http;
 mod producing;
+mod sealing;
 mod simulation;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -81,6 +82,7 @@ fn producer_spec() -> ProducerSpec {
         initial_sequence_id: None,
         send_timeout_ms: 30_000,
         encryption_keys: Arc::default(),
+        sealing: None,
         compression: None,
         batching: None,
     }

@@ -44,7 +44,7 @@ fn encrypting_spec() -> ProducerSpec {
     }
 }
 
-fn heard_message(world: &mut World) -> (proto::MessageMetadata, Bytes) {
+pub(super) fn heard_message(world: &mut World) -> (proto::MessageMetadata, Bytes) {
     let mut bytes = BytesMut::from(&world.heard_send().1[..]);
     let frame = wire::split_frame(&mut bytes, 10_000).expect("legal");
     let body = wire::Body::parse(&frame.expect("whole").body).expect("a message");
