@@ -74,18 +74,22 @@ fn batch(entry: &Entry) -> Arc<Batch> {
 fn push(count: u64) {
     let mut log = FrameLog::new(Points::everywhere(behind_all()));
     log.push(batch(&entry()));
+    let mut pieces = Vec::new();
     for _ in 0..count {
         let mut reading = Reading::new(Flow::Tcp, StartPosition::Latest);
         reading.go_live(log.first());
         let next = reading.next().expect("in the log");
-        let run = log.run(
+        pieces.clear();
+        let bytes = log.run(
             next,
             reading.open().into(),
             BYTES_PER_SEND,
             reading.seen(),
             Form::Plain,
+            &mut pieces,
         );
-        let (number, rest) = log.advance(next, black_box(run.bytes), Form::Plain);
+        black_box(&pieces);
+        let (number, rest) = log.advance(next, black_box(bytes), Form::Plain);
         reading.charge(number - next);
         reading.sent_to(number);
         black_box((rest.len(), &reading));

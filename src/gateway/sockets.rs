@@ -154,6 +154,11 @@ impl Sockets {
             .filter(|entry| entry.id == id)
     }
 
+    /// Its entry, to be read.
+    pub fn look(&self, id: SocketId) -> Option<&Entry> {
+        self.entries.get(id.slot()).filter(|entry| entry.id == id)
+    }
+
     pub fn remove(&mut self, id: SocketId) -> Option<Entry> {
         self.get(id)?;
         Some(self.entries.remove(id.slot()))

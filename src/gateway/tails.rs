@@ -1,32 +1,21 @@
-//! This shard's logs of tails: joining and leaving them, frames in, frames out to reader sockets.
-//!
-//! Frames go out in a task of its own, a few sockets at a time, so that a topic with very many readers lets everything
-//! else have its turn; what comes meanwhile goes along in the same sends.
+//! This shard's logs of tails: joining and leaving them, and frames in. `tail_sends` takes them out to the sockets.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::post::{Post, SocketId, TailKey};
 use super::readers::Reader;
-use super::shard::{Shard, ShardRef};
-use super::sockets::{Entry, Role};
+use super::shard::Shard;
+use super::sockets::Role;
+use super::tail_sends::BYTES_PER_SEND;
 use crate::hub::tail::feeder::MESSAGES_PER_REPORT;
-use crate::hub::tail::{Batch, Form, FrameLog, Points};
+use crate::hub::tail::{Batch, FrameLog, Points};
 use crate::hub::{MemberId, Refusal};
-use crate::runtime;
 use crate::session::reader::Reading;
 use crate::ws::{Deflater, Window};
-
-/// Reader sockets that are sent to before the event loop gets its turn: about 150 µs.
-const SENDS_PER_TURN: usize = 32;
-
-/// Bytes in one send, so that a socket that is far behind does not make the others wait: 256 KiB are about 50 µs of
-/// copying.
-const BYTES_PER_SEND: usize = 256 * 1024;
 
 pub struct LocalTail {
     key: TailKey,
@@ -49,12 +38,12 @@ pub struct Tails {
     by_joining: FxHashMap<u64, usize>,
     joinings: u64,
     /// Readers that may be sent something.
-    due: VecDeque<SocketId>,
-    sending: bool,
+    pub(super) due: VecDeque<SocketId>,
+    pub(super) sending: bool,
     /// Of all logs.
     memory_bytes: usize,
     /// Have grown in memory by what was compressed: their bounds are to be looked at.
-    grown: Vec<usize>,
+    pub(super) grown: Vec<usize>,
     /// Sockets that fell off and are caught up from the broker, and those that wait for that.
     pub catching_up: usize,
     pub waiting: VecDeque<SocketId>,
@@ -66,7 +55,13 @@ impl Tails {
     }
 
     /// Compresses what a run of so many frames from this one on lacks of it, as far as there is time in this turn.
-    fn compress(&mut self, tail: usize, next: u64, frames_max: u64, deflater: &mut Deflater) {
+    pub(super) fn compress(
+        &mut self,
+        tail: usize,
+        next: u64,
+        frames_max: u64,
+        deflater: &mut Deflater,
+    ) {
         let log = self.local.get_mut(tail).and_then(|tail| tail.log.as_mut());
         let Some(log) = log else { return };
         let before_bytes = log.memory_bytes();
@@ -220,7 +215,7 @@ impl Shard {
     }
 
     /// Drops the oldest frames beyond the bounds. Readers that have not got them fall off.
-    fn evict(&mut self, tail: usize) {
+    pub(super) fn evict(&mut self, tail: usize) {
         let topic_bytes_max = self.config.tail_log_bytes;
         let shard_bytes_max = self.config.tail_logs_bytes / self.shards();
         loop {
@@ -267,110 +262,14 @@ impl Shard {
             _ => None,
         }
     }
-
-    /// The reader may have window for frames that are there.
-    pub fn reader_is_due(&mut self, id: SocketId) {
-        mark_due(&mut self.sockets, &mut self.tails.due, id);
-    }
-
-    /// Starts the task that sends, if there is something to send and it does not run.
-    pub fn send_to_readers(&mut self, this: &ShardRef) {
-        if !self.tails.due.is_empty() && !std::mem::replace(&mut self.tails.sending, true) {
-            runtime::spawn(send_due(this.clone()));
-        }
-    }
-
-    /// Sends to the next few readers. False: none is left.
-    fn send_some(&mut self, this: &ShardRef, now_ms: u64) -> bool {
-        self.deflater.begin_turn();
-        for _ in 0..SENDS_PER_TURN {
-            let Some(id) = self.tails.due.pop_front() else {
-                self.tails.sending = false;
-                return false;
-            };
-            self.send_to_reader(this, now_ms, id);
-            if self.deflater.is_spent() {
-                break;
-            }
-        }
-        true
-    }
-
-    fn send_to_reader(&mut self, this: &ShardRef, now_ms: u64, id: SocketId) {
-        let Some(entry) = self.sockets.get(id) else {
-            return;
-        };
-        let Role::Reader(reader) = &mut entry.role else {
-            return;
-        };
-        reader.due = false;
-        let Some((tail, log)) = reader
-            .tail
-            .and_then(|tail| Some((tail, self.tails.log(tail)?)))
-        else {
-            return;
-        };
-        if !entry.upgraded || reader.stalled || !entry.closing.is_open() {
-            return;
-        }
-        reader.reading.skip_seen(log);
-        let Some(next) = reader.reading.next() else {
-            return;
-        };
-        let (open, form) = (u64::from(reader.reading.open()), reader.form);
-        if form == Form::Compressed {
-            self.tails.compress(tail, next, open, &mut self.deflater);
-        }
-        let Some(log) = self.tails.log(tail) else {
-            return;
-        };
-        let run = log.run(next, open, BYTES_PER_SEND, reader.reading.seen(), form);
-        if run.bytes == 0 {
-            if open > 0 && next < log.next() {
-                // It is being compressed.
-                mark_due(&mut self.sockets, &mut self.tails.due, id);
-            }
-            return;
-        }
-        let Some(sent) = entry.socket.send_now(&run.pieces) else {
-            return stall(this, entry);
-        };
-        // A kernel that is full is given one frame to keep: the socket waits with it in line.
-        let (number, rest) = match sent {
-            0 => log.frame(next, form),
-            _ => log.advance(next, sent, form),
-        };
-        let frames = number - next;
-        reader.reading.charge(frames);
-        reader.reading.sent_to(number);
-        self.counters.delivered += frames;
-        if sent > 0 {
-            entry.last_active_ms = now_ms;
-        }
-        if !rest.is_empty() {
-            entry.socket.send(Bytes::copy_from_slice(rest));
-        }
-        if sent < run.bytes {
-            stall(this, entry);
-        } else {
-            // More of it may be there: behind the others.
-            mark_due(&mut self.sockets, &mut self.tails.due, id);
-        }
-    }
-
-    /// The socket's kernel buffer has room again.
-    fn reader_drained(&mut self, id: SocketId) {
-        if let Some(entry) = self.sockets.get(id)
-            && let Role::Reader(reader) = &mut entry.role
-        {
-            reader.stalled = false;
-            self.reader_is_due(id);
-            self.catch_up_if_open(id);
-        }
-    }
 }
 
-fn mark_due(sockets: &mut super::sockets::Sockets, due: &mut VecDeque<SocketId>, id: SocketId) {
+/// The reader stands in line to be sent to.
+pub(super) fn mark_due(
+    sockets: &mut super::sockets::Sockets,
+    due: &mut VecDeque<SocketId>,
+    id: SocketId,
+) {
     if let Some(entry) = sockets.get(id)
         && let Role::Reader(reader) = &mut entry.role
         && !reader.due
@@ -378,35 +277,5 @@ fn mark_due(sockets: &mut super::sockets::Sockets, due: &mut VecDeque<SocketId>,
     {
         reader.due = true;
         due.push_back(id);
-    }
-}
-
-/// Nothing more for this socket until its client has taken what is queued.
-fn stall(this: &ShardRef, entry: &mut Entry) {
-    let Role::Reader(reader) = &mut entry.role else {
-        return;
-    };
-    if std::mem::replace(&mut reader.stalled, true) {
-        return;
-    }
-    let (shard, id, socket) = (this.clone(), entry.id, entry.socket.clone());
-    runtime::spawn(async move {
-        socket.unsent_at_most(0).await;
-        shard.turn(|shard, _| shard.reader_drained(id));
-    });
-}
-
-async fn send_due(shard: ShardRef) {
-    loop {
-        let goes_on = shard.glance(|shard, this, now_ms| shard.send_some(this, now_ms));
-        let grown = shard.glance(|shard, _, _| std::mem::take(&mut shard.tails.grown));
-        if !grown.is_empty() {
-            // Readers that fall off ask their upstreams.
-            shard.turn(|shard, _| grown.into_iter().for_each(|tail| shard.evict(tail)));
-        }
-        if !goes_on {
-            return;
-        }
-        runtime::turn().await;
     }
 }

@@ -1,12 +1,8 @@
 //! Sending. What a turn of the event loop queued on a socket leaves in one vectored send at the end of that turn; a
 //! socket whose peer is slow waits in a task of its own and holds nobody up.
 //!
-//! The sends are plain non-blocking system calls and not ring operations. Measured on this project's 2-CPU test
-//! machine (Linux 6.18, loopback, 300 B to each of 1,000 sockets, thread CPU time): a bare loop of send(2) takes
-//! 4.2–6.2 µs a socket, sendmsg(2) 4.5–4.9 µs, one ring operation per socket in a task of its own 4.3–5.4 µs: TCP
-//! itself is all of it. Queueing and flushing here cost 0.7 µs on top of a bare sendmsg loop (7.4 against 6.7 µs, on
-//! a busy machine). The call needs no memory that outlives it, tells errors at once, works the same on the poll
-//! driver, and lets us give the event loop its turn in between, where a ring would do all 1,000 in one go.
+//! Sends are non-blocking system calls, or one call for many of them (`batch`), and not operations of the event loop's
+//! ring: their results are there at once, and they need no memory that outlives the call.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,6 +12,7 @@ use std::task::Waker;
 
 use bytes::{Buf, Bytes};
 
+use super::batch::{Batch, SENDS_PER_BATCH};
 use super::local::spawn;
 use super::secured;
 use super::socket::{Connection, Sending, is_passing};
@@ -28,9 +25,6 @@ const SEGMENTS_PER_SEND: usize = 64;
 /// Bytes in one vectored send, so that a socket with a long queue does not make the others wait: it goes to the end of
 /// the line after each. 256 KiB are about 50 µs of copying.
 const BYTES_PER_SEND: usize = 256 * 1024;
-
-/// Sends before the event loop gets its turn: about 150 µs.
-const SENDS_PER_TURN: usize = 32;
 
 thread_local! {
     static DUE: RefCell<VecDeque<Rc<Connection>>> = const { RefCell::new(VecDeque::new()) };
@@ -85,30 +79,34 @@ pub(super) fn send_now(connection: &Rc<Connection>, pieces: &[&[u8]]) -> Option<
     if connection.unsent_bytes.get() > 0 {
         return None;
     }
-    let result = match connection.tls.get() {
-        None => offer(connection, pieces),
-        Some(tls) => secured::send_now(connection, &mut tls.borrow_mut(), pieces),
+    let Some(tls) = connection.tls.get() else {
+        let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_SEND];
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
+            *slice = IoSlice::new(piece);
+            count += 1;
+        }
+        return sent_now(connection, sys::send(connection.fd(), &slices[..count]));
     };
+    let result = secured::send_now(connection, &mut tls.borrow_mut(), pieces);
     if result.is_err() {
         connection.break_off();
     }
     result.ok()
 }
 
-fn offer(connection: &Connection, pieces: &[&[u8]]) -> io::Result<usize> {
-    let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_SEND];
-    let mut count = 0;
-    for (slice, piece) in slices.iter_mut().zip(pieces) {
-        *slice = IoSlice::new(piece);
-        count += 1;
-    }
-    match sys::send(connection.fd(), &slices[..count]) {
+/// What a send of bytes that somebody else keeps has come to.
+pub(super) fn sent_now(connection: &Connection, result: io::Result<usize>) -> Option<usize> {
+    match result {
         Ok(sent) => {
             connection.took.set(true);
-            Ok(sent)
+            Some(sent)
         }
-        Err(error) if is_passing(&error) => Ok(0),
-        Err(error) => Err(error),
+        Err(error) if is_passing(&error) => Some(0),
+        Err(_) => {
+            connection.break_off();
+            None
+        }
     }
 }
 
@@ -123,24 +121,69 @@ fn make_due(connection: Rc<Connection>) {
 /// Sends for every socket that is due, in order of arrival. Runs behind the tasks that were ready when it was
 /// started, so that what they queue goes along.
 async fn flush() {
-    let mut sends = 0;
-    while let Some(connection) = DUE.with_borrow_mut(VecDeque::pop_front) {
-        connection.sending.set(Sending::Idle);
-        match transmit(&connection) {
-            Left::Nothing => connection.flushed(),
-            Left::Some => make_due(connection),
-            Left::Full => {
-                connection.sending.set(Sending::Waiting);
-                spawn(send_when_writable(connection));
-            }
+    loop {
+        let due = DUE.with_borrow_mut(|due| {
+            let count = due.len().min(SENDS_PER_BATCH);
+            due.drain(..count).collect::<Vec<_>>()
+        });
+        transmit_all(due);
+        if DUE.with_borrow(VecDeque::is_empty) {
+            break;
         }
-        sends += 1;
-        if sends % SENDS_PER_TURN == 0 {
-            turn().await;
-        }
+        turn().await;
     }
     FLUSHING.set(false);
-    DUE.with_borrow_mut(|due| due.shrink_to(SENDS_PER_TURN));
+    DUE.with_borrow_mut(|due| due.shrink_to(SENDS_PER_BATCH));
+}
+
+/// One vectored send for each of these, as far as one batch takes them.
+fn transmit_all(due: Vec<Rc<Connection>>) {
+    let (plain, secured): (Vec<_>, Vec<_>) = due.into_iter().partition(|it| it.tls.get().is_none());
+    for connection in secured {
+        connection.sending.set(Sending::Idle);
+        let left = transmit(&connection);
+        go_on(connection, left);
+    }
+    let outboxes: Vec<_> = plain.iter().map(|it| it.outbox.borrow()).collect();
+    let mut batch = Batch::default();
+    let mut offered = Vec::with_capacity(plain.len());
+    for (connection, outbox) in plain.iter().zip(&outboxes) {
+        if batch.is_full() {
+            break;
+        }
+        batch.begin(connection.fd());
+        let segments = outbox.as_deref().map(|outbox| &outbox.segments);
+        offered.push(segments.map_or(0, |segments| {
+            offer(segments, &mut |piece| batch.piece(piece))
+        }));
+    }
+    let results = batch.send();
+    drop(batch);
+    drop(outboxes);
+    let mut results = results.into_iter().zip(offered);
+    for connection in plain {
+        let left = match results.next() {
+            Some((result, offered)) => checked(
+                &connection,
+                result.map(|sent| taken(&connection, sent, offered)),
+            ),
+            None => Left::Some,
+        };
+        go_on(connection, left);
+    }
+}
+
+/// Who sends what this send has left.
+fn go_on(connection: Rc<Connection>, left: Left) {
+    connection.sending.set(Sending::Idle);
+    match left {
+        Left::Nothing => connection.flushed(),
+        Left::Some => make_due(connection),
+        Left::Full => {
+            connection.sending.set(Sending::Waiting);
+            spawn(send_when_writable(connection));
+        }
+    }
 }
 
 /// Sends for one slow socket as its peer makes room.
@@ -155,7 +198,7 @@ async fn send_when_writable(connection: Rc<Connection>) {
     }
 }
 
-/// One vectored send. An error breaks the socket, which leaves nothing.
+/// One vectored send.
 fn transmit(connection: &Connection) -> Left {
     let result = match connection.tls.get() {
         None => transmit_plain(connection),
@@ -164,6 +207,11 @@ fn transmit(connection: &Connection) -> Left {
             secured::transmit(connection, &mut tls.borrow_mut(), ending)
         }
     };
+    checked(connection, result)
+}
+
+/// An error breaks the socket, which leaves nothing.
+fn checked(connection: &Connection, result: io::Result<Left>) -> Left {
     match result {
         Ok(left) => left,
         Err(error) if is_passing(&error) => Left::Full,
@@ -180,30 +228,39 @@ fn transmit_plain(connection: &Connection) -> io::Result<Left> {
         let Some(outbox) = outbox.as_deref() else {
             return Ok(Left::Nothing);
         };
-        send_front(connection, &outbox.segments)?
+        let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_SEND];
+        let mut count = 0;
+        let offered = offer(&outbox.segments, &mut |piece| {
+            slices[count] = IoSlice::new(piece);
+            count += 1;
+        });
+        (sys::send(connection.fd(), &slices[..count])?, offered)
     };
-    take(connection, sent);
-    Ok(match connection.unsent_bytes.get() {
-        0 => Left::Nothing,
-        _ if sent < offered => Left::Full,
-        _ => Left::Some,
-    })
+    Ok(taken(connection, sent, offered))
 }
 
-/// Offers the first segments to the kernel: bytes taken, bytes offered.
-fn send_front(connection: &Connection, queue: &VecDeque<Bytes>) -> io::Result<(usize, usize)> {
-    let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_SEND];
-    let (mut count, mut offered) = (0, 0);
-    for (slice, segment) in slices.iter_mut().zip(queue) {
-        *slice = IoSlice::new(&segment[..segment.len().min(BYTES_PER_SEND - offered)]);
-        offered += slice.len();
-        count += 1;
+/// The first segments, as one send takes them. How many bytes they have.
+fn offer<'q>(segments: &'q VecDeque<Bytes>, piece: &mut dyn FnMut(&'q [u8])) -> usize {
+    let mut offered = 0;
+    for segment in segments.iter().take(SEGMENTS_PER_SEND) {
+        let part = &segment[..segment.len().min(BYTES_PER_SEND - offered)];
+        offered += part.len();
+        piece(part);
         if offered == BYTES_PER_SEND {
             break;
         }
     }
-    let sent = sys::send(connection.fd(), &slices[..count])?;
-    Ok((sent, offered))
+    offered
+}
+
+/// The kernel has taken so much of what it was offered.
+fn taken(connection: &Connection, sent: usize, offered: usize) -> Left {
+    take(connection, sent);
+    match connection.unsent_bytes.get() {
+        0 => Left::Nothing,
+        _ if sent < offered => Left::Full,
+        _ => Left::Some,
+    }
 }
 
 /// Drops what was sent from the queue.

@@ -1,14 +1,14 @@
 //! Threads, sockets, timers and mailboxes: everything that touches the kernel.
 //!
 //! The only room that names monoio or io_uring. It knows nothing of Pulsar or WebSocket: it carries bytes and
-//! other rooms' values. `unsafe` lives in `sys` alone, one system call per function.
+//! other rooms' values. `unsafe` lives in `sys`, one system call per function, and in [`batch`].
 //!
 //! | file | subject |
 //! |---|---|
 //! | [`cores`] | CPU lists, the CPUs we may use, pinning |
 //! | [`driver`], [`diagnostics`] | which event driver this kernel lets us have, and what to do when it refuses |
 //! | [`shard`], [`mailbox`] | one pinned thread with one event loop; how other threads reach it |
-//! | [`socket`], `flush` | TCP: reading without an idle buffer, one vectored send per turn |
+//! | [`socket`], `flush`, [`batch`] | TCP: reading without an idle buffer, one vectored send per turn; the sends of many sockets in one system call |
 //! | `tls`, `secured` | TLS as a machine; its way through a socket |
 //! | [`mod@connect`], [`acceptor`], [`seats`] | the two ways to get a socket; which shard gets it |
 //! | [`timer`], [`clock`], [`alarm`] | a timing wheel, the clock it is fed with, the one sleep that drives it |
@@ -26,6 +26,8 @@
 
 pub mod acceptor;
 pub mod alarm;
+#[allow(unsafe_code)]
+pub mod batch;
 pub mod clock;
 pub mod connect;
 pub mod cores;
@@ -49,6 +51,7 @@ mod tests;
 
 pub use acceptor::{AcceptPlan, Accepted, Accepting, Acceptor};
 pub use alarm::Alarm;
+pub use batch::Batch;
 pub use clock::{now_ms, wall_ms};
 pub use connect::connect;
 pub use local::{Notify, OneShot, OneShotReceiver, oneshot, sleep_ms, spawn};

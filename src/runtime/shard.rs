@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use super::driver::{self, Driver};
 use super::mailbox::{Inbox, Post, mailbox};
-use super::{connect, cores, flush, turn};
+use super::{batch, connect, cores, flush, turn};
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -127,6 +127,7 @@ fn run<T, Main, Fut>(
         runtime.block_on(async {
             main(context).await;
             flush::clear();
+            batch::clear();
             turn::clear();
         });
     }));

@@ -23,6 +23,7 @@ use monoio::net::TcpStream;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
 
+use super::batch::Batch;
 use super::flush::{self, Outbox};
 use super::local::{sleep_ms, spawn};
 use super::secured;
@@ -256,6 +257,23 @@ impl Socket {
             End::Open => flush::send_now(&self.0, pieces),
             _ => None,
         }
+    }
+
+    /// Enters bytes that the caller keeps into a batch of sends. False: they go by [`Socket::send_now`], if at all.
+    /// When the batch has been sent, its result is for [`Socket::sent`].
+    pub fn enter<'b>(&'b self, batch: &mut Batch<'b>, pieces: &[&'b [u8]]) -> bool {
+        let can = self.0.end.get() == End::Open && self.0.unsent_bytes.get() == 0;
+        let can = can && self.0.tls.get().is_none();
+        if can {
+            batch.begin(self.0.fd());
+            pieces.iter().for_each(|piece| batch.piece(piece));
+        }
+        can
+    }
+
+    /// What this socket's part of a batch has come to: as from [`Socket::send_now`].
+    pub fn sent(&self, result: io::Result<usize>) -> Option<usize> {
+        flush::sent_now(&self.0, result)
     }
 
     /// Whether the kernel has taken anything since this was last asked: a peer that reads nothing fills its buffers, and

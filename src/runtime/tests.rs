@@ -7,6 +7,7 @@
 )]
 
 mod acceptor;
+mod batch;
 mod mailbox;
 mod socket;
 mod timer;

@@ -27,13 +27,6 @@ pub struct Evicted {
     batch: Arc<Batch>,
 }
 
-/// Frames that are due to a socket: pieces of bytes to be sent behind each other.
-#[derive(Debug)]
-pub struct Run<'log> {
-    pub pieces: Vec<&'log [u8]>,
-    pub bytes: usize,
-}
-
 impl FrameLog {
     /// A log that begins behind these points.
     pub fn new(base: Points) -> FrameLog {
@@ -142,25 +135,23 @@ impl FrameLog {
         }
     }
 
-    /// Frames from `number` on, at most so many frames, and no more bytes than that unless one frame alone has more.
-    /// With `seen`, up to the first frame that lies behind it; compressed, up to the first that is not yet
+    /// Frames from `number` on, at most so many frames, and no more bytes than that unless one frame alone has more: puts
+    /// their bytes into `pieces`, to be sent behind each other, and says how many bytes there are. With `seen`, up to the first frame that lies behind it; compressed, up to the first that is not yet
     /// (see [`FrameLog::compress`]).
-    pub fn run(
-        &self,
+    pub fn run<'log>(
+        &'log self,
         number: u64,
         frames_max: u64,
         bytes_max: usize,
         seen: Option<&Points>,
         form: Form,
-    ) -> Run<'_> {
-        let mut run = Run {
-            pieces: Vec::new(),
-            bytes: 0,
-        };
+        pieces: &mut Vec<&'log [u8]>,
+    ) -> usize {
+        let mut bytes = 0;
         let end = self.next.min(number.saturating_add(frames_max));
         let mut at = number;
         while at < end
-            && run.bytes < bytes_max
+            && bytes < bytes_max
             && let Some((index, frame)) = self.find(at)
         {
             let stored = &self.batches[index];
@@ -168,8 +159,8 @@ impl FrameLog {
             let from = stored.start_of(form, frame);
             let mut last = frame;
             while last < wanted
-                && (run.bytes == 0 && last == frame
-                    || run.bytes + stored.start_of(form, last + 1) - from <= bytes_max)
+                && (bytes == 0 && last == frame
+                    || bytes + stored.start_of(form, last + 1) - from <= bytes_max)
                 && !is_seen(&stored.batch, last, seen)
             {
                 last += 1;
@@ -178,14 +169,14 @@ impl FrameLog {
                 break;
             }
             let piece = &stored.bytes(form)[from..stored.start_of(form, last)];
-            run.bytes += piece.len();
-            run.pieces.push(piece);
+            bytes += piece.len();
+            pieces.push(piece);
             at += (last - frame) as u64;
             if last < wanted {
                 break;
             }
         }
-        run
+        bytes
     }
 
     /// After `sent` bytes of a run in this form from frame `number` on: the number of the next frame, and what is left

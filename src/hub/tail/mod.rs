@@ -31,6 +31,6 @@ mod tests;
 
 pub use batch::Batch;
 pub use feeder::Feeder;
-pub use log::{Evicted, FrameLog, Run};
+pub use log::{Evicted, FrameLog};
 pub use point::{Point, Points};
 pub use stored::Form;
