@@ -1,7 +1,11 @@
 //! Finding the cluster by its name: its URLs as the configuration metadata store, a ZooKeeper, has them.
 //!
+//! (`records`: what else is read there, later.)
+//!
 //! Read once, when the process starts, as the Java gateway reads them before its first client. It happens on a thread
 //! of its own with a small runtime for the ZooKeeper library, which both end with it: no shard runs yet.
+
+pub mod records;
 
 use std::io;
 use std::thread;

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `main.rs`, [`cli`] | the life of the process: flags → config → runtime → wait → drain | all |
 //! | [`config`] | `websocket.conf` names and flags → one checked runtime struct | – |
-//! | [`cluster`] | at the start: a cluster's URLs out of the metadata store | config |
+//! | [`cluster`] | out of the metadata store: a cluster's URLs at the start, later what is granted | config, auth |
 //! | [`runtime`] | cores, shards, mailboxes, the acceptor, timers, sockets on io_uring | config |
 //! | [`doors`] | who may come in: limits, rates, Origin, the PROXY protocol (sans-IO) | – |
 //! | [`http`] | upgrade request, refusals, small responses (sans-IO) | – |

@@ -120,12 +120,23 @@ pub(super) struct Ways {
 }
 
 impl Ways {
+    /// The metadata store, by the newest of its keys; its cluster has no name where none is set.
+    pub fn in_store(&self) -> Option<ClusterInStore> {
+        Some(ClusterInStore {
+            servers: self.store.iter().flatten().next()?.clone(),
+            cluster: self.cluster.clone().unwrap_or_default(),
+            session_timeout_ms: self
+                .old_session_timeout_ms
+                .unwrap_or(self.session_timeout_ms),
+        })
+    }
+
     /// As in Java: the brokers' URL, else the web services', else what the store says.
     ///
     /// # Errors
     /// The key that names half a way, and what is missing.
     pub fn choose(self) -> Result<Brokers, (&'static str, &'static str)> {
-        let store = self.store.into_iter().flatten().next();
+        let store = self.in_store();
         if !self.brokers.is_empty() {
             return Ok(Brokers::ServiceUrls(self.brokers));
         }
@@ -133,13 +144,7 @@ impl Ways {
             return Ok(Brokers::WebServices(self.web_services));
         }
         match (store, self.cluster, self.tls) {
-            (Some(servers), Some(cluster), _) => Ok(Brokers::InStore(ClusterInStore {
-                servers,
-                cluster,
-                session_timeout_ms: self
-                    .old_session_timeout_ms
-                    .unwrap_or(self.session_timeout_ms),
-            })),
+            (Some(store), Some(_), _) => Ok(Brokers::InStore(store)),
             (_, _, Some(key)) => Err((
                 key,
                 "leads to the brokers with TLS, which is not served yet: set brokerServiceUrl (--broker) to \

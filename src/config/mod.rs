@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authorization;
 mod cluster;
 mod crypto_keys;
 mod doors;
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::auth::Authentication;
+pub use authorization::{Authorization, PermissionSource, Permissions};
 pub use cluster::{Brokers, ClusterInStore, WebAddress};
 pub use crypto_keys::CryptoKeys;
 pub use doors::Doors;
@@ -89,6 +91,8 @@ pub struct Config {
     pub doors: Doors,
     /// So long before a client's token runs out it is asked for a new one. 0: tokens are looked at in handshakes only.
     pub authentication_refresh_ms: u64,
+    /// Who decides what clients may do. None: they may do everything.
+    pub authorization: Option<Authorization>,
     /// What an operator should know of the settings: ignored ones, unknown ones. One line each, to be logged once.
     pub notes: Vec<String>,
 }

@@ -84,9 +84,56 @@ fn every_mistake_is_told_at_once_with_its_line() {
 }
 
 #[test]
+fn authorization_wants_to_know_where_permissions_stand() {
+    let source = |lines: &str| match check(lines).unwrap().authorization {
+        Some(Authorization::Gateway(permissions)) => permissions.source,
+        other => panic!("{other:?}"),
+    };
+    let web = "authorizationEnabled=true\nserviceUrl=http://a:8080\n";
+    let address = WebAddress {
+        host: "a".into(),
+        port: 8080,
+    };
+    assert_eq!(
+        source(web),
+        PermissionSource::WebServices(vec![address.clone()])
+    );
+    let store = "configurationMetadataStoreUrl=zk:z:2181\nclusterName=c\n";
+    // The web services first, whatever leads to the brokers.
+    assert_eq!(
+        source(&format!("{web}{store}brokerServiceUrl=pulsar://b:6650\n")),
+        PermissionSource::WebServices(vec![address])
+    );
+    let in_store = source(&format!("authorizationEnabled=true\n{store}"));
+    assert!(matches!(in_store, PermissionSource::Store(store) if store.servers == "z:2181"));
+    let nowhere = "authorizationEnabled=true\nbrokerServiceUrl=pulsar://b:6650\n";
+    assert_eq!(
+        check(nowhere).unwrap_err(),
+        [
+            "websocket.conf line 1: authorizationEnabled wants serviceUrl (the brokers' web service) or \
+             configurationMetadataStoreUrl: permissions are read there"
+        ]
+    );
+    let other = format!("{web}authorizationProvider=com.example.Provider\n");
+    let mistakes = check(&other).unwrap_err();
+    assert!(mistakes[0].contains("line 3: authorizationProvider is a Java class"));
+}
+
+#[test]
+fn without_authorization_its_other_keys_change_nothing() {
+    let text = "authorizationProvider=com.example.Provider\nsuperUserRoles=a, b,\n";
+    assert!(check(text).unwrap().authorization.is_none());
+    let enabled = "authorizationEnabled=true\nserviceUrl=http://a:8080\nsuperUserRoles=a, b,\n";
+    let Some(Authorization::Gateway(permissions)) = check(enabled).unwrap().authorization else {
+        panic!("the gateway decides");
+    };
+    let roles = &permissions.rules.super_user_roles;
+    assert!(roles.len() == 2 && roles.contains("a") && roles.contains("b"));
+}
+
+#[test]
 fn a_protection_that_is_not_served_stops_the_start() {
     for line in [
-        "authorizationEnabled=TRUE",
         "tlsEnabled=true",
         "webServicePortTls=8443",
         "brokerClientTlsEnabled=true",

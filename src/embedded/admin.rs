@@ -30,6 +30,41 @@ impl Admin {
             .turn(|broker, _| broker.set_policies(namespace, policies));
     }
 
+    /// `produce`, `consume`: what a role may do in a namespace (`tenant/namespace`); nothing takes back what it had. It is
+    /// kept for those who read it: this broker lets everybody do everything.
+    pub fn grant(&self, namespace: &str, role: &str, actions: &[&str]) -> io::Result<()> {
+        self.shared
+            .turn(|broker, _| broker.grant(namespace, role, actions))
+    }
+
+    /// The same on one topic.
+    pub fn grant_topic(&self, topic: &str, role: &str, actions: &[&str]) -> io::Result<()> {
+        self.shared
+            .turn(|broker, _| broker.grant_topic(topic, role, actions))
+    }
+
+    /// Who may use a subscription; no roles: everybody who may consume.
+    pub fn grant_subscription(
+        &self,
+        namespace: &str,
+        subscription: &str,
+        roles: &[&str],
+    ) -> io::Result<()> {
+        self.shared
+            .turn(|broker, _| broker.grant_subscription(namespace, subscription, roles))
+    }
+
+    /// Whether subscriptions have to begin with the role of who uses them.
+    pub fn set_subscription_prefix(&self, namespace: &str, prefix: bool) -> io::Result<()> {
+        self.shared
+            .turn(|broker, _| broker.set_subscription_prefix(namespace, prefix))
+    }
+
+    pub fn set_tenant_admins(&self, tenant: &str, roles: &[&str]) {
+        self.shared
+            .turn(|broker, _| broker.set_tenant_admins(tenant, roles));
+    }
+
     pub fn create_partitioned_topic(&self, topic: &str, partitions: u32) -> io::Result<()> {
         self.shared
             .turn(|broker, _| broker.create_partitioned_topic(topic, partitions))

@@ -25,8 +25,8 @@ use crate::ws::{Context, Decoder, Window};
 
 /// A request that has been understood; nothing has been done for it.
 pub struct Understood {
-    topic: String,
-    wanted: Wanted,
+    pub topic: String,
+    pub wanted: Wanted,
     /// `?token=`.
     pub token: Option<Secret>,
     deflate: Option<PerMessageDeflate>,
@@ -35,7 +35,7 @@ pub struct Understood {
 
 /// What the socket is to be. Java looks at a producer's and a reader's parameters only after it has authenticated the
 /// client, and at a consumer's before.
-enum Wanted {
+pub enum Wanted {
     Producer(Result<ProducerParams, Refusal>),
     Consumer {
         topics: Topics,

@@ -128,6 +128,11 @@ async fn open(
             known.unwrap_or_else(|| Err(drain::refusal()))?;
         }
     }
+    // Nothing is asked of a topic, and no place taken, for who has no right to it.
+    if let Some(allowed) = shard.turn(|shard, now_ms| shard.authorize(now_ms, id, &understood)) {
+        let allowed = allowed.receive().await;
+        allowed.unwrap_or_else(|| Err(drain::refusal()))?;
+    }
     shard.turn(|shard, now_ms| {
         shard.admit_role(now_ms, id)?;
         shard.begin(now_ms, id, understood)

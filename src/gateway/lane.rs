@@ -15,6 +15,8 @@ use crate::runtime::{self, Socket};
 pub enum LaneKind {
     Publishing,
     Consuming,
+    /// The admin API: no broker connection.
+    Administration,
 }
 
 /// A broker that is told goodbye closes too, or is left, within this time.
@@ -93,7 +95,7 @@ impl Lane {
                     runtime::spawn(catch_up(shard, connection, socket, unsent_bytes));
                 }
             }
-            LaneKind::Consuming => {
+            LaneKind::Consuming | LaneKind::Administration => {
                 if socket.unsent_bytes() > COMMANDS_UNSENT_BYTES_MAX {
                     tracing::warn!("a broker does not read acks and permits: leaving it");
                     socket.abort();

@@ -9,6 +9,7 @@
 //! | `begin` | from an upgrade request to a session |
 //! | `identities` | who the clients are |
 //! | `desk`, `fetch` | threads for credentials that take long, and for what issuers publish |
+//! | `permissions`, `rights` | what the clients may do, and what a request needs |
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
@@ -41,11 +42,13 @@ mod key_files;
 mod key_keeper;
 mod lane;
 mod links;
+mod permissions;
 mod post;
 mod pressure;
 mod publish;
 mod reader_seek;
 mod readers;
+mod rights;
 mod sessions;
 pub mod shard;
 mod siblings;
@@ -61,7 +64,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::cluster;
-use crate::config::{Brokers, Config};
+use crate::cluster::records::RecordReader;
+use crate::config::{Authorization, Brokers, Config, PermissionSource};
 use crate::doors::Entrance;
 use crate::embedded::{self, Embedded};
 use crate::pulsar::client::{BrokerAddress, Client, ClientConfig, LookupBy};
@@ -71,6 +75,7 @@ use crate::runtime::{self, Acceptor, Seats, ShardContext, ShardPlan, Shards};
 use desk::Questions;
 use key_keeper::KeyKeeper;
 use lane::{Lane, LaneKind};
+use permissions::{Permissions, Store};
 use post::Post;
 use shard::{Shard, ShardRef};
 
@@ -98,6 +103,7 @@ pub fn start(config: Config) -> io::Result<Running> {
     let acceptor = Acceptor::bind(SocketAddr::new(config.bind, config.port), ACCEPT_BACKLOG)?;
     let (embedded, finder) = find_brokers(&config.brokers)?;
     let key_keeper = KeyKeeper::start(&config.crypto_keys)?;
+    let granted = find_permissions(&config)?;
     let driver = runtime::driver::choose();
     let config = Arc::new(config);
     let entrance = Arc::new(Entrance::new(config.doors.bounds));
@@ -110,6 +116,7 @@ pub fn start(config: Config) -> io::Result<Running> {
         let config = config.clone();
         move |context| {
             let (questions, key_keeper) = (questions.clone(), key_keeper.clone());
+            let granted = granted.clone();
             run_shard(
                 context,
                 config.clone(),
@@ -117,6 +124,7 @@ pub fn start(config: Config) -> io::Result<Running> {
                 finder.clone(),
                 questions,
                 key_keeper,
+                granted,
             )
         }
     })?;
@@ -166,6 +174,21 @@ fn find_brokers(brokers: &Brokers) -> io::Result<(Option<Embedded>, Finder)> {
             let urls = [(address.ip().to_string(), address.port())];
             Ok((Some(embedded), finder(LookupBy::Broker, urls.into_iter())))
         }
+    }
+}
+
+/// Whom to ask what clients may do: nobody, where the gateway does not decide; or the metadata store.
+fn find_permissions(config: &Config) -> io::Result<(Finder, Option<RecordReader>)> {
+    let nobody = || finder(LookupBy::Http, std::iter::empty());
+    let Some(Authorization::Gateway(permissions)) = &config.authorization else {
+        return Ok((nobody(), None));
+    };
+    match &permissions.source {
+        PermissionSource::WebServices(urls) => {
+            let urls = urls.iter().map(|url| (url.host.clone(), url.port));
+            Ok((finder(LookupBy::Http, urls), None))
+        }
+        PermissionSource::Store(store) => Ok((nobody(), Some(RecordReader::start(store)?))),
     }
 }
 
@@ -232,6 +255,7 @@ async fn run_shard(
     finder: Finder,
     questions: Option<Questions>,
     key_keeper: Option<KeyKeeper>,
+    granted: (Finder, Option<RecordReader>),
 ) {
     let ShardContext {
         index,
@@ -239,17 +263,33 @@ async fn run_shard(
         peers,
         ..
     } = context;
-    let lane = |kind| {
+    let lane = |kind, finder: &Finder| {
         Lane::new(
             kind,
             config.upstream_pending_bytes,
             Client::new(client_config(&config, finder.clone(), fastrand::u64(..))),
         )
     };
-    let lanes = [lane(LaneKind::Publishing), lane(LaneKind::Consuming)];
+    let (administration, store) = granted;
+    let lanes = [
+        lane(LaneKind::Publishing, &finder),
+        lane(LaneKind::Consuming, &finder),
+        lane(LaneKind::Administration, &administration),
+    ];
+    let store = store.map(|reader| Store {
+        reader,
+        mailbox: peers[index].clone(),
+    });
+    let permissions = match &config.authorization {
+        Some(Authorization::Gateway(permissions)) => {
+            Some(Box::new(Permissions::new(permissions, store)))
+        }
+        _ => None,
+    };
     let mut shard = Shard::new(index, config.clone(), entrance, peers, lanes);
     shard.identities.desk = questions;
     shard.key_keeper = key_keeper;
+    shard.permissions = permissions;
     let shard = ShardRef::new(shard);
     runtime::spawn(shard.clone().run_timers());
     if config.busy_poll {

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use super::reader_seek::ReaderMove;
+use crate::auth::claim::Resource;
 use crate::auth::{Identity, Why};
+use crate::cluster::records::Found;
 use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
 use crate::pulsar::{BrokerError, CryptoFailureAction, Message};
@@ -93,6 +95,8 @@ pub enum Post {
         socket: SocketId,
         result: Result<Identity, Why>,
     },
+    /// From the reader of the metadata store.
+    PermissionRead(Box<(Resource, Found)>),
     /// From the control thread: take no new work, settle what is open, close.
     Drain,
     /// To this shard itself, when it is done: its main loop looks.

@@ -277,6 +277,7 @@ impl Shard {
         self.paused.remove(&id);
         self.places.remove(&id);
         self.forget_identity(id);
+        self.forget_permissions(id);
         if let Some(entry) = self.sockets.remove(id) {
             if let Some(timer) = entry.timer {
                 self.wheel.cancel(timer);

@@ -18,6 +18,7 @@ use super::identities::Identities;
 use super::key_keeper::KeyKeeper;
 use super::lane::{Lane, LaneKind};
 use super::links::Links;
+use super::permissions::Permissions;
 use super::post::{Post, SocketId};
 use super::sockets::{Role, Sockets};
 use super::tail_homes::{TailHomes, is_feeder};
@@ -50,6 +51,8 @@ pub enum Timer {
     Partitions(WatchId),
     /// A client's token runs out.
     Identity(SocketId),
+    /// Grants to be read again, or taken back.
+    Permissions,
     DrainDeadline,
 }
 
@@ -70,6 +73,9 @@ pub struct Shard {
     pub tail_homes: TailHomes,
     pub publishing: Lane,
     pub consuming: Lane,
+    pub administration: Lane,
+    /// None: the gateway does not decide what clients may do.
+    pub permissions: Option<Box<Permissions>>,
     pub wheel: Wheel<Timer>,
     pub counters: Counters,
     /// Compresses what goes to the sockets that take it so.
@@ -130,6 +136,7 @@ impl ShardRef {
             let mut shard = self.0.borrow_mut();
             let mut sockets = shard.publishing.close();
             sockets.append(&mut shard.consuming.close());
+            sockets.append(&mut shard.administration.close());
             sockets
         };
         for socket in &sockets {
@@ -156,9 +163,9 @@ impl Shard {
         config: Arc<Config>,
         entrance: Arc<Entrance>,
         peers: Vec<runtime::Post<Post>>,
-        lanes: [Lane; 2],
+        lanes: [Lane; 3],
     ) -> Shard {
-        let [publishing, consuming] = lanes;
+        let [publishing, consuming, administration] = lanes;
         Shard {
             index,
             config,
@@ -174,6 +181,8 @@ impl Shard {
             tail_homes: TailHomes::default(),
             publishing,
             consuming,
+            administration,
+            permissions: None,
             wheel: Wheel::new(runtime::now_ms()),
             counters: Counters::default(),
             deflater: Deflater::default(),
@@ -202,6 +211,7 @@ impl Shard {
         match kind {
             LaneKind::Publishing => &mut self.publishing,
             LaneKind::Consuming => &mut self.consuming,
+            LaneKind::Administration => &mut self.administration,
         }
     }
 
@@ -221,6 +231,8 @@ impl Shard {
                 self.on_consuming_event(now_ms, event);
             } else if let Some(event) = self.publishing.client.poll_event() {
                 self.on_publishing_event(now_ms, event);
+            } else if let Some(event) = self.administration.client.poll_event() {
+                self.on_administration_event(now_ms, event);
             } else if let Some(post) = self.local.pop_front() {
                 self.on_post(now_ms, post);
             } else if !self.run_hubs(now_ms) {
@@ -241,6 +253,9 @@ impl Shard {
         self.ask_key_keeper(this);
         self.publishing.flush(this, now_ms);
         self.consuming.flush(this, now_ms);
+        self.publishing.flush(this, now_ms);
+        self.consuming.flush(this, now_ms);
+        self.administration.flush(this, now_ms);
         let mut due_ms = self.wheel.next_deadline_ms();
         if self.links.flush() {
             self.links_have_room();
@@ -249,6 +264,7 @@ impl Shard {
         }
         due_ms = earlier(due_ms, self.publishing.client.next_deadline_ms());
         due_ms = earlier(due_ms, self.consuming.client.next_deadline_ms());
+        due_ms = earlier(due_ms, self.administration.client.next_deadline_ms());
         self.alarm.set(due_ms);
         if self.is_drained() && !std::mem::replace(&mut self.told_drained, true) {
             self.links.push(self.index, Post::Drained);
@@ -299,12 +315,14 @@ impl Shard {
     fn on_time(&mut self, now_ms: u64) {
         self.publishing.client.tick(now_ms);
         self.consuming.client.tick(now_ms);
+        self.administration.client.tick(now_ms);
         let mut due = Vec::new();
         self.wheel.advance(now_ms, &mut due);
         for timer in due {
             match timer {
                 Timer::Socket(id) => self.socket_timer(now_ms, id),
                 Timer::Hub { slot, generation } => self.hub_timer(now_ms, slot, generation),
+                Timer::Permissions => self.permissions_due(now_ms),
                 Timer::Partitions(watch) => self.partitions_due(now_ms, watch),
                 Timer::Identity(id) => self.identity_timer(now_ms, id),
                 Timer::DrainDeadline => self.drain_deadline(now_ms),
@@ -349,6 +367,11 @@ impl Shard {
             Post::TailFrames { joining, batch } => self.tail_frames(joining, batch),
             Post::TailEnded { joining, refusal } => self.tail_ended(now_ms, joining, &refusal),
             Post::Identified { socket, result } => self.identified(now_ms, socket, result),
+            Post::PermissionRead(read) => {
+                let (resource, found) = *read;
+                let found = found.as_ref().map(Option::as_deref);
+                self.permission_read(now_ms, &resource, found.map_err(String::clone));
+            }
             Post::Drain => self.drain(now_ms),
             // It only makes the main loop look. What came up meanwhile may have to be told again.
             Post::Drained => self.told_drained = false,

@@ -36,13 +36,14 @@ impl Shard {
 
     fn socket_due_ms(&mut self, id: SocketId) -> Option<u64> {
         let config = self.config.clone();
+        let is_awaited = self.awaits_permission(id);
         let entry = self.sockets.get(id)?;
         if let Some(cut_off_ms) = entry.cut_off_ms {
             return Some(cut_off_ms);
         }
         if !entry.upgraded {
             // Once the request is there, the upstream's own time limits rule.
-            return matches!(entry.role, Role::None)
+            return (matches!(entry.role, Role::None) && !is_awaited)
                 .then(|| entry.last_active_ms + config.handshake_timeout_ms);
         }
         let idle_ms = match entry.resume {
@@ -64,6 +65,7 @@ impl Shard {
     /// The timer rang: does what is due, and sets it anew.
     pub fn socket_timer(&mut self, now_ms: u64, id: SocketId) {
         let config = self.config.clone();
+        let is_awaited = self.awaits_permission(id);
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
@@ -76,6 +78,7 @@ impl Shard {
         }
         if !entry.upgraded {
             if matches!(entry.role, Role::None)
+                && !is_awaited
                 && entry.last_active_ms + config.handshake_timeout_ms <= now_ms
             {
                 entry.socket.abort();

@@ -1,5 +1,6 @@
 //! Behaviour of the whole gateway, one module for each; on the embedded broker or on real Pulsar (`support`).
 
+mod authorization;
 mod backpressure;
 mod bad_broker;
 mod bad_input;

@@ -25,6 +25,12 @@ macro_rules! kept {
     };
 }
 
+impl Collected {
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+}
+
 pub(super) const KEYS: &[Key] = &[
     Key {
         name: "authenticationEnabled",

@@ -4,6 +4,7 @@
 //! become notes, those that would protect something stop the start.
 
 mod authentication;
+mod authorization;
 mod doors;
 mod served;
 mod unserved;
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 use crate::doors::Origins;
 use crate::runtime::cores;
 
+use super::authorization::Collected;
 use super::cluster::Ways;
 use super::{
     Brokers, Config, CryptoKeys, Doors, Mistake, Place, Setting, UpstreamMode, limits, typo, values,
@@ -81,6 +83,7 @@ struct Draft {
     authentication: authentication::Collected,
     /// None: what follows from the rest.
     origins: Option<Origins>,
+    authorization: Collected,
 }
 
 impl Draft {
@@ -119,6 +122,7 @@ impl Draft {
                 doors: Doors::default(),
                 authentication_refresh_ms: limits::AUTHENTICATION_REFRESH_MS,
                 crypto_keys: CryptoKeys::default(),
+                authorization: None,
                 notes: Vec::new(),
             },
             ways: Ways {
@@ -130,6 +134,7 @@ impl Draft {
             idle: BTreeMap::new(),
             authentication: authentication::Collected::default(),
             origins: None,
+            authorization: Collected::default(),
         }
     }
 }
@@ -149,11 +154,18 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
             mistakes.push(Mistake::at(&setting.place, format!("{}: {why}", key.name)));
         }
     }
-    match std::mem::take(&mut draft.ways).choose() {
+    let ways = std::mem::take(&mut draft.ways);
+    let authorization = std::mem::take(&mut draft.authorization);
+    let authenticates = draft.authentication.is_enabled();
+    match authorization.choose(&ways, authenticates) {
+        Ok(authorization) => draft.config.authorization = authorization,
+        Err((name, why)) => mistakes.push(about(&settings, name, why)),
+    }
+    match ways.choose() {
         Ok(brokers) => draft.config.brokers = brokers,
         // What is wrong with a way was told above.
         Err(_) if !mistakes.is_empty() => {}
-        Err((name, why)) => mistakes.push(no_way(&settings, name, why)),
+        Err((name, why)) => mistakes.push(about(&settings, name, why)),
     }
     authentication::finish(&mut draft, &settings, &mut mistakes);
     doors::finish(&mut draft, &settings, &mut mistakes);
@@ -263,6 +275,7 @@ fn all() -> impl Iterator<Item = &'static Key> {
         .chain(served::JAVA)
         .chain(authentication::KEYS)
         .chain(doors::JAVA)
+        .chain(authorization::KEYS)
         .chain(unserved::KEYS)
 }
 
@@ -283,8 +296,8 @@ fn unknown(setting: &Setting) -> String {
     }
 }
 
-/// Half a way to the cluster: nothing that a broker in this process could stand in for.
-fn no_way(settings: &[Setting], name: &str, why: &str) -> Mistake {
+/// A key that makes no sense with the others, or without one.
+fn about(settings: &[Setting], name: &str, why: &str) -> Mistake {
     let setting = settings.iter().find(|setting| setting.key == name);
     match setting {
         Some(setting) => Mistake::at(&setting.place, format!("{name} {why}")),

@@ -180,6 +180,26 @@ pub(super) const OWN: &[OwnKey] = &[
         help: "whether sockets share upstream consumers",
     },
     OwnKey {
+        key: sets("authorization", |d, v| {
+            d.authorization.by_broker = match v {
+                "gateway" => false,
+                "broker" => return Err("is not served yet".into()),
+                _ => return Err("is not gateway or broker".into()),
+            };
+            Ok(())
+        }),
+        default: || "gateway".into(),
+        help: "who decides what clients may do; the broker is shown every client's own credentials",
+    },
+    OwnKey {
+        key: sets("authorizationCacheMillis", |d, v| {
+            d.authorization.cache_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
+            Ok(())
+        }),
+        default: || limits::AUTHORIZATION_CACHE_MS.to_string(),
+        help: "a grant that is taken back ends what lives on it within this time",
+    },
+    OwnKey {
         key: sets("topicsUpdateMillis", |d, v| {
             d.config.topics_update_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
             Ok(())
@@ -335,6 +355,7 @@ fn nanos_as_ms(text: &str) -> Result<u64, String> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::authorization;
     use super::*;
 
     /// The part of the README about keys.
@@ -361,7 +382,12 @@ mod tests {
         let described: BTreeSet<_> = rows().map(|(name, _)| name).collect();
         let own = own().map(|own| &own.key);
         let mut known = BTreeSet::new();
-        for key in JAVA.iter().chain(doors::JAVA).chain(own) {
+        for key in JAVA
+            .iter()
+            .chain(doors::JAVA)
+            .chain(authorization::KEYS)
+            .chain(own)
+        {
             match key.rule {
                 Rule::Sets(_) => drop(known.insert(key.name)),
                 _ => assert!(

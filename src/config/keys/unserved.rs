@@ -11,7 +11,6 @@ const HTTP: &str =
 const STORE: &str = "the metadata store is read once, at the start";
 const TLS: &str = "it only matters with TLS, which is not served yet";
 const PROVIDER: &str = "the provider that reads it is not served";
-const AUTH: &str = "it only matters with authorizationEnabled, which is not served yet";
 
 const NO_TLS_LISTENER: &str = "TLS towards clients is not served yet, and plain text is not a substitute for it: \
                                unset this key and let a TLS proxy stand in front";
@@ -125,19 +124,6 @@ pub(super) const KEYS: &[Key] = &[
         "Java classes cannot be loaded: name the files of the keys with cryptoKeyDirectory, or with cryptoPublicKeyFiles and cryptoPrivateKeyFiles",
     ),
     // Who may connect.
-    ignored(
-        "authorizationProvider",
-        Shape::Text,
-        "org.apache.pulsar.broker.authorization.PulsarAuthorizationProvider",
-        AUTH,
-    ),
-    ignored(
-        "authorizationAllowWildcardsMatching",
-        Shape::Boolean,
-        "false",
-        AUTH,
-    ),
-    text("superUserRoles", AUTH),
     text("athenzDomainNames", PROVIDER),
     text("saslJaasClientAllowedIds", PROVIDER),
     text("saslJaasServerSectionName", PROVIDER),

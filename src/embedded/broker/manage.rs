@@ -14,7 +14,7 @@ use super::topic::Topic;
 /// More partitions than any test or demo wants; every one is a topic.
 const MAX_PARTITIONS: u32 = 1_000;
 
-fn not_found(what: &str) -> io::Error {
+pub(super) fn not_found(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("{what} not found"))
 }
 
@@ -22,7 +22,7 @@ fn invalid(text: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text.into())
 }
 
-fn parse(topic: &str) -> io::Result<TopicName> {
+pub(super) fn parse(topic: &str) -> io::Result<TopicName> {
     TopicName::parse(topic).map_err(invalid)
 }
 

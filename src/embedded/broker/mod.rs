@@ -25,6 +25,7 @@ mod moves;
 mod multiple;
 mod names;
 mod output;
+mod permissions;
 mod policies;
 mod publish;
 mod settle;
@@ -51,6 +52,7 @@ use connections::Connections;
 use faults::Faults;
 pub(super) use faults::{Nonsense, Refused};
 use moves::Elsewhere;
+use permissions::Permissions;
 pub use policies::{BacklogQuota, Policies};
 pub use stats::{ConsumerStats, SubscriptionStats, TopicStats};
 use timers::{Alarm, Timers};
@@ -79,6 +81,8 @@ pub(super) struct Broker {
     partitioned: HashMap<String, u32>,
     namespaces: BTreeSet<String>,
     policies: HashMap<String, Policies>,
+    permissions: HashMap<String, Permissions>,
+    tenant_admins: HashMap<String, BTreeSet<String>>,
     /// Topics that have gone, by their full names.
     elsewhere: HashMap<String, Elsewhere>,
     ledgers: u64,
@@ -111,6 +115,8 @@ impl Broker {
                 "sample/standalone/ns1".to_owned(),
             ]),
             policies: HashMap::new(),
+            permissions: HashMap::new(),
+            tenant_admins: HashMap::new(),
             elsewhere: HashMap::new(),
             ledgers: 0,
             generated_names: 0,

@@ -1,5 +1,5 @@
 //! What the web service is asked: the same answers as to a LOOKUP and a PARTITIONED_METADATA, in HTTP's words
-//! (`TopicLookupBase`, `PersistentTopicsBase`).
+//! (`TopicLookupBase`, `PersistentTopicsBase`), and what is granted.
 
 use ::pulsar::proto::ServerError;
 use ::pulsar::proto::command_get_topics_of_namespace::Mode;
@@ -19,7 +19,7 @@ pub(in crate::embedded) struct WebAnswer {
 }
 
 impl WebAnswer {
-    fn ok(body: &serde_json::Value) -> WebAnswer {
+    pub(super) fn ok(body: &serde_json::Value) -> WebAnswer {
         WebAnswer {
             status: 200,
             reason: "OK".to_owned(),
@@ -69,6 +69,17 @@ impl Broker {
                 _ => Mode::Persistent,
             };
             return WebAnswer::ok(&json!(self.topics_in(namespace, mode)));
+        }
+        if let Some(tenant) = path.strip_prefix("/admin/v2/tenants/") {
+            return self.web_tenant(tenant);
+        }
+        if path == "/admin/v2/clusters" {
+            return WebAnswer::ok(&json!(["standalone"]));
+        }
+        let policies = ["/admin/v2/namespaces/", "/admin/namespaces/"];
+        let policies = policies.iter().find_map(|prefix| path.strip_prefix(prefix));
+        if let Some(namespace) = policies {
+            return self.web_policies(namespace);
         }
         let topic = path
             .strip_prefix("/admin/v2/")

@@ -295,7 +295,7 @@ fn stats_of(stats: &Value) -> TopicStats {
     }
 }
 
-fn expect_ok((status, body): (u16, String)) {
+pub(super) fn expect_ok((status, body): (u16, String)) {
     assert!(
         (200..300).contains(&status),
         "the admin service answered {status}: {body}"
@@ -303,7 +303,7 @@ fn expect_ok((status, body): (u16, String)) {
 }
 
 /// One request to Pulsar's admin service; the status and body of its answer.
-fn http(url: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(super) fn http(url: &str, method: &str, path: &str, body: &str) -> (u16, String) {
     let host = url
         .strip_prefix("http://")
         .expect("an http URL")

@@ -9,12 +9,14 @@ pub mod certificates;
 mod client;
 pub mod deflating;
 pub mod flow;
+mod grants;
 mod neighbours;
 pub mod on_broker;
 pub mod process;
 pub mod publisher;
 pub mod raw;
 mod relay;
+pub mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
