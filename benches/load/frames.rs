@@ -19,8 +19,8 @@ pub fn now_us() -> u64 {
     since.map_or(0, |since| since.as_micros() as u64)
 }
 
-fn payload(number: u64, bytes: usize) -> String {
-    let mut payload = format!("{number:012}{:018}", now_us()).into_bytes();
+fn payload(number: u64, bytes: usize, at_us: u64) -> String {
+    let mut payload = format!("{number:012}{at_us:018}").into_bytes();
     payload.resize(bytes.max(TIME.end), b'.');
     STANDARD.encode_to_string(payload)
 }
@@ -38,7 +38,7 @@ pub fn delivery_text(number: u64) -> String {
     format!(
         "{{\"messageId\":\"CBAQADAA\",\"payload\":\"{}\",\"properties\":{{}},\
          \"publishTime\":\"2026-11-20T17:47:23.156Z\",\"redeliveryCount\":0}}",
-        payload(number, PAYLOAD_BYTES)
+        payload(number, PAYLOAD_BYTES, now_us())
     )
 }
 
@@ -51,14 +51,9 @@ pub fn delivery(number: u64) -> Vec<u8> {
     frame
 }
 
-/// A producer's frame.
-pub fn publish(number: u64) -> Vec<u8> {
-    publish_of(number, PAYLOAD_BYTES)
-}
-
-/// The same with a payload of this length.
-pub fn publish_of(number: u64, bytes: usize) -> Vec<u8> {
-    client(format!("{{\"payload\":\"{}\"}}", payload(number, bytes)).as_bytes())
+/// A producer's frame, with a payload of this length, published at this time.
+pub fn publish(number: u64, bytes: usize, at_us: u64) -> Vec<u8> {
+    client(format!("{{\"payload\":\"{}\"}}", payload(number, bytes, at_us)).as_bytes())
 }
 
 /// Appends a consumer's or reader's frame about the message of this text.

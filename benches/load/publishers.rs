@@ -1,10 +1,13 @@
 //! Producer sockets: one that keeps a pace for the readers' cases, and those whose receipts are counted.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::clients;
 use crate::frames;
@@ -22,68 +25,58 @@ const TICK: Duration = Duration::from_millis(1);
 /// anything. Messages are numbered from 0 on.
 pub struct Publisher {
     _gateway: Target,
-    socket: TcpStream,
-    unread: Vec<u8>,
+    socket: OwnedWriteHalf,
     pub sent: u64,
-    confirmed: u64,
+    confirmed: Rc<Cell<u64>>,
 }
 
 impl Publisher {
     pub async fn open(broker: &Broker, topic: &str, query: &str) -> Publisher {
         let gateway = servers::start_publishers_gateway(broker);
         let path = format!("/ws/v2/producer/{topic}{query}");
+        let (acks, socket) = clients::open(gateway.address, path).await.into_split();
+        let confirmed = Rc::new(Cell::new(0));
+        // Apart from the sending: a gateway whose acks are not read does not read either.
+        tokio::task::spawn_local(count(acks, confirmed.clone()));
         Publisher {
-            socket: clients::open(gateway.address, path).await,
+            socket,
             _gateway: gateway,
-            unread: Vec::with_capacity(64 * 1024),
             sent: 0,
-            confirmed: 0,
+            confirmed,
         }
     }
 
     pub fn unconfirmed(&self) -> u64 {
-        self.sent - self.confirmed
+        self.sent - self.confirmed.get()
     }
 
     /// So many of them, in one write, with payloads of this length.
     pub async fn send(&mut self, count: u64, bytes: usize) {
+        self.send_as_of(count, bytes, |_| frames::now_us()).await;
+    }
+
+    async fn send_as_of(&mut self, count: u64, bytes: usize, at_us: impl Fn(u64) -> u64) {
         let mut messages = Vec::new();
         for number in self.sent..self.sent + count {
-            messages.extend_from_slice(&frames::publish_of(number, bytes));
+            messages.extend_from_slice(&frames::publish(number, bytes, at_us(number)));
         }
         self.sent += count;
         self.socket.write_all(&messages).await.expect("sent");
     }
 
-    /// Waits for acks.
-    pub async fn confirm(&mut self) {
-        let count = self.socket.read_buf(&mut self.unread).await;
-        let open = count.is_ok_and(|count| count > 0);
-        assert!(open, "the publisher's socket holds");
-        let mut used = 0;
-        while let Some((text, len)) = frames::first(&self.unread[used..]) {
-            assert!(text.starts_with(OK), "{}", String::from_utf8_lossy(text));
-            used += len;
-            self.confirmed += 1;
-        }
-        self.unread.drain(..used);
-    }
-
-    /// One message at a time, paced by the clock and not by the acks; what is late goes along in one write.
+    /// One message at a time, paced by the clock and not by the acks; what is late goes along in one write, and says
+    /// when it was due.
     pub async fn at_pace(&mut self, count: u64, rate: u32) {
-        let (begin, first) = (Instant::now(), self.sent);
-        let due = |number: u64| {
-            begin + Duration::from_nanos((number - first) * 1_000_000_000 / u64::from(rate))
-        };
+        let (begin, begin_us, first) = (Instant::now(), frames::now_us(), self.sent);
+        let after_us = |number: u64| (number - first) * 1_000_000 / u64::from(rate);
+        let due = |number: u64| begin + Duration::from_micros(after_us(number));
         while self.sent < first + count {
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep_until(due(self.sent).into()) => {}
-                () = self.confirm() => continue,
-            }
+            tokio::time::sleep_until(due(self.sent).into()).await;
             let now = Instant::now();
             let late = (self.sent..first + count).take_while(|number| due(*number) <= now);
-            self.send(late.count() as u64, frames::PAYLOAD_BYTES).await;
+            let at_us = |number| begin_us + after_us(number);
+            self.send_as_of(late.count() as u64, frames::PAYLOAD_BYTES, at_us)
+                .await;
         }
     }
 
@@ -95,9 +88,27 @@ impl Publisher {
             if self.sent < end && self.unconfirmed() < UNCONFIRMED {
                 self.send(1, bytes).await;
             } else {
-                self.confirm().await;
+                tokio::time::sleep(TICK).await;
             }
         }
+    }
+}
+
+/// Counts acks until the socket ends.
+async fn count(mut acks: OwnedReadHalf, confirmed: Rc<Cell<u64>>) {
+    let mut unread = Vec::with_capacity(64 * 1024);
+    while acks
+        .read_buf(&mut unread)
+        .await
+        .is_ok_and(|count| count > 0)
+    {
+        let mut used = 0;
+        while let Some((text, len)) = frames::first(&unread[used..]) {
+            assert!(text.starts_with(OK), "{}", String::from_utf8_lossy(text));
+            used += len;
+            confirmed.set(confirmed.get() + 1);
+        }
+        unread.drain(..used);
     }
 }
 
@@ -134,11 +145,13 @@ pub async fn by_window(mut socket: TcpStream, window: Window, run: Duration) -> 
         };
         let mut messages = Vec::new();
         while sent.len() < window.messages && since < run && number < due {
-            messages.extend_from_slice(&frames::publish(number));
-            sent.push_back(match window.rate {
+            let at_us = match window.rate {
                 0 => frames::now_us(),
                 rate => begin_us + number * 1_000_000 / u64::from(rate),
-            });
+            };
+            let bytes = frames::PAYLOAD_BYTES;
+            messages.extend_from_slice(&frames::publish(number, bytes, at_us));
+            sent.push_back(at_us);
             number += 1;
         }
         socket.write_all(&messages).await.expect("sent");

@@ -150,11 +150,9 @@ impl Fleet {
                 self.common.texts.borrow_mut().extend(texts);
                 publisher.send(BURST, frames::PAYLOAD_BYTES).await;
             }
-            tokio::select! {
-                biased;
-                () = publisher.confirm() => {}
-                () = tokio::time::sleep(Duration::from_millis(1)), if !may || over => {}
-                () = tokio::task::yield_now(), if may && !over => {}
+            match may && !over {
+                true => tokio::task::yield_now().await,
+                false => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }
     }
