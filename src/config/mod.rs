@@ -68,6 +68,8 @@ pub struct Config {
     pub max_catch_up_readers: usize,
     /// None: a socket whose client takes nothing stays.
     pub slow_consumer_timeout_ms: Option<u64>,
+    /// A reader whose next message the broker has no more is closed (4008) and not sent on from behind the gap.
+    pub close_readers_on_gap: bool,
     /// Clients that offer permessage-deflate get it.
     pub permessage_deflate: bool,
     /// Of unconfirmed publishes, per producer socket.

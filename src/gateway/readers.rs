@@ -4,7 +4,7 @@
 use super::post::{MemberEvent, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
-use crate::api::ReaderParams;
+use crate::api::{ReaderParams, WebSocketError};
 use crate::hub::tail::Form;
 use crate::hub::{Answer, Command, Refusal};
 use crate::pulsar::Message;
@@ -227,7 +227,7 @@ impl Shard {
                 self.own_upstream(id, Command::Permit(permits));
                 self.opened(id, Ok(()));
             }
-            MemberEvent::Deliver(messages) => self.reader_caught(id, &messages),
+            MemberEvent::Deliver(messages) => self.reader_caught(now_ms, id, &messages),
             MemberEvent::EndOfTopic(reached) => self.reader_end_told(id, reached),
             MemberEvent::Refused(refusal) | MemberEvent::Expelled(refusal) => {
                 self.reader_refused(now_ms, id, &refusal);
@@ -268,7 +268,7 @@ impl Shard {
         }
     }
 
-    fn reader_caught(&mut self, id: SocketId, messages: &[Message]) {
+    fn reader_caught(&mut self, now_ms: u64, id: SocketId, messages: &[Message]) {
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
@@ -279,6 +279,15 @@ impl Shard {
         if !reader.reading.is_catching_up() {
             return;
         }
+        if reader.reading.misses(messages) && self.reader_missed(now_ms, id) {
+            return;
+        }
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
         let before = entry.out.len();
         ConsumerSession::Reader.deliver(messages, &mut entry.out);
         entry.delivered_bytes += entry.out.len() - before;
@@ -289,6 +298,27 @@ impl Shard {
             self.own_upstream(id, Command::Permit(permits));
         }
         self.try_join(id);
+    }
+
+    /// The broker has no more what the socket lacks: non-durable readers do not hold a topic's retention. True: for that it has
+    /// been closed.
+    fn reader_missed(&mut self, now_ms: u64, id: SocketId) -> bool {
+        self.counters.readers_missed += 1;
+        if let Some(entry) = self.sockets.get(id)
+            && let Role::Reader(reader) = &entry.role
+            && let topic = &reader.key.topic
+            && let Some(unsaid) = self.tails.missed.due(now_ms, topic)
+        {
+            tracing::warn!(%topic, unsaid, "a reader was so far behind that the broker has no more what it lacked");
+        }
+        let closes = self.config.close_readers_on_gap;
+        if closes {
+            let why = WebSocketError::UnknownError;
+            let reason = why.reason("messages that were not sent yet are gone from the topic");
+            let code = why.close_code();
+            self.close(now_ms, id, CloseWith { code, reason });
+        }
+        closes
     }
 
     /// The session of a reader socket ends.

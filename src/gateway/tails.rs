@@ -14,6 +14,7 @@ use super::tail_sends::BYTES_PER_SEND;
 use crate::hub::tail::feeder::MESSAGES_PER_REPORT;
 use crate::hub::tail::{Batch, FrameLog, Points};
 use crate::hub::{MemberId, Refusal};
+use crate::observe::seldom::Seldom;
 use crate::session::reader::Reading;
 use crate::ws::{Deflater, Window};
 
@@ -47,6 +48,8 @@ pub struct Tails {
     /// Sockets that fell off and are caught up from the broker, and those that wait for that.
     pub catching_up: usize,
     pub waiting: VecDeque<SocketId>,
+    /// Topics that did not have what their readers lacked.
+    pub missed: Seldom,
 }
 
 impl Tails {

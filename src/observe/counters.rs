@@ -55,6 +55,8 @@ counters! {
     delivered,
     /// Readers whose next frame had left the log before they were sent it: what they lack comes from the broker.
     readers_fell_off,
+    /// Of those, readers that the broker could not give all that they lacked: it had it no more.
+    readers_missed,
     acked,
     negatively_acked,
     /// Sockets closed for breaking the protocol.

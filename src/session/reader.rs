@@ -31,14 +31,24 @@ pub enum Place {
         next: u64,
         seen: Option<Box<Points>>,
     },
-    Behind(Box<Points>),
-    CatchingUp(Box<Points>),
+    Behind(Box<Lack>),
+    CatchingUp(Box<Lack>),
+}
+
+/// Of a socket outside the log.
+#[derive(Debug)]
+pub struct Lack {
+    /// It has had what lies behind these.
+    points: Points,
+    /// The partition and place of a message that it has not had and that the log had: one that comes from there from further on
+    /// shows that the broker has it no more.
+    first: Option<(usize, Point)>,
 }
 
 impl Reading {
     pub fn new(flow: Flow, start: StartPosition) -> Reading {
         let place = match Point::of_start(start) {
-            Some(point) => Place::Behind(Box::new(Points::everywhere(point))),
+            Some(point) => Place::Behind(Lack::behind(Points::everywhere(point))),
             None => Place::Opening,
         };
         Reading {
@@ -53,7 +63,7 @@ impl Reading {
         Reading {
             flow,
             charged: 0,
-            place: Place::CatchingUp(Box::new(Points::everywhere(Point::EARLIEST))),
+            place: Place::CatchingUp(Lack::behind(Points::everywhere(Point::EARLIEST))),
         }
     }
 
@@ -144,18 +154,20 @@ impl Reading {
         if let Some(seen) = seen {
             points.pass(seen);
         }
-        self.place = Place::Behind(Box::new(points));
+        let first = evicted.first_beyond(&points);
+        self.place = Place::Behind(Box::new(Lack { points, first }));
         true
     }
 
     /// An upstream reader of its own begins: where in each partition, the last one for all others.
     pub fn catch_up(&mut self) -> Option<Vec<StartPosition>> {
-        let Place::Behind(points) = &mut self.place else {
+        let Place::Behind(lack) = &mut self.place else {
             return None;
         };
-        let points = std::mem::replace(points, Box::new(Points::everywhere(Point::EARLIEST)));
-        let starts = points.starts();
-        self.place = Place::CatchingUp(points);
+        let nothing = Lack::behind(Points::everywhere(Point::EARLIEST));
+        let lack = std::mem::replace(lack, nothing);
+        let starts = lack.points.starts();
+        self.place = Place::CatchingUp(lack);
         Some(starts)
     }
 
@@ -168,12 +180,28 @@ impl Reading {
         matches!(self.place, Place::CatchingUp(_))
     }
 
+    /// Whether the broker has no more what this socket lacked first, as what its own upstream reader brings shows. Told once.
+    pub fn misses(&mut self, messages: &[Message]) -> bool {
+        let Place::CatchingUp(lack) = &mut self.place else {
+            return false;
+        };
+        let Some((partition, point)) = lack.first else {
+            return false;
+        };
+        let mut came = messages.iter().map(|message| &message.id);
+        let Some(id) = came.find(|id| partition_of(id) == partition) else {
+            return false;
+        };
+        lack.first = None;
+        Point::behind(id) > point
+    }
+
     /// Its own upstream reader has brought these, which are being sent. How many more it may bring at once.
     pub fn caught(&mut self, messages: &[Message]) -> u32 {
         self.charge(messages.len() as u64);
-        if let Place::CatchingUp(points) = &mut self.place {
+        if let Place::CatchingUp(lack) = &mut self.place {
             for Message { id, .. } in messages {
-                points.set(partition_of(id), Point::behind(id));
+                lack.points.set(partition_of(id), Point::behind(id));
             }
         }
         match self.flow {
@@ -184,19 +212,29 @@ impl Reading {
 
     /// Joins the log if that has all it lacks. True: it is in the log now, and needs no upstream reader of its own.
     pub fn join(&mut self, log: &FrameLog) -> bool {
-        let (Place::CatchingUp(points) | Place::Behind(points)) = &mut self.place else {
+        let (Place::CatchingUp(lack) | Place::Behind(lack)) = &mut self.place else {
             return false;
         };
-        if !points.reach(log.base()) {
+        if !lack.points.reach(log.base()) {
             return false;
         }
-        let points = std::mem::replace(points, Box::new(Points::everywhere(Point::EARLIEST)));
+        let nothing = Points::everywhere(Point::EARLIEST);
+        let points = std::mem::replace(&mut lack.points, nothing);
         self.place = Place::Live {
             next: log.first(),
-            seen: Some(points),
+            seen: Some(Box::new(points)),
         };
         self.skip_seen(log);
         true
+    }
+}
+
+impl Lack {
+    fn behind(points: Points) -> Box<Lack> {
+        Box::new(Lack {
+            points,
+            first: None,
+        })
     }
 }
 
@@ -287,6 +325,38 @@ mod tests {
         assert_eq!(reading.caught(&[message(6)]), 0);
         assert!(reading.join(&log));
         assert_eq!(reading.next(), Some(2));
+    }
+
+    /// A reader that had entry 5 and fell off the log before entry 6.
+    fn caught_up_from_6() -> Reading {
+        let mut log = log_behind(4);
+        let mut reading = Reading::new(Flow::Tcp, StartPosition::Latest);
+        reading.go_live(log.next());
+        push(&mut log, 5..8);
+        push(&mut log, 8..9);
+        reading.sent_to(1);
+        assert!(reading.fall(&log.evict().unwrap()));
+        assert!(reading.catch_up().is_some());
+        reading
+    }
+
+    #[test]
+    fn what_the_broker_has_no_more_is_missed_and_told_once() {
+        let mut reading = caught_up_from_6();
+        assert!(!reading.misses(&[]));
+        assert!(reading.misses(&[message(7)]));
+        assert!(!reading.misses(&[message(9)]));
+    }
+
+    #[test]
+    fn a_reader_that_gets_what_it_lacked_misses_nothing() {
+        let mut reading = caught_up_from_6();
+        assert!(!reading.misses(&[message(6), message(7)]));
+        // Holes further on are the topic's own: markers, what was compacted or belongs to an aborted transaction.
+        assert!(!reading.misses(&[message(9)]));
+        let mut from_an_id = Reading::new(Flow::Tcp, StartPosition::After(id(2)));
+        from_an_id.catch_up();
+        assert!(!from_an_id.misses(&[message(5)]));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod encrypted;
 mod encrypted_publish;
 mod encryption_keys;
 mod end_of_topic;
+mod every_frame;
 mod exclusive;
 mod failover;
 mod first_messages;

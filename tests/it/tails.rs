@@ -1,5 +1,6 @@
 //! Tails: readers share one upstream reader and a log of frames; who falls off the log loses nothing.
 
+use pws_fast::embedded;
 use serde_json::json;
 
 use crate::support::{Client, World, base64, eventually, payload_of, query_value, topic};
@@ -203,6 +204,41 @@ fn readers_that_fell_off_are_caught_up_in_turn() {
     for reader in &mut slow {
         (0..100).for_each(|n| assert_eq!(next(reader), n));
     }
+}
+
+/// A broker that keeps a dozen messages of a kilobyte, and a reader that was sent the first of two hundred.
+fn behind_what_the_broker_keeps(settings: &[&str]) -> (World, Client) {
+    let options = embedded::Options {
+        topic_bytes: 16 * 1024,
+        ..embedded::Options::default()
+    };
+    let settings = [TINY_LOG, settings].concat();
+    let world = World::embedded(options, &settings);
+    let name = topic("beyond-retention");
+    let mut reader = world.reader(&format!("{name}?receiverQueueSize=1"));
+    let mut producer = world.producer(&name);
+    let number = |number: u32| format!("{number:01000}");
+    producer.publish(&number(0));
+    assert_eq!(reader.payload(), number(0));
+    (1..200).for_each(|n| drop(producer.publish(&number(n))));
+    // Its window has room from here on.
+    reader.send("{}");
+    (world, reader)
+}
+
+#[test]
+fn a_reader_goes_on_behind_what_the_broker_has_no_more() {
+    let (_world, mut reader) = behind_what_the_broker_keeps(&[]);
+    let first = next(&mut reader);
+    assert!(first > 100, "{first}");
+    (first + 1..200).for_each(|number| assert_eq!(next(&mut reader), number));
+}
+
+#[test]
+fn a_reader_is_closed_on_a_gap_if_that_is_wished() {
+    let (_world, mut reader) = behind_what_the_broker_keeps(&["closeReadersOnGap=true"]);
+    let closed = reader.closed();
+    assert_eq!(closed.code, 4008);
 }
 
 #[test]

@@ -108,6 +108,7 @@ impl Draft {
                 tail_logs_bytes: limits::TAIL_LOGS_BYTES,
                 max_catch_up_readers: limits::CATCH_UP_READERS,
                 slow_consumer_timeout_ms: None,
+                close_readers_on_gap: false,
                 busy_poll: false,
                 permessage_deflate: true,
                 producer_pending_bytes: limits::PRODUCER_PENDING_BYTES,

@@ -278,6 +278,14 @@ pub(super) const OWN: &[OwnKey] = &[
         help: "a socket whose client takes nothing of what it was sent for so long is closed with 1008",
     },
     OwnKey {
+        key: sets("closeReadersOnGap", |d, v| {
+            d.config.close_readers_on_gap = values::boolean(v)?;
+            Ok(())
+        }),
+        default: || "false".into(),
+        help: "whether a reader that fell behind what the broker keeps is closed with 4008; it goes on behind the gap otherwise",
+    },
+    OwnKey {
         key: sets("permessageDeflate", |d, v| {
             d.config.permessage_deflate = values::boolean(v)?;
             Ok(())

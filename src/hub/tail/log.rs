@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::point::Points;
+use super::point::{Point, Points};
 use super::stored::{Form, Stored};
 
 #[derive(Debug)]
@@ -226,7 +226,7 @@ impl FrameLog {
         }
     }
 
-    fn place_of(&self, number: u64) -> Option<(usize, super::Point)> {
+    fn place_of(&self, number: u64) -> Option<(usize, Point)> {
         let (index, frame) = self.find(number)?;
         self.batches[index].batch.place_of(frame)
     }
@@ -266,5 +266,12 @@ impl Evicted {
             }
         }
         points
+    }
+
+    /// Partition and place of its first frame that a socket behind these points has not had.
+    pub fn first_beyond(&self, points: &Points) -> Option<(usize, Point)> {
+        let places = (0..self.batch.len()).filter_map(|frame| self.batch.place_of(frame));
+        let mut beyond = places.filter(|(partition, point)| !points.cover(*partition, point));
+        beyond.next()
     }
 }

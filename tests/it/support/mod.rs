@@ -8,6 +8,7 @@ pub mod admin;
 pub mod certificates;
 mod client;
 pub mod deflating;
+pub mod every_frame;
 pub mod flow;
 mod grants;
 mod neighbours;
