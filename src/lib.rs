@@ -7,6 +7,7 @@
 //! | `main.rs`, [`cli`] | the life of the process: flags → config → runtime → wait → drain | all |
 //! | [`config`] | `websocket.conf` names and flags → one checked runtime struct | – |
 //! | [`cluster`] | out of the metadata store: a cluster's URLs at the start, later what is granted | config, auth |
+//! | [`tls`] | certificates and keys: files → what rustls works with | config |
 //! | [`runtime`] | cores, shards, mailboxes, the acceptor, timers, sockets on io_uring | config |
 //! | [`doors`] | who may come in: limits, rates, Origin, the PROXY protocol (sans-IO) | – |
 //! | [`http`] | upgrade request, refusals, small responses (sans-IO) | – |
@@ -51,4 +52,5 @@ pub mod observe;
 pub mod pulsar;
 pub mod runtime;
 pub mod session;
+pub mod tls;
 pub mod ws;

@@ -37,6 +37,9 @@ fn check_config(options: Options) -> ExitCode {
         Ok(config) => config,
         Err(mistakes) => return refuse(&mistakes),
     };
+    if let Err(why) = gateway::check(&config) {
+        return refuse(&[why]);
+    }
     let notes = config.notes.iter().map(|note| format!("note: {note}\n"));
     let answer = notes.collect::<String>() + "ok\n";
     // A closed standard output does not change the exit status, which is the answer that counts.
@@ -67,7 +70,7 @@ fn run(options: Options) -> ExitCode {
             tell_embedded(&running);
             tracing::info!("{build}");
             tell_limits(&running, &notes, files);
-            tell_address(running.address());
+            tell_addresses(&running);
             serve(running, &stop)
         }
         Err(error) => {
@@ -138,8 +141,17 @@ fn tell_limits(running: &Running, notes: &[String], files: io::Result<diagnostic
     }
 }
 
-fn tell_address(address: SocketAddr) {
-    tracing::info!("listening on ws://{address}");
+fn tell_addresses(running: &Running) {
+    if let Some(address) = running.address_tls() {
+        tracing::info!("listening on wss://{address}");
+    }
+    if let Some(address) = running.address() {
+        tracing::info!("listening on ws://{address}");
+        tell_how_to_try(address);
+    }
+}
+
+fn tell_how_to_try(address: SocketAddr) {
     let host = match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => "127.0.0.1".to_owned(),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => "::1".to_owned(),

@@ -20,6 +20,9 @@ pub const IDLE_TIMEOUT_MS: u64 = 300_000;
 /// 1,048,576 by default, so that no process has more descriptors.
 pub const CONNECTIONS_MAX: usize = 1 << 20;
 
+/// Java's `tlsCertRefreshCheckDurationSec`.
+pub const TLS_REFRESH_MS: u64 = 300_000;
+
 /// `maxHttpServerConnections` as Pulsar's file ships it: worth a note, because it stops sockets early.
 pub const CONNECTIONS_SHIPPED: usize = 2048;
 

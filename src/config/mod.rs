@@ -13,6 +13,7 @@ mod doors;
 mod keys;
 pub mod limits;
 mod properties;
+mod tls;
 mod typo;
 mod values;
 
@@ -28,6 +29,7 @@ pub use cluster::{Brokers, ClusterInStore, WebAddress};
 pub use crypto_keys::CryptoKeys;
 pub use doors::Doors;
 pub use keys::own_keys_help;
+pub use tls::{KeyFiles, ListenerTls, Password};
 pub use values::BrokerAddress;
 
 /// What the process runs by. Times are in milliseconds; byte bounds are exact.
@@ -95,6 +97,8 @@ pub struct Config {
     pub authentication_refresh_ms: u64,
     /// Who decides what clients may do. None: they may do everything.
     pub authorization: Option<Authorization>,
+    /// TLS towards clients, on a port of its own.
+    pub tls: Option<ListenerTls>,
     /// What an operator should know of the settings: ignored ones, unknown ones. One line each, to be logged once.
     pub notes: Vec<String>,
 }

@@ -20,21 +20,31 @@ use super::sessions::{CLOSE_WAIT_MS, Received};
 use super::shard::ShardRef;
 use crate::api::Refusal;
 use crate::http::{HeadReader, Request, response};
-use crate::runtime::{Accepted, OneShotReceiver, Socket, turn};
+use crate::runtime::{self, Accepted, OneShotReceiver, Seat, Socket, TlsSide, turn};
+use crate::tls::server::Served;
 use crate::ws::Decoder;
 
 /// What a client may send behind its request before it has been answered; it should send nothing.
 const EARLY_BYTES_MAX: usize = 16 * 1024;
 
-/// Serves one accepted connection until it is gone.
-pub async fn serve(shard: ShardRef, accepted: Accepted) {
+/// Begins to serve an accepted connection, with TLS or without.
+pub fn accept(shard: ShardRef, accepted: Accepted, tls: Option<&Served>) {
     let Accepted { stream, peer, seat } = accepted;
-    let socket = match Socket::from_std(stream) {
-        Ok(socket) => socket,
-        Err(error) => {
-            return tracing::warn!(%error, "an accepted connection could not be set up");
+    let set_up = || {
+        let socket = Socket::from_std(stream)?;
+        if let Some(tls) = tls {
+            socket.secure(TlsSide::Server(tls.config.clone()))?;
         }
+        Ok::<_, io::Error>(socket)
     };
+    match set_up() {
+        Ok(socket) => runtime::spawn(serve(shard, socket, peer, seat)),
+        Err(error) => tracing::warn!(%error, "an accepted connection could not be set up"),
+    }
+}
+
+/// Serves one connection until it is gone.
+async fn serve(shard: ShardRef, socket: Socket, peer: SocketAddr, seat: Seat) {
     let opened = shard.turn(|shard, now_ms| shard.open_socket(now_ms, socket.clone()));
     let Some(id) = opened else {
         return socket.abort();
@@ -71,6 +81,11 @@ async fn handshake<'s>(
             return None;
         }
     };
+    if let Err(error) = socket.handshake().await {
+        tracing::debug!(%error, "a TLS handshake failed");
+        shard.glance(|shard, _, _| shard.counters.tls_handshakes_failed += 1);
+        return None;
+    }
     let (request, unread) = match read_head(socket).await? {
         Ok(head) => head,
         Err(refusal) => {
@@ -118,7 +133,10 @@ async fn open(
         shard.arrived(now_ms, id, address, &request)?;
         shard.understand(&request)
     })?;
-    let known = shard.turn(|shard, _| shard.authenticate(id, &request, &understood, None));
+    let known = shard.turn(|shard, _| {
+        let certificate = shard.proven_certificate(id);
+        shard.authenticate(id, &request, &understood, certificate.as_deref())
+    });
     drop(request);
     match known {
         Known::Now(known) => known?,

@@ -6,6 +6,7 @@
 //! | [`shard`] | one shard's state and its turn |
 //! | `connection` | the life of one client connection |
 //! | `arrivals` | limits, proxies, `Origin`: before it is looked at what somebody wants |
+//! | `certificates` | certificates: clients' own, and TLS files that change meanwhile |
 //! | `begin` | from an upgrade request to a session |
 //! | `identities` | who the clients are |
 //! | `desk`, `fetch` | threads for credentials that take long, and for what issuers publish |
@@ -30,6 +31,7 @@
 mod arrivals;
 mod begin;
 mod catch_up;
+mod certificates;
 mod connection;
 mod dead_letters;
 mod desk;
@@ -71,7 +73,10 @@ use crate::embedded::{self, Embedded};
 use crate::pulsar::client::{BrokerAddress, Client, ClientConfig, LookupBy};
 use crate::runtime::acceptor::{AcceptPlan, Accepting};
 use crate::runtime::driver::Choice;
-use crate::runtime::{self, Acceptor, Seats, ShardContext, ShardPlan, Shards};
+use crate::runtime::{self, Accepted, Acceptor, Seats, ShardContext, ShardPlan, Shards};
+use crate::tls::server::{self, Served};
+use crate::tls::watch::Watch;
+use certificates::Renewal;
 use desk::Questions;
 use key_keeper::KeyKeeper;
 use lane::{Lane, LaneKind};
@@ -89,18 +94,37 @@ const FULL: &[u8] =
 
 /// A started gateway.
 pub struct Running {
-    accepting: Accepting,
+    /// The plain port.
+    accepting: Option<Accepting>,
+    accepting_tls: Option<Accepting>,
+    renewal: Option<Renewal>,
     shards: Shards<Post>,
     embedded: Option<Embedded>,
     driver: Choice,
 }
 
-/// Starts everything: finds the cluster, or starts the embedded broker where none is configured, one shard for each core, the acceptor.
+/// What cannot be told without looking at files.
 ///
 /// # Errors
-/// What the kernel refuses, with the remedy in the text, or why the cluster cannot be found.
+/// A sentence that names the file.
+pub fn check(config: &Config) -> Result<(), String> {
+    config
+        .tls
+        .as_ref()
+        .map_or(Ok(()), |settings| server::load(settings).map(drop))
+}
+
+/// Starts everything: finds the cluster, or starts the embedded broker where none is configured, one shard for each core, the acceptors.
+///
+/// # Errors
+/// What the kernel refuses, with the remedy in the text, why the cluster cannot be found, or what is wrong with a file.
 pub fn start(config: Config) -> io::Result<Running> {
-    let acceptor = Acceptor::bind(SocketAddr::new(config.bind, config.port), ACCEPT_BACKLOG)?;
+    let ports = Ports::bind(&config)?;
+    let tls = config.tls.clone();
+    // Looked at before they are read: what changes in between is seen later.
+    let watch = tls.as_ref().map(|tls| Watch::new(tls.files.paths()));
+    let served = tls.as_ref().map(server::load).transpose();
+    let served = served.map_err(io::Error::other)?;
     let (embedded, finder) = find_brokers(&config.brokers)?;
     let key_keeper = KeyKeeper::start(&config.crypto_keys)?;
     let granted = find_permissions(&config)?;
@@ -115,12 +139,14 @@ pub fn start(config: Config) -> io::Result<Running> {
     let shards = runtime::shard::start(plan, {
         let config = config.clone();
         move |context| {
+            let (entrance, served) = (entrance.clone(), served.clone());
             let (questions, key_keeper) = (questions.clone(), key_keeper.clone());
             let granted = granted.clone();
             run_shard(
                 context,
                 config.clone(),
-                entrance.clone(),
+                entrance,
+                served,
                 finder.clone(),
                 questions,
                 key_keeper,
@@ -131,19 +157,57 @@ pub fn start(config: Config) -> io::Result<Running> {
     if let Some(vacant) = vacant {
         vacant.occupy(shards.posts().to_vec())?;
     }
-    let accept_plan = AcceptPlan {
-        core: config.cores.first().copied(),
-        max_connections: config.max_connections,
-        seats: Seats::new(shards.count()),
-        farewell: FULL,
-    };
-    let accepting = acceptor.start(accept_plan, shards.posts().to_vec(), Post::Accepted)?;
+    let [accepting, accepting_tls] = ports.accept(&config, &shards)?;
+    let renew = |(tls, watch)| Renewal::start(tls, watch, shards.posts().to_vec());
+    let renewal = tls.zip(watch).map(renew).transpose()?;
     Ok(Running {
         accepting,
+        accepting_tls,
+        renewal,
         shards,
         embedded,
         driver,
     })
+}
+
+/// The ports, bound and not accepting yet.
+struct Ports {
+    plain: Option<Acceptor>,
+    tls: Option<Acceptor>,
+}
+
+impl Ports {
+    fn bind(config: &Config) -> io::Result<Ports> {
+        let bind = |port| Acceptor::bind(SocketAddr::new(config.bind, port), ACCEPT_BACKLOG);
+        let is_alone = config.tls.as_ref().is_some_and(|tls| tls.alone);
+        Ok(Ports {
+            plain: (!is_alone).then(|| bind(config.port)).transpose()?,
+            tls: config.tls.as_ref().map(|tls| bind(tls.port)).transpose()?,
+        })
+    }
+
+    /// The plain one first. Both count the same connections.
+    fn accept(self, config: &Config, shards: &Shards<Post>) -> io::Result<[Option<Accepting>; 2]> {
+        let plan = AcceptPlan {
+            core: config.cores.first().copied(),
+            max_connections: config.max_connections,
+            seats: Seats::new(shards.count()),
+            farewell: FULL,
+        };
+        // Before TLS there is nothing that a client would understand.
+        let plan_tls = AcceptPlan {
+            farewell: b"",
+            ..plan.clone()
+        };
+        let start = |acceptor: Option<Acceptor>, plan, wrap: fn(Accepted) -> Post| {
+            let start = |it: Acceptor| it.start(plan, shards.posts().to_vec(), wrap);
+            acceptor.map(start).transpose()
+        };
+        Ok([
+            start(self.plain, plan, Post::Accepted)?,
+            start(self.tls, plan_tls, Post::AcceptedTls)?,
+        ])
+    }
 }
 
 /// Whom to ask where topics are.
@@ -205,9 +269,14 @@ fn finder(lookup_by: LookupBy, urls: impl Iterator<Item = (String, u16)>) -> Fin
 }
 
 impl Running {
-    /// What it listens on.
-    pub fn address(&self) -> SocketAddr {
-        self.accepting.local_addr()
+    /// What it listens on for plain connections, if it does.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.accepting.as_ref().map(Accepting::local_addr)
+    }
+
+    /// What it listens on for TLS, if it does.
+    pub fn address_tls(&self) -> Option<SocketAddr> {
+        self.accepting_tls.as_ref().map(Accepting::local_addr)
     }
 
     /// The broker of this process, where none is configured.
@@ -231,7 +300,10 @@ impl Running {
     /// # Errors
     /// The shards that panicked.
     pub fn stop(self) -> Result<(), Vec<runtime::Ended>> {
-        self.accepting.stop();
+        for accepting in [self.accepting, self.accepting_tls].into_iter().flatten() {
+            accepting.stop();
+        }
+        drop(self.renewal);
         for index in 0..self.shards.count() {
             while self.shards.post(index, Post::Drain).is_err()
                 && !self.shards.posts()[index].is_closed()
@@ -252,6 +324,7 @@ async fn run_shard(
     context: ShardContext<Post>,
     config: Arc<Config>,
     entrance: Arc<Entrance>,
+    tls: Option<Served>,
     finder: Finder,
     questions: Option<Questions>,
     key_keeper: Option<KeyKeeper>,
@@ -286,7 +359,7 @@ async fn run_shard(
         }
         _ => None,
     };
-    let mut shard = Shard::new(index, config.clone(), entrance, peers, lanes);
+    let mut shard = Shard::new(index, config.clone(), entrance, tls, peers, lanes);
     shard.identities.desk = questions;
     shard.key_keeper = key_keeper;
     shard.permissions = permissions;
@@ -300,7 +373,10 @@ async fn run_shard(
             for post in batch {
                 match post {
                     Post::Accepted(accepted) => {
-                        runtime::spawn(connection::serve(shard.clone(), accepted))
+                        connection::accept(shard.clone(), accepted, None);
+                    }
+                    Post::AcceptedTls(accepted) => {
+                        connection::accept(shard.clone(), accepted, shard_now.tls.as_ref());
                     }
                     post => shard_now.on_post(now_ms, post),
                 }

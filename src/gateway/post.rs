@@ -14,6 +14,7 @@ use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
 use crate::pulsar::{BrokerError, CryptoFailureAction, Message};
 use crate::runtime::Accepted;
+use crate::tls::server::Served;
 
 /// What two sockets that share a hub have in common; which of several such hubs it is, `siblings` decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +37,10 @@ pub struct TailKey {
 pub enum Post {
     /// From the acceptor.
     Accepted(Accepted),
+    /// From the acceptor of the TLS port.
+    AcceptedTls(Accepted),
+    /// The TLS files have changed: for handshakes from now on.
+    Certificates(Served),
     /// To the hub's home shard.
     Join(Box<Join>),
     Leave {

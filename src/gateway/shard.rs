@@ -30,6 +30,7 @@ use crate::hub::{Command, Effect, Upstream};
 use crate::observe::counters::Counters;
 use crate::pulsar::client::{Event, ProducerId};
 use crate::runtime::{self, Alarm, Socket, Wheel};
+use crate::tls::server::Served;
 use crate::ws::Deflater;
 
 /// A full mailbox is tried again after this time; the other shard empties its own at every turn.
@@ -59,6 +60,8 @@ pub enum Timer {
 pub struct Shard {
     pub index: usize,
     pub config: Arc<Config>,
+    /// Where there is a TLS port.
+    pub tls: Option<Served>,
     pub sockets: Sockets,
     pub entrance: Arc<Entrance>,
     /// Of sockets that have some, where their number is bounded.
@@ -162,6 +165,7 @@ impl Shard {
         index: usize,
         config: Arc<Config>,
         entrance: Arc<Entrance>,
+        tls: Option<Served>,
         peers: Vec<runtime::Post<Post>>,
         lanes: [Lane; 3],
     ) -> Shard {
@@ -169,6 +173,7 @@ impl Shard {
         Shard {
             index,
             config,
+            tls,
             sockets: Sockets::default(),
             entrance,
             places: FxHashMap::default(),
@@ -376,7 +381,8 @@ impl Shard {
             // It only makes the main loop look. What came up meanwhile may have to be told again.
             Post::Drained => self.told_drained = false,
             // For the main loop, which alone can start tasks.
-            Post::Accepted(_) => {}
+            Post::Accepted(_) | Post::AcceptedTls(_) => {}
+            Post::Certificates(served) => self.tls = Some(served),
         }
     }
 

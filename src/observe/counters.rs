@@ -41,6 +41,8 @@ counters! {
     refused_proxied,
     /// Upgrade requests that did not end in time.
     handshakes_timed_out,
+    /// TLS handshakes that did not come to their end.
+    tls_handshakes_failed,
     /// WebSocket messages from clients.
     frames_in,
     bytes_in,

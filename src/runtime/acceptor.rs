@@ -48,6 +48,7 @@ pub struct Acceptor {
 }
 
 /// How to accept.
+#[derive(Clone)]
 pub struct AcceptPlan {
     /// The CPU to pin the thread to.
     pub core: Option<usize>,

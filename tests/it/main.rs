@@ -52,3 +52,4 @@ mod topic_patterns;
 mod unsubscribe;
 mod v1;
 mod windows;
+mod wss;

@@ -7,6 +7,7 @@ mod authentication;
 mod authorization;
 mod doors;
 mod served;
+mod tls;
 mod unserved;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,6 +18,7 @@ use crate::runtime::cores;
 
 use super::authorization::Collected;
 use super::cluster::Ways;
+use super::tls::TlsSettings;
 use super::{
     Brokers, Config, CryptoKeys, Doors, Mistake, Place, Setting, UpstreamMode, limits, typo, values,
 };
@@ -74,6 +76,7 @@ impl Shape {
 struct Draft {
     config: Config,
     ways: Ways,
+    tls: TlsSettings,
     /// `webSocketConnectionsPerBroker` counts the whole process, [`Config::connections_per_broker`] one shard.
     connections_per_broker_total: usize,
     /// The same as an option of the client, which wins.
@@ -124,12 +127,14 @@ impl Draft {
                 authentication_refresh_ms: limits::AUTHENTICATION_REFRESH_MS,
                 crypto_keys: CryptoKeys::default(),
                 authorization: None,
+                tls: None,
                 notes: Vec::new(),
             },
             ways: Ways {
                 session_timeout_ms: limits::STORE_SESSION_TIMEOUT_MS,
                 ..Ways::default()
             },
+            tls: TlsSettings::default(),
             connections_per_broker_total: 1,
             client_connections_per_broker: None,
             idle: BTreeMap::new(),
@@ -144,6 +149,7 @@ impl Draft {
 pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<Mistake>> {
     let mut draft = Draft::new(bind);
     let mut mistakes = Vec::new();
+    let plain = !is_emptied(&settings, "webServicePort");
     let settings = effective(settings, &mut draft.config.notes);
     let settings = authentication::apply_prefix(settings);
     for setting in &settings {
@@ -170,7 +176,30 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
     }
     authentication::finish(&mut draft, &settings, &mut mistakes);
     doors::finish(&mut draft, &settings, &mut mistakes);
+    listen(&mut draft, plain, &mut mistakes);
     finish(draft, mistakes)
+}
+
+/// Which ports there are.
+fn listen(draft: &mut Draft, plain: bool, mistakes: &mut Vec<Mistake>) {
+    let tls = std::mem::take(&mut draft.tls);
+    let has_files = tls.certificates.is_some() || tls.key_store.is_some();
+    if tls.port.is_none() && has_files {
+        let note = "the TLS keys have no effect without webServicePortTls: there is no TLS port";
+        draft.config.notes.push(note.to_owned());
+    }
+    match tls.listener(plain) {
+        Ok(listener) => draft.config.tls = listener,
+        // What is wrong with a part was told above.
+        Err(_) if !mistakes.is_empty() => {}
+        Err(why) => mistakes.push(Mistake(why)),
+    }
+}
+
+/// The key is named and set to nothing, which for a port means in Java that it is not opened.
+fn is_emptied(settings: &[Setting], key: &str) -> bool {
+    let last = settings.iter().rfind(|setting| setting.key == key);
+    last.is_some_and(|setting| setting.value.is_empty())
 }
 
 /// One setting. Err is what follows the key's name in the message.
@@ -277,6 +306,7 @@ fn all() -> impl Iterator<Item = &'static Key> {
         .chain(authentication::KEYS)
         .chain(doors::JAVA)
         .chain(authorization::KEYS)
+        .chain(tls::KEYS)
         .chain(unserved::KEYS)
 }
 

@@ -363,7 +363,7 @@ fn nanos_as_ms(text: &str) -> Result<u64, String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::authorization;
+    use super::super::{authorization, tls};
     use super::*;
 
     /// The part of the README about keys.
@@ -394,6 +394,7 @@ mod tests {
             .iter()
             .chain(doors::JAVA)
             .chain(authorization::KEYS)
+            .chain(tls::KEYS)
             .chain(own)
         {
             match key.rule {

@@ -9,11 +9,9 @@ const THREADS: &str = "one pinned thread per CPU (cores) does all the work";
 const HTTP: &str =
     "maxHttpServerConnections and handshakeTimeoutMillis bound what clients can take";
 const STORE: &str = "the metadata store is read once, at the start";
-const TLS: &str = "it only matters with TLS, which is not served yet";
+const TLS: &str = "it only matters with TLS towards the brokers, which is not served yet";
 const PROVIDER: &str = "the provider that reads it is not served";
 
-const NO_TLS_LISTENER: &str = "TLS towards clients is not served yet, and plain text is not a substitute for it: \
-                               unset this key and let a TLS proxy stand in front";
 const NO_TLS_CLIENT: &str =
     "TLS towards the brokers is not served yet, and plain text is not a substitute for it";
 const NO_CREDENTIALS: &str = "credentials towards the brokers are not served yet, and connecting without them is not \
@@ -51,8 +49,8 @@ pub(super) const KEYS: &[Key] = &[
         "false",
         NO_AUTHORIZATION,
     ),
-    refused("tlsEnabled", Shape::Boolean, "false", NO_TLS_LISTENER),
-    refused("webServicePortTls", Shape::Text, "", NO_TLS_LISTENER),
+    // Java's name of old for the next.
+    refused("tlsEnabled", Shape::Boolean, "false", NO_TLS_CLIENT),
     refused(
         "brokerClientTlsEnabled",
         Shape::Boolean,
@@ -142,25 +140,10 @@ pub(super) const KEYS: &[Key] = &[
         "false",
         TLS,
     ),
-    ignored("tlsAllowInsecureConnection", Shape::Boolean, "false", TLS),
-    text("tlsCertificateFilePath", TLS),
-    text("tlsKeyFilePath", TLS),
-    text("tlsTrustCertsFilePath", TLS),
     ignored(
-        "tlsRequireTrustedClientCertOnConnect",
-        Shape::Boolean,
-        "false",
-        TLS,
+        "tlsProvider",
+        Shape::Text,
+        "Conscrypt",
+        "TLS is rustls, whatever Java would load",
     ),
-    ignored("tlsCertRefreshCheckDurationSec", Shape::Whole, "300", TLS),
-    ignored("tlsProvider", Shape::Text, "Conscrypt", TLS),
-    ignored("tlsEnabledWithKeyStore", Shape::Boolean, "false", TLS),
-    ignored("tlsKeyStoreType", Shape::Text, "JKS", TLS),
-    text("tlsKeyStore", TLS),
-    text("tlsKeyStorePassword", TLS),
-    ignored("tlsTrustStoreType", Shape::Text, "JKS", TLS),
-    text("tlsTrustStore", TLS),
-    text("tlsTrustStorePassword", TLS),
-    text("webServiceTlsProtocols", TLS),
-    text("webServiceTlsCiphers", TLS),
 ];

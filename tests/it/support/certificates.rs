@@ -1,6 +1,6 @@
 //! A certificate authority of the test's own and what it signs, as PEM and as files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
@@ -83,10 +83,6 @@ impl Folder {
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).expect("a folder");
         Folder(path)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
     }
 
     /// Writes a file, in one step for whoever reads it meanwhile, and gives its path.

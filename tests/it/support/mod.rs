@@ -4,7 +4,6 @@
 //! Apache Pulsar: the same tests run on both. Topics are named anew for every test and run.
 
 pub mod admin;
-#[allow(dead_code, reason = "the suites of the secured ways come one by one")]
 pub mod certificates;
 mod client;
 pub mod deflating;
@@ -18,6 +17,7 @@ pub mod publisher;
 pub mod raw;
 mod relay;
 pub mod tokens;
+pub mod secure;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -137,7 +137,7 @@ impl World {
     ) -> World {
         let config = test_config(url, settings);
         let gateway = gateway::start(config.clone()).expect("the gateway starts");
-        let address = gateway.address();
+        let address = listens_on(&gateway);
         World {
             gateway: Some(gateway),
             config,
@@ -149,6 +149,12 @@ impl World {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its TLS port.
+    pub fn address_tls(&self) -> SocketAddr {
+        let gateway = self.gateway.as_ref().expect("a gateway runs");
+        gateway.address_tls().expect("there is a TLS port")
     }
 
     /// The broker's test handle. Panics on real Pulsar: use `World::embedded` for such tests.
@@ -212,9 +218,15 @@ impl World {
     /// The next gateway, on the same broker.
     pub fn start_gateway(&mut self) {
         let gateway = gateway::start(self.config.clone()).expect("the gateway starts");
-        self.address = gateway.address();
+        self.address = listens_on(&gateway);
         self.gateway = Some(gateway);
     }
+}
+
+/// The plain port where there is one.
+fn listens_on(gateway: &Running) -> SocketAddr {
+    let address = gateway.address().or(gateway.address_tls());
+    address.expect("there is a port")
 }
 
 /// Two shards (on one CPU where there is only one), any free port, and `key=value` settings as `--set` takes them.

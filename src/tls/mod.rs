@@ -1,0 +1,51 @@
+//! Certificates and keys: files in, what rustls works with out.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`pem`] | certificates and keys as PEM |
+//! | [`stores`] | the same in a PKCS#12 store |
+//! | [`server`] | the listener's side of TLS |
+//! | `lenient` | client certificates that nobody has vouched for |
+//! | [`watch`] | whether files have changed |
+//!
+//! Errors name the file and what to do about it, never what is in it.
+
+#![forbid(unsafe_code)]
+
+mod lenient;
+pub mod pem;
+pub mod server;
+pub mod stores;
+pub mod watch;
+
+use std::io::Read;
+use std::path::Path;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+/// Bytes of a file of certificates or keys: the whole of Mozilla's authorities has 230 KB.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Who somebody is, and the proof of it.
+pub struct Identity {
+    /// Its own certificate first, then those that lead to an authority.
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let fail = |why: String| format!("{}: {why}", path.display());
+    let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| fail(error.to_string()))?;
+    match bytes.len() as u64 > FILE_BYTES_MAX {
+        true => Err(fail(format!("is larger than {FILE_BYTES_MAX} bytes"))),
+        false => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests;

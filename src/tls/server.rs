@@ -1,0 +1,119 @@
+//! The listener's side: from the settings and their files to what every handshake begins with.
+//!
+//! A client that comes back resumes its session by a ticket, on whichever shard; nothing is kept here for it. Not so where
+//! client certificates are asked for: a ticket would let its owner in without them being looked at again. Tickets end
+//! when the files change, so that everybody meets the new certificate.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{Ticketer, default_provider};
+use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+
+use super::lenient::Lenient;
+use super::{Identity, pem, stores};
+use crate::config::{KeyFiles, ListenerTls};
+
+/// WebSockets begin as HTTP/1.1 (RFC 6455 §4.1).
+const ALPN: &[u8] = b"http/1.1";
+
+/// What the shards need to serve TLS.
+#[derive(Clone)]
+pub struct Served {
+    pub config: Arc<ServerConfig>,
+    /// Certificates that clients show have been verified: they say who somebody is.
+    pub certificates_prove: bool,
+}
+
+/// Reads the files.
+///
+/// # Errors
+/// A sentence that names the file, or what does not go together.
+pub fn load(settings: &ListenerTls) -> Result<Served, String> {
+    let identity = identity(&settings.files)?;
+    let provider = Arc::new(CryptoProvider {
+        cipher_suites: settings.suites.clone(),
+        ..default_provider()
+    });
+    let verifier = verifier(settings, &provider)?;
+    let asks = verifier.offer_client_auth();
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS: {error}"))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.chain, identity.key)
+        .map_err(|error| format!("{}: {error}", names(&settings.files)))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    match asks {
+        true => config.send_tls13_tickets = 0,
+        false => config.ticketer = Ticketer::new().map_err(|error| format!("TLS: {error}"))?,
+    }
+    Ok(Served {
+        config: Arc::new(config),
+        certificates_prove: asks && !settings.accept_untrusted,
+    })
+}
+
+fn identity(files: &KeyFiles) -> Result<Identity, String> {
+    match files {
+        KeyFiles::Pem {
+            certificates, key, ..
+        } => pem::identity(certificates, key),
+        KeyFiles::Stores {
+            key_store,
+            password,
+            ..
+        } => stores::identity(key_store, password),
+    }
+}
+
+fn trusted(files: &KeyFiles, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    match files {
+        KeyFiles::Pem { .. } => pem::certificates_of(path),
+        KeyFiles::Stores { trust_password, .. } => stores::certificates_of(path, trust_password),
+    }
+}
+
+/// Clients' certificates are asked for where there is something to judge them by.
+fn verifier(
+    settings: &ListenerTls,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    if settings.accept_untrusted {
+        return Ok(Arc::new(Lenient {
+            provider: provider.clone(),
+            mandatory: settings.require_client_certificate,
+        }));
+    }
+    let Some(path) = settings.files.trusted() else {
+        return Ok(Arc::new(NoClientAuth));
+    };
+    let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in trusted(&settings.files, path)? {
+        roots.add(certificate).map_err(|error| fail(&error))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let builder = match settings.require_client_certificate {
+        true => builder,
+        false => builder.allow_unauthenticated(),
+    };
+    let verifier = builder.build().map_err(|error| fail(&error))?;
+    Ok(verifier)
+}
+
+fn names(files: &KeyFiles) -> String {
+    let own: Vec<_> = match files {
+        KeyFiles::Pem {
+            certificates, key, ..
+        } => vec![certificates, key],
+        KeyFiles::Stores { key_store, .. } => vec![key_store],
+    };
+    let own: Vec<_> = own.iter().map(|path| path.display().to_string()).collect();
+    own.join(" and ")
+}

@@ -1,0 +1,141 @@
+//! A blocking WebSocket client on TLS (rustls' own streams, tungstenite's frames).
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+use super::certificates::{Authority, Signed};
+use super::{PATIENCE, base64};
+
+type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    Tls12,
+    Tls13,
+}
+
+/// What a client trusts, shows and remembers. Clones share their memory of sessions.
+#[derive(Clone)]
+pub struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    pub fn new(authority: &Authority, version: Version, shows: Option<&Signed>) -> Trust {
+        let mut roots = RootCertStore::empty();
+        roots.add(der(authority.pem())).expect("an authority");
+        let versions = match version {
+            Version::Tls12 => [&TLS12],
+            Version::Tls13 => [&TLS13],
+        };
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&versions)
+            .expect("ring has both")
+            .with_root_certificates(roots);
+        let mut config = match shows {
+            None => config.with_no_client_auth(),
+            Some(shown) => {
+                let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes());
+                config
+                    .with_client_auth_cert(vec![der(&shown.certificate)], key.expect("a key"))
+                    .expect("they go together")
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Trust(Arc::new(config))
+    }
+}
+
+pub fn der(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
+}
+
+pub struct Secure {
+    socket: WebSocket<Stream>,
+}
+
+impl Secure {
+    /// Err: why the TLS handshake, or what follows it, has failed.
+    pub fn try_open(address: SocketAddr, trust: &Trust, path: &str) -> io::Result<Secure> {
+        let mut stream = connect(address, trust)?;
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        let opened = tungstenite::client(format!("wss://localhost{path}"), stream);
+        let (socket, _) = opened.map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Secure { socket })
+    }
+
+    pub fn open(address: SocketAddr, trust: &Trust, path: &str) -> Secure {
+        Secure::try_open(address, trust, path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// What TLS has agreed on.
+    pub fn session(&self) -> &ClientConnection {
+        &self.socket.get_ref().conn
+    }
+
+    pub fn is_resumed(&self) -> bool {
+        self.session().handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// The certificate that the gateway has shown.
+    pub fn shown(&self) -> &CertificateDer<'static> {
+        &self.session().peer_certificates().expect("it has one")[0]
+    }
+
+    pub fn send(&mut self, value: &Value) {
+        let sent = self.socket.send(Message::text(value.to_string()));
+        sent.expect("the socket is open");
+    }
+
+    pub fn json(&mut self) -> Value {
+        loop {
+            match self.socket.read().expect("a frame in time") {
+                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("not a text frame: {other:?}"),
+            }
+        }
+    }
+
+    pub fn publish(&mut self, payload: &str) {
+        self.send(&json!({ "payload": base64(payload) }));
+        assert_eq!(self.json()["result"], "ok");
+    }
+
+    /// The next delivery, acked.
+    pub fn receive(&mut self) -> String {
+        let message = self.json();
+        self.send(&json!({ "messageId": message["messageId"] }));
+        super::payload_of(&message)
+    }
+
+    /// Closes the WebSocket, then reads to the end of the stream, which has to be an orderly one.
+    pub fn close(mut self) {
+        self.socket.close(None).expect("the socket is open");
+        loop {
+            match self.socket.read() {
+                Ok(_) => {}
+                Err(tungstenite::Error::ConnectionClosed) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+fn connect(address: SocketAddr, trust: &Trust) -> io::Result<Stream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    let session = ClientConnection::new(trust.0.clone(), name).map_err(io::Error::other)?;
+    Ok(StreamOwned::new(session, stream))
+}
