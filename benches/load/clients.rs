@@ -11,7 +11,7 @@ use crate::cases::{Case, Kind};
 use crate::nchan;
 use crate::process::{CpuTime, OTHERS_CPU, SERVERS_CPU};
 use crate::publishers::{self, Publisher, SETTLING, Window};
-use crate::readers::Readers;
+use crate::readers::{Readers, Stream};
 use crate::servers::{Broker, Peer, Target};
 
 /// As many sockets open at a time, so that the accept queue never overflows.
@@ -192,14 +192,14 @@ async fn receive(
 }
 
 /// What the clocks said when a run began.
-struct Begin {
+pub struct Begin {
     at: std::time::Instant,
     cpu: Duration,
     cpus: [CpuTime; 2],
 }
 
 impl Begin {
-    fn now(target: &Target) -> Begin {
+    pub fn now(target: &Target) -> Begin {
         Begin {
             at: std::time::Instant::now(),
             cpu: target.server.cpu(),
@@ -207,7 +207,7 @@ impl Begin {
         }
     }
 
-    fn end(&self, target: &Target, outcome: &mut Outcome) {
+    pub fn end(&self, target: &Target, outcome: &mut Outcome) {
         outcome.cpu = target.server.cpu() - self.cpu;
         outcome.took = self.at.elapsed();
         let [servers, others] = self.cpus;
@@ -287,13 +287,17 @@ async fn publish(
 }
 
 pub async fn open(address: SocketAddr, path: String) -> TcpStream {
+    upgrade(connect(address).await, &path).await
+}
+
+pub async fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).await.expect("connected");
-    upgrade(socket, &path).await
+    socket.set_nodelay(true).expect("a TCP socket");
+    socket
 }
 
 /// The handshake, on a connection that is there.
-pub async fn upgrade(mut socket: TcpStream, path: &str) -> TcpStream {
-    socket.set_nodelay(true).expect("a TCP socket");
+pub async fn upgrade<S: Stream>(mut socket: S, path: &str) -> S {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -6,6 +6,7 @@
 //! | name | what it shows | needs |
 //! |---|---|---|
 //! | `fanout` | readers with acks and with `flow=tcp`, beside the floor | |
+//! | `wss` | readers over TLS, beside plain ones | |
 //! | `shared` | 50 sockets on one Shared subscription | |
 //! | `publish` | 1 and 20 producers | |
 //! | `saturation` | 100 and 1,000 readers with `flow=tcp`, as fast as can be | |
@@ -43,6 +44,7 @@ mod saturation;
 mod servers;
 mod sockets;
 mod stalled;
+mod wss;
 
 use std::process::ExitCode;
 
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
             "sockets" => sockets::run(),
             "stalled" => stalled::run(),
             "saturation" => saturation::run(),
+            "wss" => wss::run(),
             _ => {
                 eprintln!("load: there is no {name}; see benches/load/main.rs");
                 return ExitCode::from(64);

@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use crate::cases::Kind;
@@ -20,6 +19,11 @@ const AFTERWARDS: Duration = Duration::from_millis(300);
 
 /// A message that took longer was not delivered while it was offered: who lags so far does not keep up.
 pub const LATE_MS: f32 = 1000.0;
+
+/// A socket's other end, plain or with TLS.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Stream for S {}
 
 /// The sockets of one run.
 pub struct Readers {
@@ -45,7 +49,7 @@ struct Seen {
 }
 
 impl Readers {
-    pub fn start(sockets: Vec<TcpStream>, kind: Kind) -> Readers {
+    pub fn start<S: Stream>(sockets: Vec<S>, kind: Kind) -> Readers {
         let received = Rc::new(Received {
             messages: Cell::new(0),
             last: Cell::new(Instant::now()),
@@ -113,7 +117,12 @@ impl Seen {
     }
 }
 
-async fn read(mut socket: TcpStream, kind: Kind, received: Rc<Received>, seen: Rc<RefCell<Seen>>) {
+async fn read(
+    mut socket: impl Stream,
+    kind: Kind,
+    received: Rc<Received>,
+    seen: Rc<RefCell<Seen>>,
+) {
     let acks = matches!(kind, Kind::Fanout { acks: true } | Kind::Shared);
     let mut unread = Vec::with_capacity(4096);
     while socket

@@ -159,6 +159,7 @@ impl Fleet {
                 set.expect("a size");
             }
             let socket = socket.connect(target.address).await.expect("connected");
+            socket.set_nodelay(true).expect("a TCP socket");
             let member = Rc::new(Member {
                 seen: Cell::new(0),
                 stalls,

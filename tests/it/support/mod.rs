@@ -16,8 +16,8 @@ pub mod process;
 pub mod publisher;
 pub mod raw;
 mod relay;
-pub mod tokens;
 pub mod secure;
+pub mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
