@@ -292,7 +292,7 @@ mod delivery {
             publish_time_ms: metadata.publish_time,
             metadata: Bytes::from(metadata.encode_to_vec()),
             payload: Bytes::from(crate::payload(bytes)),
-            encrypted_batch: None,
+            decrypted_from: None,
         }
     }
 }

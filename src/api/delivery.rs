@@ -60,7 +60,7 @@ fn append_message(message: &Message, with_encryption: bool, out: &mut Vec<u8>) {
         time::append(event_time_ms as i64, out);
         out.extend_from_slice(b"\"");
     }
-    if with_encryption && (parts.is_encrypted || message.encrypted_batch.is_some()) {
+    if with_encryption && (parts.is_encrypted || message.decrypted_from.is_some()) {
         out.extend_from_slice(b",\"encryptionContext\":");
         encryption_context::append(&message.encryption(), out);
     }

@@ -278,5 +278,10 @@ pub(super) fn entry_bytes(entry: &Entry) -> usize {
 }
 
 pub(super) fn message_bytes(message: &Message) -> usize {
-    message.metadata.len() + message.payload.len() + MESSAGE_OVERHEAD_BYTES
+    // Messages of a batch share theirs.
+    let decrypted_from = match &message.decrypted_from {
+        Some(metadata) if message.id.batch_index < 0 => metadata.len(),
+        _ => 0,
+    };
+    message.metadata.len() + decrypted_from + message.payload.len() + MESSAGE_OVERHEAD_BYTES
 }

@@ -7,15 +7,20 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
+use bytes::Bytes;
+
 use super::Now;
-use crate::pulsar::client::{Client, ProducerId, SendFields, SendRefused, Tag};
-use crate::pulsar::message::Parts;
+use crate::pulsar::client::{Client, ProducerId, SendEncryption, SendFields, SendRefused, Tag};
+use crate::pulsar::message::{Encryption, EncryptionKey, Parts};
+use crate::pulsar::wire::Compression;
 use crate::pulsar::{Message, MessageId};
 
 /// One dead letter, borrowed from its message.
 pub struct DeadLetter<'a> {
     properties: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     parts: Parts<'a>,
+    /// Whoever has the key can still decrypt it. Java's dead letters say no more how they were encrypted.
+    encryption: Option<(Encryption<'a>, Vec<Bytes>)>,
     payload: &'a [u8],
 }
 
@@ -23,6 +28,11 @@ impl<'a> DeadLetter<'a> {
     /// `source` is the topic or partition that the message is from.
     pub fn new(message: &'a Message, source: &'a str, subscription: &'a str) -> DeadLetter<'a> {
         let parts = message.parts();
+        let encryption = message.is_encrypted(&parts).then(|| {
+            let encryption = message.encryption();
+            let keys = encryption.keys.iter().map(EncryptionKey::encode).collect();
+            (encryption, keys)
+        });
         let mut properties: BTreeMap<Cow<'a, str>, Cow<'a, str>> =
             parts.properties.clone().collect();
         let id: Cow<'a, str> = Cow::Owned(java_text(&message.id));
@@ -38,6 +48,7 @@ impl<'a> DeadLetter<'a> {
         DeadLetter {
             properties,
             parts,
+            encryption,
             payload: &message.payload,
         }
     }
@@ -67,6 +78,7 @@ impl<'a> DeadLetter<'a> {
             ordering_key: self.parts.ordering_key,
             null_value: self.parts.null_value,
             event_time_ms: self.parts.event_time_ms,
+            encryption: self.encryption.as_ref().map(as_it_was),
             publish_time_ms: now.wall_ms,
             ..SendFields::default()
         };
@@ -88,6 +100,16 @@ impl<'a> DeadLetter<'a> {
     }
 }
 
+fn as_it_was<'a>((encryption, keys): &'a (Encryption<'_>, Vec<Bytes>)) -> SendEncryption<'a> {
+    SendEncryption {
+        param: Some(encryption.param),
+        compression: Compression::from_number(encryption.compression),
+        uncompressed_size: encryption.uncompressed_size,
+        keys,
+        batch_size: encryption.batch_size,
+    }
+}
+
 /// `toString()` of Java's `MessageIdImpl` and `BatchMessageIdImpl`.
 fn java_text(id: &MessageId) -> String {
     // Java's longs: an id of −1 is one here, too.
@@ -100,11 +122,9 @@ fn java_text(id: &MessageId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use ::prost::Message as _;
     use ::pulsar::proto::{KeyValue, MessageMetadata};
-    use bytes::Bytes;
-
-    use super::*;
 
     fn message(properties: &[(&str, &str)], batch_index: i32) -> Message {
         let metadata = MessageMetadata {
@@ -130,7 +150,7 @@ mod tests {
             publish_time_ms: 1,
             metadata: Bytes::from(metadata.encode_to_vec()),
             payload: Bytes::from_static(b"x"),
-            encrypted_batch: None,
+            decrypted_from: None,
         }
     }
 

@@ -271,7 +271,7 @@ mod tests {
             publish_time_ms: 0,
             metadata: Default::default(),
             payload: Default::default(),
-            encrypted_batch: None,
+            decrypted_from: None,
         }
     }
 

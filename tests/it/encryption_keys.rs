@@ -194,6 +194,55 @@ fn what_fails_is_read_once_its_key_is_there() {
     failing.ack(&message);
 }
 
+#[test]
+fn the_consumers_of_a_failover_subscription_and_a_reader_get_what_a_producer_encrypts() {
+    let world = with_keys();
+    let name = topic("encrypted-failover");
+    let query = "sub?subscriptionType=Failover&consumerName";
+    let mut active = world.consumer(&name, &format!("{query}=a"));
+    let _standby = world.consumer(&name, &format!("{query}=b"));
+    let mut reader = world.reader(&name);
+    let mut producer = world.producer(&format!("{name}?encryptionKeys=secp521r1"));
+    for number in 0..10 {
+        producer.publish(&format!("message {number}"));
+    }
+    for number in 0..10 {
+        let expected = format!("message {number}");
+        assert_eq!(active.receive(), expected);
+        assert_eq!(payload_of(&reader.json()), expected);
+    }
+}
+
+#[test]
+fn a_dead_letter_that_nobody_here_could_decrypt_still_can_be() {
+    let world = with_keys();
+    let without = world.beside();
+    for batching in [false, true] {
+        let name = topic("encrypted-dead");
+        let query =
+            "sub?subscriptionType=Shared&maxRedeliverCount=1&negativeAckRedeliveryDelay=100";
+        let mut consumer = without.consumer(&name, &format!("{query}&cryptoFailureAction=CONSUME"));
+        let dead = format!("{name}-sub-DLQ");
+        let mut graveyard = world.consumer(&dead, "check?subscriptionInitialPosition=Earliest");
+        let mut producer = world.producer(&format!(
+            "{name}?encryptionKeys=rsa&compressionType=LZ4&batchingEnabled={batching}&batchingMaxMessages=2"
+        ));
+        for payload in ["one", "two"] {
+            producer.send_json(json!({ "payload": base64(payload) }));
+        }
+        let entries = if batching { 1 } else { 2 };
+        for _ in 0..2 * entries {
+            let message = consumer.json();
+            consumer.nack(&message);
+        }
+        for payload in ["one", "two"] {
+            let letter = graveyard.json();
+            assert_eq!(payload_of(&letter), payload);
+            graveyard.ack(&letter);
+        }
+    }
+}
+
 fn payload_bytes(message: &serde_json::Value) -> Vec<u8> {
     let payload = message["payload"].as_str().expect("a payload");
     base64_simd::STANDARD

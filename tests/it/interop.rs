@@ -8,9 +8,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
+use bytes::BytesMut;
+use pws_fast::pulsar::crypto::{DataKey, PrivateKey, PublicKey};
 use serde_json::{Map, Value, json};
 
-use crate::support::{World, base64, eventually, topic};
+use crate::support::{World, base64, eventually, query_value, topic};
 
 const COMPRESSIONS: [&str; 5] = ["NONE", "LZ4", "ZLIB", "ZSTD", "SNAPPY"];
 const PARTITIONS: u32 = 7;
@@ -340,5 +342,66 @@ fn an_encrypted_message_in_chunks_is_decrypted_chunk_by_chunk() {
         let delivered = consumer.json();
         assert!(delivered["payload"] == large.as_str(), "{compression}");
         consumer.ack(&delivered);
+    }
+}
+
+/// A key pair of the tests', as a client that encrypts by itself has it.
+fn key_pair(name: &str) -> (PublicKey, PrivateKey) {
+    let read = |kind| std::fs::read_to_string(format!("{KEYS}/{name}.{kind}.pem")).expect("a key");
+    let public = PublicKey::from_pem(&read("public")).expect("a public key");
+    (
+        public,
+        PrivateKey::from_pem(&read("private")).expect("a private key"),
+    )
+}
+
+#[test]
+#[ignore = "needs Pulsar's clients: tests/run interop"]
+fn what_a_client_of_the_gateway_encrypts_by_itself_is_decrypted_by_the_java_client() {
+    let world = World::start();
+    for key in ["rsa", "secp521r1"] {
+        let name = topic("encrypted-by-itself");
+        let (data_key, bytes) = DataKey::generate().expect("random numbers");
+        let sealed = key_pair(key).0.encrypt(&*bytes).expect("random numbers");
+        let encode = |bytes: &[u8]| base64_simd::STANDARD.encode_to_string(bytes);
+        let keys = json!({ key: { "keyValue": encode(&sealed), "metadata": {} } });
+        let keys = query_value(&base64(&keys.to_string()));
+        let mut producer = world.producer(&format!("{name}?encryptionKeys={keys}"));
+        let mut payload = BytesMut::from(&b"msg-123"[..]);
+        assert!(data_key.encrypt(&[7; 12], &mut payload));
+        producer.publish_json(json!({
+            "payload": encode(&payload), "key": "k", "encryptionParam": encode(&[7; 12]),
+        }));
+        let question = json!({ "topic": full(&name), "read": 1, "keys": KEYS });
+        let read = peer(&JAVA).ask(&question);
+        assert_eq!(read[0]["payload"], base64("msg-123"), "{key}");
+    }
+}
+
+#[test]
+#[ignore = "needs Pulsar's clients: tests/run interop"]
+fn what_the_java_client_encrypts_is_decrypted_by_a_client_of_the_gateway_by_itself() {
+    let world = World::start();
+    for key in ["rsa", "secp521r1"] {
+        let name = topic("decrypted-by-itself");
+        let mut consumer = world.consumer(&name, "sub?cryptoFailureAction=CONSUME");
+        peer(&JAVA).ask(&json!({
+            "topic": full(&name), "publish": [{ "payload": base64("msg-123") }],
+            "keys": KEYS, "encryptFor": [key],
+        }));
+        let message = consumer.json();
+        let decode = |value: &Value| {
+            let text = value.as_str().expect("a text");
+            base64_simd::STANDARD.decode_to_vec(text).expect("base64")
+        };
+        let context = &message["encryptionContext"];
+        let sealed = decode(&context["keys"][key]["keyValue"]);
+        let data_key = key_pair(key)
+            .1
+            .decrypt(&sealed)
+            .expect("it is for this key");
+        let data_key = DataKey::new(&data_key).expect("a data key");
+        let payload = data_key.decrypt(&decode(&context["param"]), &decode(&message["payload"]));
+        assert_eq!(&payload.expect("decrypted")[..], b"msg-123");
     }
 }

@@ -24,7 +24,7 @@ fn stored(entry: u64, payload: &'static str, metadata: &MessageMetadata) -> Mess
         publish_time_ms: metadata.publish_time,
         metadata: Bytes::from(metadata.encode_to_vec()),
         payload: Bytes::from_static(payload.as_bytes()),
-        encrypted_batch: None,
+        decrypted_from: None,
     }
 }
 

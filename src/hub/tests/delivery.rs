@@ -267,7 +267,7 @@ fn opened_with(crypto_failure_action: CryptoFailureAction) -> World {
 }
 
 #[test]
-fn an_encrypted_batch_is_discarded_as_a_whole() {
+fn an_decrypted_from_is_discarded_as_a_whole() {
     let mut world = opened_with(CryptoFailureAction::Discard);
     world.upstream(Upstream::Entry(encrypted(0, Some(3))));
     world.entries(1..2);
@@ -276,7 +276,7 @@ fn an_encrypted_batch_is_discarded_as_a_whole() {
 }
 
 #[test]
-fn an_encrypted_batch_is_consumed_and_acked_as_one_message() {
+fn an_decrypted_from_is_consumed_and_acked_as_one_message() {
     let mut world = opened_with(CryptoFailureAction::Consume);
     world.upstream(Upstream::Entry(encrypted(0, Some(3))));
     world.entries(1..2);

@@ -33,6 +33,8 @@ impl Producer {
             replicate_to: fields.replicate_to,
             event_time_ms: fields.event_time_ms,
             deliver_at_time_ms: fields.deliver_at_ms,
+            num_messages_in_batch: fields.encryption.and_then(|it| it.batch_size),
+            encryption_keys: fields.encryption.map_or(&[], |it| it.keys),
             encryption_param: fields.encryption.and_then(|it| it.param),
             compression: fields.encryption.and_then(|it| it.compression),
             uncompressed_size: fields.encryption.map(|it| it.uncompressed_size),
@@ -63,9 +65,13 @@ impl Producer {
             is_chunk: false,
         };
         let sealing = self.spec.sealing.as_deref();
+        let keys = sealing.map_or(&self.spec.encryption_keys[..], Sealing::keys);
         let mut metadata = MetadataFields {
             producer_name: self.name.as_deref().unwrap_or_default(),
-            encryption_keys: sealing.map_or(&self.spec.encryption_keys[..], Sealing::keys),
+            encryption_keys: match metadata.encryption_keys {
+                [] => keys,
+                own => own,
+            },
             ..metadata
         };
         let mut frame = BytesMut::new();

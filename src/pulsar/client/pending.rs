@@ -35,6 +35,8 @@ struct Encryption {
     param: Option<Vec<u8>>,
     compression: Option<Compression>,
     uncompressed_size: u32,
+    keys: Box<[Bytes]>,
+    batch_size: Option<i32>,
 }
 
 impl Encryption {
@@ -43,7 +45,14 @@ impl Encryption {
             param: given.param.map(<[u8]>::to_vec),
             compression: given.compression,
             uncompressed_size: given.uncompressed_size,
+            keys: given.keys.into(),
+            batch_size: given.batch_size,
         }
+    }
+
+    fn bytes(&self) -> usize {
+        let keys = self.keys.iter().map(|key| key.len() + size_of::<Bytes>());
+        self.param.as_ref().map_or(0, Vec::len) + keys.sum::<usize>()
     }
 
     fn given(&self) -> SendEncryption<'_> {
@@ -51,6 +60,8 @@ impl Encryption {
             param: self.param.as_deref(),
             compression: self.compression,
             uncompressed_size: self.uncompressed_size,
+            keys: &self.keys,
+            batch_size: self.batch_size,
         }
     }
 }
@@ -119,9 +130,9 @@ impl Unencoded {
             .iter()
             .map(|cluster| cluster.len() + size_of::<String>())
             .sum();
-        let param = self.encryption.as_ref().and_then(|it| it.param.as_ref());
+        let encryption = self.encryption.as_ref().map_or(0, Encryption::bytes);
         size_of::<Unencoded>()
-            + param.map_or(0, Vec::len)
+            + encryption
             + self.payload.len()
             + properties
             + clusters

@@ -171,6 +171,10 @@ pub struct SendEncryption<'a> {
     pub compression: Option<Compression>,
     /// In bytes, of the payload before its compression.
     pub uncompressed_size: u32,
+    /// This message's own keys, each from `encode_encryption_key`. Empty: those of the producer.
+    pub keys: &'a [Bytes],
+    /// Some: what is encrypted is a batch of so many messages.
+    pub batch_size: Option<i32>,
 }
 
 /// Why [`super::Client::send`] has not taken a message. Nothing will be said about it later.

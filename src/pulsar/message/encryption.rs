@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::Message;
-use super::parts::{Properties, key_value};
+use super::parts::{Parts, Properties, key_value};
+use crate::pulsar::wire::encode_encryption_key;
 use crate::pulsar::wire::varint::{Fields, Value};
 
 /// Out of `MessageMetadata`. Tolerant, as [`super::Parts`] is.
@@ -30,10 +33,15 @@ pub struct EncryptionKey<'a> {
 }
 
 impl Message {
+    /// Whether the payload still is as its producer has encrypted it.
+    pub fn is_encrypted(&self, parts: &Parts<'_>) -> bool {
+        parts.is_encrypted && self.decrypted_from.is_none()
+    }
+
     /// How it was encrypted when it was published, whether it still is or not. Only of one that says in its
     /// [`super::Parts`] that it was.
     pub fn encryption(&self) -> Encryption<'_> {
-        Encryption::of(self.encrypted_batch.as_deref().unwrap_or(&self.metadata))
+        Encryption::of(self.decrypted_from.as_deref().unwrap_or(&self.metadata))
     }
 }
 
@@ -54,6 +62,18 @@ impl<'a> Encryption<'a> {
             }
         }
         found
+    }
+}
+
+impl EncryptionKey<'_> {
+    /// As metadata has it.
+    pub fn encode(&self) -> Bytes {
+        let metadata: Vec<_> = self.metadata.clone().collect();
+        let metadata: Vec<(&str, &str)> = metadata
+            .iter()
+            .map(|(key, value)| (key.as_ref(), value.as_ref()))
+            .collect();
+        encode_encryption_key(&self.name, self.value, &metadata)
     }
 }
 

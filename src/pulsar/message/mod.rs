@@ -32,8 +32,8 @@ pub struct Message {
     pub metadata: Bytes,
     /// Decompressed, unless it is encrypted.
     pub payload: Bytes,
-    /// Out of a batch that was encrypted and has been decrypted: the batch's `MessageMetadata`.
-    pub encrypted_batch: Option<Arc<[u8]>>,
+    /// The payload was decrypted here: the `MessageMetadata` of the entry, which says how it was encrypted.
+    pub decrypted_from: Option<Arc<[u8]>>,
 }
 
 /// Messages up to this size are copied by [`Message::unpinned`]: about what one read of a busy connection brings, of
@@ -55,7 +55,7 @@ impl Message {
         Message {
             metadata: copy.split_to(metadata.len()),
             payload: copy,
-            encrypted_batch: self.encrypted_batch.clone(),
+            decrypted_from: self.decrypted_from.clone(),
             ..*self
         }
     }

@@ -20,7 +20,7 @@ pub struct Parts<'a> {
     /// A message without a value: a tombstone of a compacted topic.
     pub null_value: bool,
     pub null_partition_key: bool,
-    /// The payload is as the producer has encrypted it; see [`Message::encryption`].
+    /// Its producer has encrypted it, outside a batch; see [`Message::encryption`] and [`Message::is_encrypted`].
     pub is_encrypted: bool,
     pub properties: Properties<'a>,
 }

@@ -89,6 +89,10 @@ fn decode(entry: &Entry) -> Result<EntryMetadata, DecodeError> {
     Ok(metadata)
 }
 
+fn decrypted_from(entry: &Entry) -> Option<Arc<[u8]>> {
+    entry.is_decrypted.then(|| entry.metadata[..].into())
+}
+
 fn single(entry: &Entry, metadata: &EntryMetadata, payload: Bytes) -> Message {
     Message {
         id: message_id(entry, -1, 0),
@@ -97,7 +101,7 @@ fn single(entry: &Entry, metadata: &EntryMetadata, payload: Bytes) -> Message {
         publish_time_ms: metadata.publish_time_ms,
         metadata: entry.metadata.clone(),
         payload,
-        encrypted_batch: None,
+        decrypted_from: decrypted_from(entry),
     }
 }
 
@@ -138,7 +142,7 @@ fn split_batch(
         return Err(SplitError::Batch);
     }
     let inherited = metadata.inherited();
-    let encrypted_batch: Option<Arc<[u8]>> = entry.is_decrypted.then(|| entry.metadata[..].into());
+    let decrypted_from = decrypted_from(entry);
     let mut messages = Vec::with_capacity(claimed);
     for index in 0..count {
         let single_bytes = take_u32(&mut rest)?;
@@ -156,7 +160,7 @@ fn split_batch(
             publish_time_ms: metadata.publish_time_ms,
             metadata: concat(&inherited, single),
             payload,
-            encrypted_batch: encrypted_batch.clone(),
+            decrypted_from: decrypted_from.clone(),
         });
     }
     Ok(messages)

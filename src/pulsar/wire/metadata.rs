@@ -16,6 +16,19 @@ pub enum Compression {
     Snappy = 4,
 }
 
+impl Compression {
+    /// None: the number says that there is none, or is not known here.
+    pub fn from_number(number: i32) -> Option<Compression> {
+        match number {
+            1 => Some(Compression::Lz4),
+            2 => Some(Compression::Zlib),
+            3 => Some(Compression::Zstd),
+            4 => Some(Compression::Snappy),
+            _ => None,
+        }
+    }
+}
+
 /// The fields of `MessageMetadata` that a gateway sets. What is `None`, empty or false is left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MetadataFields<'a> {

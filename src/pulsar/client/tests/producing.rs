@@ -72,6 +72,8 @@ const ENCRYPTED: SendEncryption<'_> = SendEncryption {
     param: Some(b"iv"),
     compression: Some(wire::Compression::Zlib),
     uncompressed_size: 77,
+    keys: &[],
+    batch_size: None,
 };
 
 fn is_as_encrypted(metadata: &proto::MessageMetadata, payload: &[u8]) {

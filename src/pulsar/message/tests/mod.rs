@@ -227,7 +227,7 @@ proptest! {
 }
 
 #[test]
-fn an_encrypted_batch_opens_as_one_message_that_is_as_it_is_stored() {
+fn an_decrypted_from_opens_as_one_message_that_is_as_it_is_stored() {
     let encrypted = MessageMetadata {
         encryption_keys: vec![EncryptionKeys {
             key: "k".into(),
