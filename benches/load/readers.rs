@@ -14,6 +14,9 @@ use crate::frames;
 /// Without any frame for so long a run is over, whatever is missing.
 const SILENCE: Duration = Duration::from_secs(3);
 
+/// For what was published and has not come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What comes twice comes by then.
 const AFTERWARDS: Duration = Duration::from_millis(300);
 
@@ -70,10 +73,12 @@ impl Readers {
         self.sockets.len() as u64
     }
 
-    /// Waits until so many have come, or nothing comes any more.
+    /// Waits until so many have come, or nothing comes any more, or a server that has collapsed takes too long.
     pub async fn all(&self, messages: u64) {
+        let begin = Instant::now();
         while self.received.messages.get() < messages {
-            if self.received.last.get().elapsed() > SILENCE {
+            let silence = self.received.last.get().elapsed();
+            if silence > SILENCE || begin.elapsed() > PATIENCE {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -59,6 +59,24 @@ impl Shard {
         }
     }
 
+    /// The upstream reader of a socket that fell off could not be had within the time that an operation may take: it is asked
+    /// for again, for a broker that is away is a pause. False: the socket has never been in the log.
+    pub fn catch_up_again(&mut self, id: SocketId) -> bool {
+        let Some(entry) = self.sockets.get(id) else {
+            return false;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return false;
+        };
+        if !entry.upgraded || reader.tail.is_none() || !reader.reading.give_up_catching_up() {
+            return false;
+        }
+        let counted = std::mem::take(&mut reader.counted);
+        self.caught_up(counted);
+        self.catch_up_if_open(id);
+        true
+    }
+
     fn catch_up_readers_max(&self) -> usize {
         (self.config.max_catch_up_readers / self.shards()).max(1)
     }

@@ -251,6 +251,11 @@ impl Shard {
     }
 
     fn reader_refused(&mut self, now_ms: u64, id: SocketId, refusal: &Refusal) {
+        if matches!(refusal, Refusal::Broker(error) if error.kind.may_pass())
+            && self.catch_up_again(id)
+        {
+            return;
+        }
         let Some(entry) = self.sockets.get(id) else {
             return;
         };

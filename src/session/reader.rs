@@ -171,6 +171,16 @@ impl Reading {
         Some(starts)
     }
 
+    /// Its own upstream reader could not be had. True: it waits where it is.
+    pub fn give_up_catching_up(&mut self) -> bool {
+        let Place::CatchingUp(lack) = &mut self.place else {
+            return false;
+        };
+        let nothing = Lack::behind(Points::everywhere(Point::EARLIEST));
+        self.place = Place::Behind(std::mem::replace(lack, nothing));
+        true
+    }
+
     /// How many messages its own upstream reader may bring at first.
     pub fn catch_up_permits(&self) -> u32 {
         self.open().min(CATCH_UP_MESSAGES)

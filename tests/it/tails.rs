@@ -206,6 +206,27 @@ fn readers_that_fell_off_are_caught_up_in_turn() {
     }
 }
 
+#[test]
+fn a_broker_that_is_away_for_long_is_a_pause_for_readers_that_fell_off() {
+    let settings = [
+        TINY_LOG,
+        &[
+            "brokerClient_operationTimeoutMs=300",
+            "brokerClient_maxBackoffIntervalNanos=200000000",
+        ],
+    ];
+    let world = World::embedded(embedded::Options::default(), &settings.concat());
+    let name = topic("away");
+    let mut slow = world.reader(&format!("{name}?receiverQueueSize=1"));
+    let mut keen = world.reader(&name);
+    publish(&world, &name, 0..100);
+    // What it gets says that the tail has got it too, and the log has left the slow one behind.
+    (0..100).for_each(|n| assert_eq!(next(&mut keen), n));
+    // It is caught up from 1 on, while there is no broker for longer than an upstream reader is waited for.
+    world.broker().faults().restart(2_000);
+    (0..100).for_each(|n| assert_eq!(next(&mut slow), n));
+}
+
 /// A broker that keeps a dozen messages of a kilobyte, and a reader that was sent the first of two hundred.
 fn behind_what_the_broker_keeps(settings: &[&str]) -> (World, Client) {
     let options = embedded::Options {

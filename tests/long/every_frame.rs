@@ -19,6 +19,8 @@ const SETTINGS: &[&str] = &[
     "tailLogBytes=262144",
     "maxCatchUpReaders=20",
     "brokerClient_maxBackoffIntervalNanos=1000000000",
+    // Those that read nothing meanwhile are not idle by intention.
+    "webSocketSessionIdleTimeoutMillis=3600000",
 ];
 
 pub fn run() {

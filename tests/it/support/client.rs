@@ -157,6 +157,7 @@ impl Client {
         let frame = loop {
             match self.socket.read() {
                 Ok(Message::Text(text)) => break Some(serde_json::from_str(&text).expect("JSON")),
+                Ok(Message::Close(frame)) => panic!("the gateway closes: {frame:?}"),
                 Ok(_) if Instant::now() < deadline => {}
                 Ok(_) => break None,
                 Err(tungstenite::Error::Io(error)) if is_timeout(&error) => break None,
