@@ -233,7 +233,7 @@ async fn frames(
     early: Early<'_>,
 ) {
     let mut receive = |bytes: &mut [u8]| {
-        shard.turn(|shard, now_ms| shard.received(now_ms, id, &mut decoder, bytes))
+        shard.gather(|shard, now_ms| shard.received(now_ms, id, &mut decoder, bytes))
     };
     // Boxed, as is `take` below: what is rare is no part of this future, which an idle socket costs.
     if !Box::pin(take_early(shard, id, socket, &mut receive, early)).await {
@@ -293,7 +293,9 @@ async fn take(
 
 /// Until what the socket has asked for has been taken further.
 async fn wait_before_reading(shard: &ShardRef, id: SocketId, socket: &Socket) {
-    while let Some(wait) = shard.turn(|shard, now_ms| shard.wait_before_reading(now_ms, id)) {
+    while let Some(wait) = shard.glance(|shard, _, now_ms| shard.wait_before_reading(now_ms, id)) {
+        // Its timer is to be looked at.
+        shard.gather(|_, _| ());
         match wait {
             Wait::Resumed(resume) => resume.notified().await,
             Wait::Taken(unsent_bytes) => socket.unsent_at_most(unsent_bytes).await,

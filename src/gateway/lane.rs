@@ -193,7 +193,7 @@ async fn read_until_lost(
         let read = socket
             .read_with(|bytes| unread.extend_from_slice(bytes))
             .await;
-        let open = shard.turn(|shard, now_ms| {
+        let open = shard.gather(|shard, now_ms| {
             let lane = shard.lane(kind);
             if !lane.connections.contains_key(&connection) {
                 return false;

@@ -369,7 +369,7 @@ async fn run_shard(
         runtime::spawn(runtime::turn::spin());
     }
     while let Some(batch) = inbox.recv().await {
-        let ended = shard.turn(|shard_now, now_ms| {
+        let ended = shard.gather(|shard_now, now_ms| {
             for post in batch {
                 match post {
                     Post::Accepted(accepted) => {

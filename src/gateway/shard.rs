@@ -2,7 +2,8 @@
 //!
 //! Whatever happens (bytes, a post, a timer) is given to the machine that it concerns inside [`ShardRef::turn`]; then
 //! events and effects are carried on until none is left, and what they produced goes out at once: one write per broker
-//! connection and socket, one post per other shard. Nothing in a turn awaits.
+//! connection and socket, one post per other shard. Nothing in a turn awaits. What sockets and brokers send is gathered
+//! first ([`ShardRef::gather`]): one turn for all who have something to say in the same round of the event loop.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -38,6 +39,10 @@ const LINK_RETRY_MS: u64 = 1;
 
 /// A broker takes the last commands of a shard that ends, or is left behind, within this time.
 const FINISH_MS: u64 = 1_000;
+
+/// Inputs that are gathered before they are carried on: some 100 µs of reading and parsing. It bounds how long the first
+/// waits for the last, and what they leave to be carried on.
+const GATHERED_MAX: u32 = 64;
 
 /// What a timer of the shard's wheel is about.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +111,8 @@ pub struct Shard {
     /// Posts of this shard to itself.
     local: VecDeque<Post>,
     alarm: Alarm,
+    /// Inputs since the last turn.
+    gathered: u32,
     told_drained: bool,
 }
 
@@ -123,9 +130,30 @@ impl ShardRef {
         let mut shard = self.0.borrow_mut();
         let now_ms = runtime::now_ms();
         let result = input(&mut shard, now_ms);
-        shard.settle(now_ms);
-        shard.flush(self, now_ms);
+        shard.carry_on(self, now_ms);
         result
+    }
+
+    /// Takes `input` in. What follows from it happens in a turn behind all tasks that are ready now, so that what they
+    /// bring goes along: one run of a hub, one post per shard, one write for all of it.
+    pub fn gather<R>(&self, input: impl FnOnce(&mut Shard, u64) -> R) -> R {
+        let mut shard = self.0.borrow_mut();
+        let now_ms = runtime::now_ms();
+        let result = input(&mut shard, now_ms);
+        shard.gathered += 1;
+        if shard.gathered >= GATHERED_MAX {
+            shard.carry_on(self, now_ms);
+        } else if shard.gathered == 1 {
+            runtime::spawn(self.clone().carry_on_gathered());
+        }
+        result
+    }
+
+    async fn carry_on_gathered(self) {
+        let mut shard = self.0.borrow_mut();
+        if shard.gathered > 0 {
+            shard.carry_on(&self, runtime::now_ms());
+        }
     }
 
     /// A short look at the shard, after which nothing follows.
@@ -135,6 +163,7 @@ impl ShardRef {
 
     /// The shard is drained: its broker connections are closed, what is queued for them goes out first.
     pub async fn finish(self) {
+        self.turn(|_, _| ());
         let sockets = {
             let mut shard = self.0.borrow_mut();
             let mut sockets = shard.publishing.close();
@@ -204,6 +233,7 @@ impl Shard {
             key_questions: Vec::new(),
             local: VecDeque::new(),
             alarm: Alarm::new(),
+            gathered: 0,
             told_drained: false,
         }
     }
@@ -227,6 +257,12 @@ impl Shard {
         } else {
             self.links.push(shard, post);
         }
+    }
+
+    fn carry_on(&mut self, this: &ShardRef, now_ms: u64) {
+        self.gathered = 0;
+        self.settle(now_ms);
+        self.flush(this, now_ms);
     }
 
     /// Carries events, posts and effects on until there are none.

@@ -25,7 +25,8 @@ impl Hub {
             if open == 0 {
                 continue;
             }
-            let messages = self.take_run(now_ms, member, fair.min(open as usize), out);
+            let most = fair.max(self.members.run_of(member));
+            let messages = self.take_run(now_ms, member, most.min(open as usize), out);
             if messages.is_empty() {
                 self.members.return_turn(member);
                 return;
@@ -58,7 +59,7 @@ impl Hub {
         most: usize,
         out: &mut Vec<Effect>,
     ) -> Vec<Message> {
-        let mut run = Vec::with_capacity(most);
+        let mut run = Vec::with_capacity(most.min(self.waiting_messages()));
         while run.len() < most
             && let Some((slot, message)) = self.next_message(now_ms)
         {

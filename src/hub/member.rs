@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::effect::MemberSpec;
 use super::limits::PULL_WINDOW;
+use super::pace::Pace;
 use super::slot::Position;
 use crate::pulsar::Message;
 
 /// A message that a member has got and not settled.
 #[derive(Debug)]
 pub(super) struct Held {
-    since_ms: u64,
+    pub since_ms: u64,
     /// Kept where it may go to another member (on Shared) or to a dead-letter topic.
     pub message: Option<Message>,
 }
@@ -19,6 +20,7 @@ pub(super) struct Held {
 pub(super) struct Member {
     pub spec: MemberSpec,
     pub clogged: bool,
+    pub pace: Pace,
     /// In pull mode: it may not hoard for now.
     pub benched: bool,
     /// Push mode: what is delivered and not freed.
@@ -38,6 +40,7 @@ impl Member {
         Member {
             spec,
             clogged: false,
+            pace: Pace::default(),
             benched: false,
             charged: 0,
             permits: 0,

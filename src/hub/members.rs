@@ -146,6 +146,19 @@ impl Members {
         None
     }
 
+    /// A message was acked so long after the member had got it.
+    pub fn acked_after(&mut self, id: MemberId, after_ms: u64) {
+        if let Some(member) = self.by_id.get_mut(&id) {
+            member.pace.acked_after(after_ms);
+        }
+    }
+
+    /// How many messages it may be given in one go beyond its share.
+    pub fn run_of(&self, id: MemberId) -> usize {
+        let member = self.by_id.get(&id);
+        member.map_or(0, |m| m.pace.run(m.held.len()))
+    }
+
     /// Gives its turn back to a member that got nothing.
     pub fn return_turn(&mut self, id: MemberId) {
         if self.queued.insert(id, ()).is_none() {

@@ -24,7 +24,7 @@
 //! | `dead_letters` | what goes to a dead-letter topic instead |
 //! | `requests` | commands whose clients wait for the outcome |
 //! | `reconnect` | a lost upstream and its return |
-//! | `members`, `member` | turns, windows, what each member holds |
+//! | `members`, `member`, `pace` | turns, windows, what each member holds, how much it is given at a time |
 //! | `slot`, `unsettled`, `memory`, `partials` | state: an upstream consumer, an entry, acked positions, half-acked batches |
 //! | `ledgers` | which topic a message id is of |
 //!
@@ -53,6 +53,7 @@ mod limits;
 mod member;
 mod members;
 mod memory;
+mod pace;
 mod partials;
 mod permits;
 mod reconnect;

@@ -3,6 +3,7 @@
 use super::Hub;
 use super::effect::{Effect, MemberId};
 use super::limits::{MIN_NACK_DELAY_MS, NACK_GROUP_MS};
+use super::member::Held;
 use super::partials::Noted;
 use super::slot::{EntryKey, Position};
 use super::unsettled::{Index, Indexes, Outcome};
@@ -64,9 +65,13 @@ impl Hub {
         let mut own = 0;
         let mut any = false;
         for index in meant {
-            let Some(was) = self.take_back(slot, key, index, Index::Settled) else {
+            let Some((was, held)) = self.take_out(slot, key, index, Index::Settled) else {
                 continue;
             };
+            if let (Index::Held(holder), Some(held)) = (was, held) {
+                let after_ms = now_ms.saturating_sub(held.since_ms);
+                self.members.acked_after(holder, after_ms);
+            }
             own += usize::from(member.is_some_and(|member| was == Index::Held(member)));
             any |= was != Index::Settled;
         }
@@ -94,10 +99,22 @@ impl Hub {
         index: i32,
         to: Index,
     ) -> Option<Index> {
+        let (was, _) = self.take_out(slot, key, index, to)?;
+        Some(was)
+    }
+
+    /// As [`Hub::take_back`], with what its member held.
+    fn take_out(
+        &mut self,
+        slot: usize,
+        key: EntryKey,
+        index: i32,
+        to: Index,
+    ) -> Option<(Index, Option<Held>)> {
         let entry = self.slots[slot].entries.get_mut(&key)?;
         let was = entry.get(index)?;
         if was == Index::Settled {
-            return Some(was);
+            return Some((was, None));
         }
         entry.set(index, to);
         let position = Position {
@@ -112,7 +129,9 @@ impl Hub {
                     m.free(1);
                     m.held.remove(&position)
                 });
-                self.held -= usize::from(held.flatten().is_some());
+                let held = held.flatten();
+                self.held -= usize::from(held.is_some());
+                return Some((was, held));
             }
             Index::Delayed { due_ms } => {
                 self.delayed.remove(&(due_ms, position));
@@ -123,7 +142,7 @@ impl Hub {
             }
             Index::Arrived | Index::Dying | Index::Absent | Index::Settled => {}
         }
-        Some(was)
+        Some((was, None))
     }
 
     pub(super) fn index(&self, position: &Position) -> Option<Index> {
