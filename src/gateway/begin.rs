@@ -150,6 +150,8 @@ impl Shard {
         }
         if let Some(entry) = self.sockets.get(id) {
             entry.role = Role::Producer(Box::new(ProducerSession::new(
+                id.tag(),
+                self.config.upstream == UpstreamMode::Shared,
                 topic,
                 params,
                 fastrand::u32(..),

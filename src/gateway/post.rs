@@ -12,6 +12,7 @@ use crate::auth::{Identity, Why};
 use crate::cluster::records::Found;
 use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
+use crate::pulsar::client::Tag;
 use crate::pulsar::{BrokerError, CryptoFailureAction, Message};
 use crate::runtime::Accepted;
 use crate::tls::server::Served;
@@ -178,6 +179,15 @@ impl SocketId {
 
     pub fn of(member: MemberId) -> SocketId {
         SocketId(member.0)
+    }
+
+    /// What its messages carry on upstream producers.
+    pub fn tag(self) -> Tag {
+        self.0
+    }
+
+    pub fn tagged(tag: Tag) -> SocketId {
+        SocketId(tag)
     }
 }
 

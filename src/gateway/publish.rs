@@ -6,11 +6,18 @@ use super::sockets::Role;
 use super::topics::Watcher;
 use crate::api::Refusal;
 use crate::pulsar::BrokerError;
-use crate::pulsar::client::{Client, Event, ProducerId};
+use crate::pulsar::client::{Event, ProducerId, Tag};
 use crate::runtime;
-use crate::session::{Now, ProducerSession, Progress};
+use crate::session::{At, Now, ProducerSession, Progress, Upstreams};
 
 impl Shard {
+    pub fn upstreams(&mut self) -> Upstreams<'_> {
+        Upstreams {
+            client: &mut self.publishing.client,
+            producers: &mut self.producers,
+        }
+    }
+
     pub fn now(&self, mono_ms: u64) -> Now {
         Now {
             mono_ms,
@@ -29,33 +36,39 @@ impl Shard {
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::ProducerReady { producer, name, .. } => {
                 let now = self.now(now_ms);
-                if let Some((id, partition)) = self.producers.get(&producer).copied() {
-                    self.open_producers(now_ms, id, |session, client| {
-                        session.ready(now, client, partition, &name)
+                for (owner, place) in self.producers.made(producer) {
+                    let id = SocketId::tagged(owner);
+                    self.open_producers(now_ms, id, |session, upstreams| {
+                        session.ready(now, upstreams, place, &name)
                     });
                 }
             }
             Event::ProducerFailed { producer, error } => {
-                if let Some((id, partition)) = self.producers.remove(&producer) {
-                    self.open_producers(now_ms, id, |session, _| session.failed(partition, error));
+                for (owner, place) in self.producers.ended(producer) {
+                    let error = error.clone();
+                    self.open_producers(now_ms, SocketId::tagged(owner), |session, _| {
+                        session.failed(place, producer, error)
+                    });
                 }
             }
             Event::Receipt {
                 producer,
+                tag,
                 id: message,
-                ..
             } => {
                 self.counters.published += 1;
-                self.answer(producer, |session, partition, out| {
-                    session.receipt(partition, message, out)
+                self.answer(now_ms, producer, tag, |session, at, upstreams, out| {
+                    session.receipt(at, upstreams, message, out);
                 });
             }
             Event::SendFailed {
-                producer, error, ..
+                producer,
+                tag,
+                error,
             } => {
                 self.counters.publish_failures += 1;
-                self.answer(producer, |session, partition, out| {
-                    session.send_failed(partition, &error, out)
+                self.answer(now_ms, producer, tag, |session, at, upstreams, out| {
+                    session.send_failed(at, upstreams, &error, out);
                 });
             }
             // No consumer is opened on this lane.
@@ -73,9 +86,9 @@ impl Shard {
         let now = self.now(now_ms);
         let partitioned = result.as_ref().is_ok_and(|count| *count > 0);
         let mut topic = None;
-        self.open_producers(now_ms, id, |session, client| {
+        self.open_producers(now_ms, id, |session, upstreams| {
             topic = partitioned.then(|| session.topic().to_owned());
-            session.counted(now, client, result)
+            session.counted(now, upstreams, result)
         });
         if let Some(topic) = topic {
             self.watch_partitions(now_ms, &topic, Watcher::Producer(id));
@@ -85,8 +98,8 @@ impl Shard {
     /// Its topic has so many partitions by now.
     pub fn producer_partitions_now(&mut self, now_ms: u64, id: SocketId, count: u32) {
         let now = self.now(now_ms);
-        self.open_producers(now_ms, id, |session, client| {
-            session.grown(now, client, count)
+        self.open_producers(now_ms, id, |session, upstreams| {
+            session.grown(now, upstreams, count)
         });
     }
 
@@ -95,7 +108,7 @@ impl Shard {
         &mut self,
         now_ms: u64,
         id: SocketId,
-        step: impl FnOnce(&mut ProducerSession, &mut Client) -> Progress,
+        step: impl FnOnce(&mut ProducerSession, &mut Upstreams<'_>) -> Progress,
     ) {
         let Some(entry) = self.sockets.get(id) else {
             return;
@@ -103,10 +116,11 @@ impl Shard {
         let Role::Producer(session) = &mut entry.role else {
             return;
         };
-        let progress = step(session, &mut self.publishing.client);
-        for (partition, producer) in session.producers().enumerate() {
-            self.producers.entry(producer).or_insert((id, partition));
-        }
+        let mut upstreams = Upstreams {
+            client: &mut self.publishing.client,
+            producers: &mut self.producers,
+        };
+        let progress = step(session, &mut upstreams);
         match progress {
             Progress::Waiting => {}
             Progress::Open => self.opened(id, Ok(())),
@@ -119,19 +133,31 @@ impl Shard {
 
     fn answer(
         &mut self,
+        now_ms: u64,
         producer: ProducerId,
-        answer: impl FnOnce(&mut ProducerSession, usize, &mut Vec<u8>),
+        owner: Tag,
+        answer: impl FnOnce(&mut ProducerSession, At, &mut Upstreams<'_>, &mut Vec<u8>),
     ) {
-        let Some((id, partition)) = self.producers.get(&producer).copied() else {
+        let Some(place) = self.producers.place(producer, owner) else {
             return;
         };
+        let id = SocketId::tagged(owner);
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
         let Role::Producer(session) = &mut entry.role else {
             return;
         };
-        answer(session, partition, &mut entry.out);
+        let mut upstreams = Upstreams {
+            client: &mut self.publishing.client,
+            producers: &mut self.producers,
+        };
+        let at = At {
+            now_ms,
+            place,
+            producer,
+        };
+        answer(session, at, &mut upstreams, &mut entry.out);
         self.sockets.mark(id);
         self.answered.push(id);
     }

@@ -12,7 +12,7 @@ use super::topics::Watcher;
 use crate::api::Refusal;
 use crate::hub::Command;
 use crate::runtime::Socket;
-use crate::session::{CloseWith, Wish};
+use crate::session::{CloseWith, Upstreams, Wish};
 use crate::ws::{self, Decoder, Event};
 
 /// A client that has been sent a close frame answers, or is cut off, within this time.
@@ -133,7 +133,11 @@ impl Shard {
                     let question = KeyQuestion::Sealing { socket: id, names };
                     self.key_questions.push(question);
                 }
-                session.publish(now, &mut self.publishing.client, frame, &mut entry.out);
+                let mut upstreams = Upstreams {
+                    client: &mut self.publishing.client,
+                    producers: &mut self.producers,
+                };
+                session.publish(now, &mut upstreams, frame, &mut entry.out);
                 self.sockets.mark(id);
             }
             Role::Consumer { session, home } => match session.on_message(frame, &mut entry.out) {
@@ -251,10 +255,8 @@ impl Shard {
             ),
             Role::Producer(session) => {
                 self.unwatch_partitions(session.topic(), Watcher::Producer(id));
-                for producer in session.producers() {
-                    self.publishing.client.close_producer(now_ms, producer);
-                    self.producers.remove(&producer);
-                }
+                let now = self.now(now_ms);
+                session.end(now, &mut self.upstreams());
             }
         }
     }

@@ -29,8 +29,9 @@ use crate::config::Config;
 use crate::doors::{Entrance, Places};
 use crate::hub::{Command, Effect, Upstream};
 use crate::observe::counters::Counters;
-use crate::pulsar::client::{Event, ProducerId};
+use crate::pulsar::client::Event;
 use crate::runtime::{self, Alarm, Socket, Wheel};
+use crate::session::Producers;
 use crate::tls::server::Served;
 use crate::ws::Deflater;
 
@@ -88,8 +89,8 @@ pub struct Shard {
     pub counters: Counters,
     /// Compresses what goes to the sockets that take it so.
     pub deflater: Deflater,
-    /// Which socket and partition an upstream producer belongs to.
-    pub producers: FxHashMap<ProducerId, (SocketId, usize)>,
+    /// Whose the upstream producers are.
+    pub producers: Producers,
     /// Set by `Post::Drain`: no new sockets, and those that are there end.
     pub draining: bool,
     /// The time for that is up.
@@ -220,7 +221,7 @@ impl Shard {
             wheel: Wheel::new(runtime::now_ms()),
             counters: Counters::default(),
             deflater: Deflater::default(),
-            producers: FxHashMap::default(),
+            producers: Producers::default(),
             draining: false,
             drain_is_overdue: false,
             effects: Vec::new(),

@@ -10,12 +10,14 @@ mod frames;
 mod producer;
 pub mod reader;
 mod routing;
+mod upstreams;
 
 pub use consumer::{ConsumerSession, Wish};
 pub use dead_letter::DeadLetter;
 pub use frames::append_frame;
-pub use producer::{Now, ProducerSession, Progress};
+pub use producer::{At, Now, ProducerSession, Progress};
 pub use routing::Router;
+pub use upstreams::{Producers, Upstreams};
 
 use crate::api::CommandError;
 

@@ -1,6 +1,7 @@
 //! A producer socket: frames in become upstream sends, receipts become ack frames.
 //!
-//! One upstream producer for each partition; acks go out in the order in which the broker confirms.
+//! One upstream producer for each partition, which sockets with equal wishes share (`upstreams`); acks go out in the order
+//! in which the broker confirms.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,13 +10,14 @@ use bytes::Bytes;
 
 use super::frames::append_frame;
 use super::routing::Router;
+use super::upstreams::Upstreams;
 use crate::api::{
     self, Batching, ClientKey, MessageEncryption, ProducerParams, PublishError, WebSocketError,
     append_ack, append_error, parse_publish,
 };
 use crate::pulsar::client::{
     BatchingSpec, Client, Principal, ProducerId, ProducerSpec, SendEncryption, SendFields,
-    SendRefused,
+    SendRefused, Tag,
 };
 use crate::pulsar::crypto::Sealing;
 use crate::pulsar::{BrokerError, MessageId, wire};
@@ -45,7 +47,19 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
+/// Whose answer it is: the producer, and its partition here.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    pub now_ms: u64,
+    pub place: usize,
+    pub producer: ProducerId,
+}
+
 pub struct ProducerSession {
+    /// Names the socket towards its upstream producers.
+    owner: Tag,
+    /// Its producers may be others', too.
+    shares: bool,
     topic: String,
     params: ProducerParams,
     /// Not empty: the client encrypts.
@@ -78,6 +92,13 @@ struct Partition {
     failed: Option<BrokerError>,
     /// Sent and not yet answered, in order.
     pending: VecDeque<Pending>,
+    /// What is pending on the shared producer from before there was one of its own, which waits for it.
+    earlier: Option<Box<Earlier>>,
+}
+
+struct Earlier {
+    producer: ProducerId,
+    pending: VecDeque<Pending>,
 }
 
 struct Pending {
@@ -92,14 +113,32 @@ impl Partition {
             ready: false,
             failed: None,
             pending: VecDeque::new(),
+            earlier: None,
+        }
+    }
+
+    /// What is pending on this producer of it.
+    fn pending_on(&mut self, producer: ProducerId) -> &mut VecDeque<Pending> {
+        match &mut self.earlier {
+            Some(earlier) if earlier.producer == producer => &mut earlier.pending,
+            _ => &mut self.pending,
         }
     }
 }
 
 impl ProducerSession {
-    pub fn new(topic: String, mut params: ProducerParams, seed: u32) -> ProducerSession {
+    /// `may_share`: where its client asks for nothing that only a producer of its own can give.
+    pub fn new(
+        owner: Tag,
+        may_share: bool,
+        topic: String,
+        mut params: ProducerParams,
+        seed: u32,
+    ) -> ProducerSession {
         let client_keys = std::mem::take(&mut params.client_keys);
         ProducerSession {
+            owner,
+            shares: may_share && params.is_anonymous(),
             topic,
             router: router(&params, 1, 0),
             encryption_keys: client_keys.iter().map(encryption_key).collect(),
@@ -152,9 +191,19 @@ impl ProducerSession {
         self.sealed.as_mut().is_some_and(due)
     }
 
-    /// Its upstream producers so far; the place of each is its partition in the calls below.
+    /// Its upstream producers so far.
     pub fn producers(&self) -> impl Iterator<Item = ProducerId> + '_ {
-        self.partitions.iter().map(|partition| partition.producer)
+        self.partitions.iter().flat_map(|partition| {
+            let earlier = partition.earlier.as_ref().map(|earlier| earlier.producer);
+            earlier.into_iter().chain([partition.producer])
+        })
+    }
+
+    /// Lets go of all of them.
+    pub fn end(self, now: Now, upstreams: &mut Upstreams<'_>) {
+        for producer in self.producers() {
+            upstreams.leave(now.mono_ms, self.owner, producer);
+        }
     }
 
     /// What waits for a receipt: whole frames, contexts, places in tables.
@@ -165,7 +214,7 @@ impl ProducerSession {
     pub fn has_pending(&self) -> bool {
         self.partitions
             .iter()
-            .any(|partition| !partition.pending.is_empty())
+            .any(|partition| !partition.pending.is_empty() || partition.earlier.is_some())
     }
 
     /// The topic's partitions are counted: opens the first producer. The others follow under its name, as in Java's
@@ -173,15 +222,15 @@ impl ProducerSession {
     pub fn counted(
         &mut self,
         now: Now,
-        client: &mut Client,
+        upstreams: &mut Upstreams<'_>,
         count: Result<u32, BrokerError>,
     ) -> Progress {
         match count {
             Ok(count) => {
                 self.count = count;
                 self.router = router(&self.params, count, self.seed);
-                self.open_next(now, client, self.params.producer_name.clone());
-                Progress::Waiting
+                self.open_next(now, upstreams, self.params.producer_name.clone());
+                self.progress(now, upstreams)
             }
             Err(error) => Progress::Refused(error),
         }
@@ -189,41 +238,51 @@ impl ProducerSession {
 
     /// The topic has so many partitions by now. Messages go to the new ones once all of them have a producer, as in
     /// Java's PartitionedProducerImpl; one that was refused is tried again.
-    pub fn grown(&mut self, now: Now, client: &mut Client, count: u32) -> Progress {
-        let Some(name) = self.name.clone().filter(|_| self.open && self.count > 0) else {
+    pub fn grown(&mut self, now: Now, upstreams: &mut Upstreams<'_>, count: u32) -> Progress {
+        if !self.open || self.count == 0 {
             return Progress::Waiting;
-        };
+        }
         for place in 0..self.partitions.len() {
             let partition = &self.partitions[place];
             if !partition.ready && partition.failed.is_some() {
-                let producer = self.open_producer(now, client, place, Some(name.clone()));
-                self.partitions[place] = Partition::new(producer);
+                self.partitions[place] =
+                    self.open_partition(now, upstreams, place, self.name.clone());
             }
         }
         self.count = self.count.max(count);
-        while self.partitions.len() < self.count as usize {
-            self.open_next(now, client, Some(name.clone()));
-        }
-        Progress::Waiting
+        self.progress(now, upstreams)
     }
 
-    fn open_next(&mut self, now: Now, client: &mut Client, name: Option<String>) {
-        let producer = self.open_producer(now, client, self.partitions.len(), name);
-        self.partitions.push(Partition::new(producer));
+    fn open_next(&mut self, now: Now, upstreams: &mut Upstreams<'_>, name: Option<String>) {
+        let partition = self.open_partition(now, upstreams, self.partitions.len(), name);
+        self.partitions.push(partition);
     }
 
-    fn open_producer(
+    fn open_partition(
         &self,
         now: Now,
-        client: &mut Client,
-        partition: usize,
+        upstreams: &mut Upstreams<'_>,
+        place: usize,
         name: Option<String>,
-    ) -> ProducerId {
+    ) -> Partition {
+        if self.shares {
+            let spec = self.spec(place, None);
+            let (producer, ready) = upstreams.share(now.mono_ms, self.owner, place, spec);
+            return Partition {
+                ready,
+                ..Partition::new(producer)
+            };
+        }
+        let spec = self.spec(place, name);
+        Partition::new(upstreams.open(now.mono_ms, self.owner, place, spec))
+    }
+
+    fn spec(&self, partition: usize, name: Option<String>) -> ProducerSpec {
         let topic = match self.count {
             0 => self.topic.clone(),
             _ => format!("{}-partition-{partition}", self.topic),
         };
-        let spec = ProducerSpec {
+        ProducerSpec {
             principal: Principal::GATEWAY,
             topic,
             name,
@@ -233,15 +292,14 @@ impl ProducerSession {
             sealing: self.sealed.as_ref().map(|sealed| sealed.sealing.clone()),
             compression: compression(self.params.compression),
             batching: self.params.batching.map(batching),
-        };
-        client.open_producer(now.mono_ms, spec)
+        }
     }
 
     /// The broker has made the producer of this partition, under this name.
     pub fn ready(
         &mut self,
         now: Now,
-        client: &mut Client,
+        upstreams: &mut Upstreams<'_>,
         partition: usize,
         name: &str,
     ) -> Progress {
@@ -249,8 +307,14 @@ impl ProducerSession {
             partition.ready = true;
         }
         self.name.get_or_insert_with(|| name.to_owned());
-        while self.partitions.len() < self.count as usize {
-            self.open_next(now, client, Some(name.to_owned()));
+        self.progress(now, upstreams)
+    }
+
+    /// When the first producer is there the others are opened; when all are, the session is open.
+    fn progress(&mut self, now: Now, upstreams: &mut Upstreams<'_>) -> Progress {
+        let first_is_there = self.partitions.first().is_some_and(|first| first.ready);
+        while (first_is_there || self.open) && self.partitions.len() < self.count as usize {
+            self.open_next(now, upstreams, self.name.clone());
         }
         if !self.partitions.iter().all(|partition| partition.ready) {
             return Progress::Waiting;
@@ -264,8 +328,14 @@ impl ProducerSession {
 
     /// The broker refuses this partition's producer, or has ended it for good. After the handshake the socket stays
     /// open and its messages are answered with the error.
-    pub fn failed(&mut self, partition: usize, error: BrokerError) -> Progress {
-        let Some(partition) = self.partitions.get_mut(partition) else {
+    pub fn failed(
+        &mut self,
+        partition: usize,
+        producer: ProducerId,
+        error: BrokerError,
+    ) -> Progress {
+        let partition = self.partitions.get_mut(partition);
+        let Some(partition) = partition.filter(|partition| partition.producer == producer) else {
             return Progress::Waiting;
         };
         if !self.open {
@@ -276,12 +346,21 @@ impl ProducerSession {
     }
 
     /// One frame of the client. What is wrong with it by itself is answered at once, into `out`.
-    pub fn publish(&mut self, now: Now, client: &mut Client, frame: &mut [u8], out: &mut Vec<u8>) {
+    pub fn publish(
+        &mut self,
+        now: Now,
+        upstreams: &mut Upstreams<'_>,
+        frame: &mut [u8],
+        out: &mut Vec<u8>,
+    ) {
         let client_encrypts = !self.encryption_keys.is_empty();
         let message = match parse_publish(frame, client_encrypts) {
             Ok(message) => message,
             Err(refused) => return refuse(&refused, out),
         };
+        if self.shares && message.sequence_id.is_some() {
+            self.part(now, upstreams);
+        }
         let place = self.router.choose(message.key, now.wall_ms);
         let Some(partition) = self.partitions.get_mut(place) else {
             return;
@@ -314,11 +393,12 @@ impl ProducerSession {
             publish_time_ms: now.wall_ms,
             ..SendFields::default()
         };
+        let client = &mut *upstreams.client;
         let before_bytes = client.pending_bytes();
         let sent = client.send(
             now.mono_ms,
             partition.producer,
-            0,
+            self.owner,
             &fields,
             message.payload_len(),
             |out| message.decode_payload(out),
@@ -343,23 +423,60 @@ impl ProducerSession {
         }
     }
 
-    /// The broker has the oldest pending message of this partition.
-    pub fn receipt(&mut self, partition: usize, id: MessageId, out: &mut Vec<u8>) {
+    /// From now on it has producers of its own: sequence ids of its client's choice are its own, and the broker compares
+    /// them by producer. They begin when all that is pending before them is answered, so that order holds.
+    fn part(&mut self, now: Now, upstreams: &mut Upstreams<'_>) {
+        self.shares = false;
+        self.name = None;
+        for place in 0..self.partitions.len() {
+            if self.partitions[place].failed.is_some() {
+                continue;
+            }
+            let spec = self.spec(place, None);
+            let own = upstreams.prepare(self.owner, place, spec);
+            let partition = &mut self.partitions[place];
+            let shared = std::mem::replace(&mut partition.producer, own);
+            if partition.pending.is_empty() {
+                upstreams.leave(now.mono_ms, self.owner, shared);
+                upstreams.client.start_producer(now.mono_ms, own);
+            } else {
+                partition.earlier = Some(Box::new(Earlier {
+                    producer: shared,
+                    pending: std::mem::take(&mut partition.pending),
+                }));
+            }
+        }
+    }
+
+    /// The broker has the oldest pending message of this partition's producer.
+    pub fn receipt(
+        &mut self,
+        at: At,
+        upstreams: &mut Upstreams<'_>,
+        id: MessageId,
+        out: &mut Vec<u8>,
+    ) {
         let id = match self.count {
             0 => id,
             _ => MessageId {
-                partition: partition as i32,
+                partition: at.place as i32,
                 ..id
             },
         };
-        if let Some(context) = self.settle(partition) {
+        if let Some(context) = self.settle(at, upstreams) {
             append_frame(out, |out| append_ack(&id, context.as_deref(), out));
         }
     }
 
-    /// The oldest pending message of this partition is refused or timed out.
-    pub fn send_failed(&mut self, partition: usize, error: &BrokerError, out: &mut Vec<u8>) {
-        if let Some(context) = self.settle(partition) {
+    /// The oldest pending message of this partition's producer is refused or timed out.
+    pub fn send_failed(
+        &mut self,
+        at: At,
+        upstreams: &mut Upstreams<'_>,
+        error: &BrokerError,
+        out: &mut Vec<u8>,
+    ) {
+        if let Some(context) = self.settle(at, upstreams) {
             append_frame(out, |out| {
                 append_error(
                     WebSocketError::UnknownError,
@@ -371,10 +488,17 @@ impl ProducerSession {
         }
     }
 
-    /// Takes the oldest pending message of a partition off; gives its context.
-    fn settle(&mut self, partition: usize) -> Option<Option<Box<str>>> {
-        let pending = self.partitions.get_mut(partition)?.pending.pop_front()?;
+    /// Takes the oldest pending message off; gives its context.
+    fn settle(&mut self, at: At, upstreams: &mut Upstreams<'_>) -> Option<Option<Box<str>>> {
+        let partition = self.partitions.get_mut(at.place)?;
+        let pending = partition.pending_on(at.producer).pop_front()?;
         self.pending_bytes -= pending.bytes;
+        let done = |earlier: &mut Box<Earlier>| earlier.pending.is_empty();
+        if let Some(earlier) = partition.earlier.take_if(done) {
+            upstreams.leave(at.now_ms, self.owner, earlier.producer);
+            let own = partition.producer;
+            upstreams.client.start_producer(at.now_ms, own);
+        }
         Some(pending.context)
     }
 }

@@ -43,6 +43,7 @@ mod several_gateways;
 mod several_topics;
 mod shared;
 mod shared_edges;
+mod shared_producers;
 mod shared_siblings;
 mod shutdown;
 mod spread;

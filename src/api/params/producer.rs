@@ -57,6 +57,14 @@ impl ProducerParams {
         encryption::check_key_names(&self.key_names, has_keys)
     }
 
+    /// Whether it asks for nothing that is one producer's: a name, ids, batches, a data key.
+    pub fn is_anonymous(&self) -> bool {
+        self.producer_name.is_none()
+            && self.initial_sequence_id.is_none()
+            && self.batching.is_none()
+            && self.key_names.is_empty()
+    }
+
     /// Whether a partition's producer with so many unanswered messages takes no more (`maxPendingMessages`).
     pub fn is_full(&self, pending_messages: usize) -> bool {
         let max = self

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use rustc_hash::FxHashSet;
 
 use super::spec::{SendEncryption, SendFields, Tag};
 use crate::pulsar::types::BrokerError;
@@ -155,6 +156,11 @@ pub(super) enum Content {
     Refused(Box<BrokerError>),
     /// The broker has it already and said so before its turn.
     Duplicate,
+    /// Sent, and timed out while messages of others go on: nobody waits for its receipt, which may still come.
+    GivenUp {
+        sequence_id: u64,
+        highest_sequence_id: u64,
+    },
 }
 
 /// Who is answered.
@@ -166,6 +172,14 @@ pub(super) enum Tags {
 }
 
 impl Tags {
+    /// Of a batch, all have the same: it has one owner.
+    fn owner(&self) -> Option<Tag> {
+        match self {
+            Tags::One(tag) => Some(*tag),
+            Tags::Batch(tags) => tags.first().copied(),
+        }
+    }
+
     /// Each with its index in the batch, −1 outside one.
     pub fn for_each(&self, mut answer: impl FnMut(i32, Tag)) {
         match self {
@@ -187,6 +201,10 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    fn is_given_up(&self) -> bool {
+        matches!(self.content, Content::GivenUp { .. })
+    }
+
     pub fn bytes(&self) -> usize {
         let tags = match &self.tags {
             Tags::One(_) => 0,
@@ -198,7 +216,7 @@ impl Pending {
                 Content::Frame { frame, .. } => frame.len(),
                 Content::Unencoded(message) => message.bytes(),
                 Content::Refused(error) => error.message.len(),
-                Content::Duplicate => 0,
+                Content::Duplicate | Content::GivenUp { .. } => 0,
             }
     }
 }
@@ -230,6 +248,9 @@ impl PendingQueue {
     pub fn found_duplicate(&mut self, sequence_id: u64, total_bytes: &mut usize) -> bool {
         let of_that_id = |pending: &&mut Pending| match pending.content {
             Content::Frame {
+                sequence_id: id, ..
+            }
+            | Content::GivenUp {
                 sequence_id: id, ..
             } => id == sequence_id,
             _ => false,
@@ -269,6 +290,10 @@ impl PendingQueue {
                 sequence_id,
                 highest_sequence_id,
                 ..
+            }
+            | Content::GivenUp {
+                sequence_id,
+                highest_sequence_id,
             } => Some((sequence_id, highest_sequence_id)),
             _ => None,
         }
@@ -276,6 +301,73 @@ impl PendingQueue {
 
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// When the oldest came that somebody waits for.
+    pub fn oldest_ms(&self) -> Option<u64> {
+        let mut awaited = self.queue.iter().filter(|pending| !pending.is_given_up());
+        Some(awaited.next()?.created_ms)
+    }
+
+    /// Whose oldest message came no later than this.
+    pub fn owners_until(&self, created_ms: u64) -> FxHashSet<Tag> {
+        let old = self.queue.iter();
+        let old = old.take_while(|pending| pending.created_ms <= created_ms);
+        old.filter_map(|pending| pending.tags.owner()).collect()
+    }
+
+    /// Whether nobody else has a message here.
+    pub fn is_of(&self, owners: &FxHashSet<Tag>) -> bool {
+        let mut all = self.queue.iter().filter_map(|pending| pending.tags.owner());
+        all.all(|owner| owners.contains(&owner))
+    }
+
+    /// Takes out what is these owners'. Where they were `sent`, frames leave a place for the receipts that will come.
+    pub fn give_up(
+        &mut self,
+        owners: &FxHashSet<Tag>,
+        sent: bool,
+        total_bytes: &mut usize,
+    ) -> Vec<Pending> {
+        let mut given_up = Vec::new();
+        for pending in std::mem::take(&mut self.queue) {
+            *total_bytes -= pending.bytes();
+            let owner = pending.tags.owner();
+            if owner.is_none_or(|owner| !owners.contains(&owner)) {
+                self.push(pending, total_bytes);
+                continue;
+            }
+            if let Content::Frame {
+                sequence_id,
+                highest_sequence_id,
+                ..
+            } = pending.content
+                && sent
+            {
+                let place = Pending {
+                    tags: Tags::Batch(Vec::new()),
+                    created_ms: pending.created_ms,
+                    content: Content::GivenUp {
+                        sequence_id,
+                        highest_sequence_id,
+                    },
+                };
+                self.push(place, total_bytes);
+            }
+            given_up.push(pending);
+        }
+        given_up
+    }
+
+    /// On a new connection no receipt comes for what was given up: it is not sent again.
+    pub fn forget_given_up(&mut self, total_bytes: &mut usize) {
+        self.queue.retain(|pending| {
+            let stays = !pending.is_given_up();
+            if !stays {
+                *total_bytes -= pending.bytes();
+            }
+            stays
+        });
     }
 
     pub fn frames(&self) -> impl Iterator<Item = &Bytes> {

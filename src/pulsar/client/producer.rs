@@ -87,6 +87,13 @@ impl Producer {
 impl Client {
     /// Answered by `ProducerReady` or `ProducerFailed`.
     pub fn open_producer(&mut self, now_ms: u64, spec: ProducerSpec) -> ProducerId {
+        let id = self.prepare_producer(spec);
+        self.start_producer(now_ms, id);
+        id
+    }
+
+    /// Nothing is asked of a broker before [`Client::start_producer`]; messages queue.
+    pub fn prepare_producer(&mut self, spec: ProducerSpec) -> ProducerId {
         let id = ProducerId(self.next_producer_id);
         self.next_producer_id += 1;
         let producer = Producer {
@@ -102,8 +109,14 @@ impl Client {
             checksum_resends: 0,
         };
         self.producers.insert(id, producer);
-        self.link_open(now_ms, User::Producer(id));
         id
+    }
+
+    /// Opens what was prepared; to be called once.
+    pub fn start_producer(&mut self, now_ms: u64, producer: ProducerId) {
+        if self.producers.contains_key(&producer) {
+            self.link_open(now_ms, User::Producer(producer));
+        }
     }
 
     /// Sends one message. `fill` appends exactly `payload_len` bytes; the message is encoded once, into the frame that

@@ -5,12 +5,13 @@ use std::convert::Infallible;
 
 use ::pulsar::proto::{CommandProducerSuccess, CommandSendError, ServerError};
 use bytes::BytesMut;
+use rustc_hash::FxHashSet;
 
 use super::Client;
 use super::deadlines::{Timer, User};
 use super::encode::Encoding;
-use super::pending::{Content, Tags};
-use super::spec::{ConnectionId, Event, ProducerId};
+use super::pending::{Content, Pending, Tags};
+use super::spec::{ConnectionId, Event, ProducerId, Tag};
 use crate::pulsar::types::{BrokerError, ErrorKind, MessageId};
 use crate::pulsar::wire::{self, SendReceipt};
 
@@ -33,6 +34,7 @@ impl Client {
         let last_sequence_id = success.last_sequence_id.unwrap_or(-1);
         let name = producer.name.get_or_insert(success.producer_name).clone();
         producer.starts_after(last_sequence_id);
+        producer.pending.forget_given_up(&mut self.pending_bytes);
         if producer.pending.is_empty() {
             // With messages waiting the first receipt is the proof that it works.
             producer.link.backoff.reset();
@@ -239,11 +241,7 @@ impl Client {
         while let Some(producer) = self.producers.get_mut(&id)
             && let Some(pending) = producer.pending.pop(&mut self.pending_bytes)
         {
-            match pending.content {
-                Content::Refused(own) => self.refuse_all(id, &pending.tags, &own),
-                Content::Duplicate => self.confirm_all(id, &pending.tags, None),
-                _ => self.refuse_all(id, &pending.tags, error),
-            }
+            self.answer_given_up(id, pending, error);
         }
         let waiting = Tags::Batch(self.drop_batch(id));
         self.refuse_all(id, &waiting, error);
@@ -264,22 +262,24 @@ impl Client {
         self.fail_all(id, &BrokerError { kind, message });
     }
 
-    /// The timer runs from the oldest message that was pending when it was set. When that one is over its time, all
-    /// are failed: in a queue nothing younger can be confirmed before it.
+    /// The timer runs from the oldest message that was pending when it was set. When that one is over its time, all of its
+    /// owner's are failed: in a queue nothing younger can be confirmed before it. Others' have their own time.
     pub(super) fn send_expired(&mut self, now_ms: u64, id: ProducerId) {
         let Some(producer) = self.producers.get(&id) else {
             return;
         };
-        let Some(oldest) = producer.pending.front() else {
+        let Some(oldest_ms) = producer.pending.oldest_ms() else {
             return;
         };
-        let expires_ms = oldest
-            .created_ms
-            .saturating_add(producer.spec.send_timeout_ms);
+        let timeout_ms = producer.spec.send_timeout_ms;
+        let expires_ms = oldest_ms.saturating_add(timeout_ms);
         if expires_ms > now_ms {
             self.deadlines.set(Timer::Send(id), expires_ms);
             return;
         }
+        let late = producer.pending.owners_until(now_ms - timeout_ms);
+        // Batches are one owner's.
+        let of_all = producer.spec.batching.is_some() || producer.pending.is_of(&late);
         let error = BrokerError {
             kind: ErrorKind::Timeout,
             message: format!(
@@ -288,7 +288,43 @@ impl Client {
                 producer.spec.topic,
             ),
         };
-        self.fail_all(id, &error);
+        match of_all {
+            true => self.fail_all(id, &error),
+            false => self.time_out(now_ms, id, &late, &error),
+        }
+    }
+
+    /// Answers what is these owners', and goes on with the others'.
+    fn time_out(
+        &mut self,
+        now_ms: u64,
+        id: ProducerId,
+        owners: &FxHashSet<Tag>,
+        error: &BrokerError,
+    ) {
+        let Some(producer) = self.producers.get_mut(&id) else {
+            return;
+        };
+        let sent = producer.link.attached_to().is_some();
+        let pending = &mut producer.pending;
+        let given_up = pending.give_up(owners, sent, &mut self.pending_bytes);
+        if let Some(oldest_ms) = pending.oldest_ms() {
+            let expires_ms = oldest_ms.saturating_add(producer.spec.send_timeout_ms);
+            self.deadlines.set(Timer::Send(id), expires_ms.max(now_ms));
+        }
+        for pending in given_up {
+            self.answer_given_up(id, pending, error);
+        }
+        self.report_known(id);
+    }
+
+    /// With its own fate where that is known, else with the error.
+    fn answer_given_up(&mut self, id: ProducerId, pending: Pending, error: &BrokerError) {
+        match pending.content {
+            Content::Refused(own) => self.refuse_all(id, &pending.tags, &own),
+            Content::Duplicate => self.confirm_all(id, &pending.tags, None),
+            _ => self.refuse_all(id, &pending.tags, error),
+        }
     }
 
     /// It is gone for good: its messages first.

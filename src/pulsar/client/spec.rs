@@ -18,7 +18,8 @@ pub struct ConsumerId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// Chosen by the owner, given back with the answer.
+/// Chosen by the owner, given back with the answer. Messages of one producer with the same tag time out together, as those
+/// of one Java producer do.
 pub type Tag = u64;
 
 /// A broker address out of a service URL (`pulsar://host:port`, `pulsar+ssl://host:port`), or of its web service.

@@ -433,13 +433,13 @@ fn a_receipt_given_twice_is_ignored() {
 }
 
 #[test]
-fn the_send_timeout_fails_all_that_is_pending_and_late_receipts_are_ignored() {
+fn the_send_timeout_fails_all_of_the_owners_messages_and_late_receipts_are_ignored() {
     let mut world = World::new(config());
     let (id, connection) = world.producer(producer_spec());
     world.send(id, 1, b"x");
     world.pass(20_000);
     world.say(connection, &commands::pong());
-    world.send(id, 2, b"x");
+    world.send(id, 1, b"x");
     world.pass(9_999);
     world.no_event();
     world.pass(1);
@@ -452,13 +452,54 @@ fn the_send_timeout_fails_all_that_is_pending_and_late_receipts_are_ignored() {
         ),
         other => panic!("{other:?}"),
     }
-    assert_eq!(failed_tags(&mut world, ErrorKind::Timeout), vec![1, 2]);
+    assert_eq!(failed_tags(&mut world, ErrorKind::Timeout), vec![1, 1]);
     assert_eq!(world.client.pending_bytes(), 0);
     world.send(id, 3, b"x");
     for sequence_id in 0..3 {
         world.say(connection, &receipt(id, sequence_id));
     }
     assert_eq!(receipt_tags(&mut world), vec![3]);
+}
+
+/// What one owner's timeout leaves in the queue of a producer that others share.
+#[test]
+fn owners_that_share_a_producer_time_out_each_for_itself() {
+    let mut world = World::new(config());
+    let (id, connection) = world.producer(producer_spec());
+    world.send(id, 1, b"x");
+    world.pass(20_000);
+    world.say(connection, &commands::pong());
+    world.send(id, 2, b"x");
+    world.send(id, 1, b"x");
+    world.pass(10_000);
+    assert_eq!(failed_tags(&mut world, ErrorKind::Timeout), vec![1, 1]);
+    world.send(id, 1, b"x");
+    for sequence_id in 0..4 {
+        world.say(connection, &receipt(id, sequence_id));
+    }
+    assert_eq!(receipt_tags(&mut world), vec![2, 1]);
+    assert_eq!(world.client.pending_bytes(), 0);
+    assert!(world.closed.is_empty());
+}
+
+#[test]
+fn what_has_timed_out_is_not_sent_again_with_what_has_not() {
+    let mut world = World::new(config());
+    let (id, connection) = world.producer(producer_spec());
+    world.send(id, 1, b"x");
+    world.pass(20_000);
+    world.say(connection, &commands::pong());
+    world.send(id, 2, b"x");
+    world.pass(10_000);
+    assert_eq!(failed_tags(&mut world, ErrorKind::Timeout), vec![1]);
+    while world.said.pop_front().is_some() {}
+    world.lose(connection);
+    let (again, request) = reconnect(&mut world);
+    world.say(again, &producer_success(request.request_id, "p-1", 0));
+    assert_eq!(world.heard_send().0, 1);
+    world.say(again, &receipt(id, 1));
+    assert_eq!(receipt_tags(&mut world), vec![2]);
+    assert_eq!(world.client.pending_bytes(), 0);
 }
 
 #[test]
