@@ -9,6 +9,7 @@
 //! | `wss` | readers over TLS, beside plain ones | |
 //! | `shared` | 50 sockets on one Shared subscription | |
 //! | `publish` | 1 and 20 producers | |
+//! | `scaling` | one shard and two, and `--busy-poll`: fan-out, Shared, publish | |
 //! | `saturation` | 100 and 1,000 readers with `flow=tcp`, as fast as can be | |
 //! | `stalled` | the others' p99 while 1 % do not read; memory while nobody reads | |
 //! | `sockets` | opening, memory, closing of 1,000 and 18,000 idle readers | 19,000 descriptors each |
@@ -41,6 +42,7 @@ mod process;
 mod publishers;
 mod readers;
 mod saturation;
+mod scaling;
 mod servers;
 mod sockets;
 mod stalled;
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
             "stalled" => stalled::run(),
             "saturation" => saturation::run(),
             "wss" => wss::run(),
+            "scaling" => scaling::run(),
             _ => {
                 eprintln!("load: there is no {name}; see benches/load/main.rs");
                 return ExitCode::from(64);

@@ -112,11 +112,7 @@ fn start(folder: &Folder) -> Target {
     let mut server = Server::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
     servers::await_port(address);
     server.measure_its_child();
-    Target {
-        peer: Peer::Nchan,
-        server,
-        address,
-    }
+    Target::new(Peer::Nchan, server, address)
 }
 
 /// One message at a time, paced by the clock and not by the answers.

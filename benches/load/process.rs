@@ -45,6 +45,12 @@ impl Server {
             .expect("it has a child");
     }
 
+    /// Ends it as an operator does, and waits for that.
+    pub fn terminate(&mut self) {
+        let _ = Command::new("kill").arg(self.pid.to_string()).status();
+        let _ = self.child.wait();
+    }
+
     pub fn cpu(&self) -> Duration {
         cpu_of(self.pid)
     }
@@ -117,7 +123,12 @@ fn ticks<'a>(fields: impl Iterator<Item = &'a str>) -> u32 {
 
 /// A command that runs on one CPU.
 pub fn on_cpu(cpu: usize, program: &str) -> Command {
+    on_cpus(&cpu.to_string(), program)
+}
+
+/// One that runs on some, as in `0,1`.
+pub fn on_cpus(cpus: &str, program: &str) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", &cpu.to_string(), program]);
+    command.args(["-c", cpus, program]);
     command
 }

@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pws_fast::embedded::{self, Embedded};
 
 use crate::cases::Case;
-use crate::process::{OTHERS_CPU, SERVERS_CPU, Server, on_cpu};
+use crate::process::{OTHERS_CPU, SERVERS_CPU, Server, on_cpu, on_cpus};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -37,6 +38,26 @@ pub struct Target {
     pub peer: Peer,
     pub server: Server,
     pub address: SocketAddr,
+    /// What it still says on its standard error.
+    said: Option<JoinHandle<Vec<String>>>,
+}
+
+impl Target {
+    pub fn new(peer: Peer, server: Server, address: SocketAddr) -> Target {
+        Target {
+            peer,
+            server,
+            address,
+            said: None,
+        }
+    }
+
+    /// Ends a gateway in order; what it said after its start.
+    pub fn stop_and_read(mut self) -> Vec<String> {
+        self.server.terminate();
+        let said = self.said.take();
+        said.map_or(Vec::new(), |said| said.join().expect("it reads to the end"))
+    }
 }
 
 /// Pulsar, or the embedded broker.
@@ -117,19 +138,22 @@ fn output(command: &mut Command) -> String {
 
 /// This gateway under test, with such settings.
 pub fn start_gateway(broker: &Broker, settings: &[&str]) -> Target {
-    start_gateway_on(SERVERS_CPU, broker, settings)
+    start_gateway_on(&[SERVERS_CPU], broker, settings)
 }
 
 /// A gateway for the publisher, which is not to cost the server under test anything.
 pub fn start_publishers_gateway(broker: &Broker) -> Target {
-    start_gateway_on(OTHERS_CPU, broker, &[])
+    start_gateway_on(&[OTHERS_CPU], broker, &[])
 }
 
-fn start_gateway_on(cpu: usize, broker: &Broker, settings: &[&str]) -> Target {
+/// With a shard on each of these CPUs.
+pub fn start_gateway_on(cpus: &[usize], broker: &Broker, settings: &[&str]) -> Target {
+    let cpus: Vec<String> = cpus.iter().map(usize::to_string).collect();
+    let cpus = cpus.join(",");
     let program = std::env::var("PWS_LOAD_GATEWAY");
     let program = program.unwrap_or(env!("CARGO_BIN_EXE_pws-fast").to_owned());
-    let mut command = on_cpu(cpu, &program);
-    command.args(["--cores", &cpu.to_string(), "--port", "0"]);
+    let mut command = on_cpus(&cpus, &program);
+    command.args(["--cores", &cpus, "--port", "0"]);
     command.args(["--broker", &broker.url()]);
     for setting in settings {
         command.args(["--set", setting]);
@@ -147,11 +171,10 @@ fn start_gateway_on(cpu: usize, broker: &Broker, settings: &[&str]) -> Target {
         }
     };
     // Nobody may be left with a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
+    let said = std::thread::spawn(move || lines.map_while(Result::ok).collect());
     Target {
-        peer: Peer::PwsFast,
-        server,
-        address,
+        said: Some(said),
+        ..Target::new(Peer::PwsFast, server, address)
     }
 }
 
@@ -166,11 +189,8 @@ pub fn start_floor(case: Case, run: Duration) -> Target {
         &case.rate.to_string(),
         &run.as_secs().to_string(),
     ]);
-    Target {
-        peer: Peer::Floor,
-        server: Server::start(&mut command),
-        address: await_port(address),
-    }
+    let server = Server::start(&mut command);
+    Target::new(Peer::Floor, server, await_port(address))
 }
 
 /// What the Java gateway gets that its own defaults do not give it.
@@ -221,11 +241,7 @@ pub fn start_java(broker: &Broker) -> Target {
         .env("PULSAR_LOG_DIR", dir.join("logs"))
         .env("PULSAR_LOG_LEVEL", "warn");
     let server = Server::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
-    Target {
-        peer: Peer::Java,
-        server,
-        address: await_port(address),
-    }
+    Target::new(Peer::Java, server, await_port(address))
 }
 
 pub fn free_address() -> SocketAddr {

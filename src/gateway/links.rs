@@ -1,6 +1,7 @@
 //! What this shard has to say to the others: gathered during a turn, posted as one batch for each of them.
 
 use super::post::Post;
+use crate::observe::counters::Counters;
 use crate::runtime;
 
 /// The outgoing side of the mailboxes.
@@ -39,17 +40,23 @@ impl Links {
 
     /// Posts each outbox as one batch; what is for a shard that has ended is dropped. False: a mailbox was full, its batch
     /// stays here; call again soon.
-    pub fn flush(&mut self) -> bool {
+    pub fn flush(&mut self, counters: &mut Counters) -> bool {
         let mut all_gone = true;
         for (peer, outbox) in self.peers.iter().zip(&mut self.outboxes) {
             if outbox.is_empty() {
                 continue;
             }
-            if let Err(batch) = peer.try_post(std::mem::take(outbox))
-                && !peer.is_closed()
-            {
-                *outbox = batch;
-                all_gone = false;
+            let wakes = peer.is_awaited();
+            match peer.try_post(std::mem::take(outbox)) {
+                Ok(()) => {
+                    counters.posted_batches += 1;
+                    counters.wake_ups += u64::from(wakes);
+                }
+                Err(_) if peer.is_closed() => {}
+                Err(batch) => {
+                    *outbox = batch;
+                    all_gone = false;
+                }
             }
         }
         all_gone
@@ -65,15 +72,17 @@ mod tests {
     fn what_does_not_fit_waits_and_what_is_for_an_ended_shard_does_not() {
         let (post, inbox) = mailbox();
         let mut links = Links::new(vec![post]);
+        let mut counters = Counters::default();
         for _ in 0..MAILBOX_BATCHES {
             links.push(0, Post::Drained);
-            assert!(links.flush());
+            assert!(links.flush(&mut counters));
         }
         links.push(0, Post::Drained);
-        assert!(!links.flush());
+        assert!(!links.flush(&mut counters));
         assert!(!links.is_empty());
+        assert_eq!(counters.posted_batches, MAILBOX_BATCHES as u64);
         drop(inbox);
-        assert!(links.flush());
+        assert!(links.flush(&mut counters));
         assert!(links.is_empty());
     }
 }

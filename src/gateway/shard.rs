@@ -167,6 +167,12 @@ impl ShardRef {
         self.turn(|_, _| ());
         let sockets = {
             let mut shard = self.0.borrow_mut();
+            tracing::info!(
+                shard = shard.index,
+                posted_batches = shard.counters.posted_batches,
+                wake_ups = shard.counters.wake_ups,
+                "what it has said to other shards"
+            );
             let mut sockets = shard.publishing.close();
             sockets.append(&mut shard.consuming.close());
             sockets.append(&mut shard.administration.close());
@@ -299,7 +305,7 @@ impl Shard {
         self.consuming.flush(this, now_ms);
         self.administration.flush(this, now_ms);
         let mut due_ms = self.wheel.next_deadline_ms();
-        if self.links.flush() {
+        if self.links.flush(&mut self.counters) {
             self.links_have_room();
         } else {
             due_ms = earlier(due_ms, Some(now_ms + LINK_RETRY_MS));
@@ -310,7 +316,7 @@ impl Shard {
         self.alarm.set(due_ms);
         if self.is_drained() && !std::mem::replace(&mut self.told_drained, true) {
             self.links.push(self.index, Post::Drained);
-            self.links.flush();
+            self.links.flush(&mut self.counters);
         }
     }
 

@@ -65,6 +65,10 @@ counters! {
     protocol_violations,
     /// Sockets closed because neither side had anything to say for too long.
     idle_timeouts,
+    /// Said to other shards in one go,
+    posted_batches,
+    /// and how many of these found a shard that was waiting for them.
+    wake_ups,
     /// Sockets closed because their clients took nothing of what they were sent for too long.
     slow_consumers,
 }

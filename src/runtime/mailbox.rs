@@ -1,6 +1,9 @@
 //! How other threads reach a shard: a bounded channel of batches. A post never waits and never loses: what does
 //! not fit comes back to the caller.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::turn::turn;
 
 /// Batches that may wait for one shard. A batch is what one event-loop turn of a sender produced, so 1,024 is
@@ -11,27 +14,37 @@ pub const MAILBOX_BATCHES: usize = 1024;
 const BATCHES_PER_TURN: u32 = 32;
 
 /// The sending side, for any thread.
-pub struct Post<T>(flume::Sender<Vec<T>>);
+pub struct Post<T> {
+    sender: flume::Sender<Vec<T>>,
+    awaited: Arc<AtomicBool>,
+}
 
 /// The receiving side, for the shard.
 pub struct Inbox<T> {
     receiver: flume::Receiver<Vec<T>>,
     batches_this_turn: u32,
+    awaits: Arc<AtomicBool>,
 }
 
 /// A mailbox with room for [`MAILBOX_BATCHES`].
 pub fn mailbox<T>() -> (Post<T>, Inbox<T>) {
     let (sender, receiver) = flume::bounded(MAILBOX_BATCHES);
+    let awaits = Arc::new(AtomicBool::new(false));
     let inbox = Inbox {
         receiver,
         batches_this_turn: 0,
+        awaits: awaits.clone(),
     };
-    (Post(sender), inbox)
+    let awaited = awaits;
+    (Post { sender, awaited }, inbox)
 }
 
 impl<T> Clone for Post<T> {
     fn clone(&self) -> Post<T> {
-        Post(self.0.clone())
+        Post {
+            sender: self.sender.clone(),
+            awaited: self.awaited.clone(),
+        }
     }
 }
 
@@ -44,19 +57,24 @@ impl<T> Post<T> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.0
+        self.sender
             .try_send(batch)
             .map_err(flume::TrySendError::into_inner)
     }
 
     /// The shard has ended: nothing posted will be read any more.
     pub fn is_closed(&self) -> bool {
-        self.0.is_disconnected()
+        self.sender.is_disconnected()
+    }
+
+    /// The shard waits for a post: the next one wakes it, unless its sockets have. For counting; it may change at once.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed)
     }
 
     /// Batches waiting now.
     pub fn waiting_batches(&self) -> usize {
-        self.0.len()
+        self.sender.len()
     }
 }
 
@@ -77,6 +95,9 @@ impl<T> Inbox<T> {
             Err(flume::TryRecvError::Disconnected) => return None,
             Err(flume::TryRecvError::Empty) => self.batches_this_turn = 0,
         }
-        self.receiver.recv_async().await.ok()
+        self.awaits.store(true, Ordering::Relaxed);
+        let batch = self.receiver.recv_async().await.ok();
+        self.awaits.store(false, Ordering::Relaxed);
+        batch
     }
 }
