@@ -597,7 +597,7 @@ mod tests {
     fn a_data_key_is_renewed_every_four_hours_and_goes_on_where_there_is_no_new_one() {
         let query = Query::parse("encryptionKeys=alice").unwrap();
         let params = ProducerParams::parse(&query).unwrap();
-        let mut session = ProducerSession::new("persistent://p/d/t".to_owned(), params, 0);
+        let mut session = ProducerSession::new(1, true, "persistent://p/d/t".to_owned(), params, 0);
         let mut client = client();
         assert_eq!(session.key_names(), ["alice"]);
         assert!(!session.is_sealed() && !session.wants_sealing(at(9 * HOUR_MS)));
