@@ -96,6 +96,11 @@ pub(super) fn end(connection: &Rc<Connection>, tls: &mut Tls) {
 
 /// One send: what the kernel has left, or else what is queued.
 pub(super) fn transmit(connection: &Connection, tls: &mut Tls, ending: bool) -> io::Result<Left> {
+    if connection.is_broken() {
+        // What was unsent has been given up, and no longer counts.
+        tls.unsent = Vec::new();
+        return Ok(Left::Nothing);
+    }
     let unsent_before = tls.unsent.len();
     let mut queued_bytes = connection.unsent_bytes.get() - unsent_before;
     let (sent, offered) = match unsent_before {

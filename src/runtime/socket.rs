@@ -329,7 +329,7 @@ impl Socket {
 
     /// An error or an abort has ended the connection.
     pub fn is_broken(&self) -> bool {
-        self.0.end.get() == End::Broken
+        self.0.is_broken()
     }
 }
 
@@ -394,6 +394,10 @@ impl Connection {
             // In a task of its own: it is rare, and this future is what an idle socket costs.
             monoio::spawn(turn()).await;
         }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.end.get() == End::Broken
     }
 
     /// Nothing more is queued, and the end of our stream follows what is.

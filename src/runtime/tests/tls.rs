@@ -371,6 +371,39 @@ fn a_slow_client_gets_all_that_send_now_has_taken() {
     }
 }
 
+/// The task that waits for the kernel wakes up when it is aborted: what it had to send is not there any more.
+#[test]
+fn a_socket_that_is_aborted_while_its_client_does_not_read_just_ends() {
+    for driver in drivers() {
+        let (server, stream) = pair();
+        let (done, is_done) = std::sync::mpsc::channel::<()>();
+        let reader = thread::spawn(move || {
+            let mut client = client(&TLS13, stream);
+            client.write_all(b"go").unwrap();
+            let _ = is_done.recv();
+        });
+        let server = Arc::new(std::sync::Mutex::new(Some(server)));
+        on_shard(driver, move || {
+            let server = server.lock().unwrap().take().unwrap();
+            async move {
+                let socket = Socket::from_std(server).unwrap();
+                let side = TlsSide::Server(server_config(&TLS13));
+                socket.secure(side).unwrap();
+                socket.handshake().await.unwrap();
+                socket.read_with(|_| ()).await.unwrap().unwrap();
+                while socket.send_now(&[&[1; 100_000]]).is_some() {}
+                assert!(socket.unsent_bytes() > 0);
+                socket.abort();
+                assert_eq!(socket.unsent_bytes(), 0);
+                assert_eq!(socket.read_with(|_| ()).await.unwrap(), None);
+                crate::runtime::sleep_ms(20).await;
+            }
+        });
+        drop(done);
+        reader.join().unwrap();
+    }
+}
+
 #[test]
 fn a_socket_can_be_the_client_too() {
     for (driver, version) in drivers()
