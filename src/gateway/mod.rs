@@ -137,22 +137,16 @@ pub fn start(config: Config) -> io::Result<Running> {
     };
     let (questions, vacant) = desk::open(config.authentication.as_ref()).unzip();
     let shards = runtime::shard::start(plan, {
-        let config = config.clone();
-        move |context| {
-            let (entrance, served) = (entrance.clone(), served.clone());
-            let (questions, key_keeper) = (questions.clone(), key_keeper.clone());
-            let granted = granted.clone();
-            run_shard(
-                context,
-                config.clone(),
-                entrance,
-                served,
-                finder.clone(),
-                questions,
-                key_keeper,
-                granted,
-            )
-        }
+        let equipment = Equipment {
+            config: config.clone(),
+            entrance,
+            tls: served,
+            finder,
+            questions,
+            key_keeper,
+            granted,
+        };
+        move |context| run_shard(context, equipment.clone())
     })?;
     if let Some(vacant) = vacant {
         vacant.occupy(shards.posts().to_vec())?;
@@ -319,9 +313,9 @@ impl Running {
     }
 }
 
-/// One shard's life.
-async fn run_shard(
-    context: ShardContext<Post>,
+/// What every shard has a copy of.
+#[derive(Clone)]
+struct Equipment {
     config: Arc<Config>,
     entrance: Arc<Entrance>,
     tls: Option<Served>,
@@ -329,7 +323,19 @@ async fn run_shard(
     questions: Option<Questions>,
     key_keeper: Option<KeyKeeper>,
     granted: (Finder, Option<RecordReader>),
-) {
+}
+
+/// One shard's life.
+async fn run_shard(context: ShardContext<Post>, equipment: Equipment) {
+    let Equipment {
+        config,
+        entrance,
+        tls,
+        finder,
+        questions,
+        key_keeper,
+        granted,
+    } = equipment;
     let ShardContext {
         index,
         mut inbox,

@@ -33,7 +33,7 @@ enum Asked {
 }
 
 impl Asked {
-    fn is_in(self) -> Raw {
+    fn let_in(self) -> Raw {
         match self {
             Asked::In(raw) => raw,
             Asked::Refused(answer) => panic!("not let in: {answer:?}"),
@@ -56,7 +56,7 @@ const TOO_MANY: &str = "Too many connections from this address";
 fn an_address_has_so_many_sockets_and_gets_a_place_back() {
     let world = World::with(&["maxConnectionsPerIp=3"]);
     let mut open: Vec<Raw> = (0..3)
-        .map(|_| ask(world.address(), b"", "").is_in())
+        .map(|_| ask(world.address(), b"", "").let_in())
         .collect();
     for _ in 0..5 {
         ask(world.address(), b"", "").refused(429, TOO_MANY);
@@ -114,9 +114,9 @@ fn pages_of_other_origins_are_refused_and_clients_without_one_are_not() {
     let refusal = "Pages of this origin may not open sockets here";
     let world = World::with(&["allowedOrigins=https://app.example.com,https://*.example.net"]);
     let ask = |lines: &str| ask(world.address(), b"", lines);
-    ask("").is_in();
-    ask("Origin: https://app.example.com\r\n").is_in();
-    ask("Origin: https://a.b.example.net\r\n").is_in();
+    ask("").let_in();
+    ask("Origin: https://app.example.com\r\n").let_in();
+    ask("Origin: https://a.b.example.net\r\n").let_in();
     for origin in [
         "https://evil.example",
         "http://app.example.com",
@@ -135,7 +135,7 @@ fn pages_of_other_origins_are_refused_and_clients_without_one_are_not() {
 #[test]
 fn without_a_list_every_page_is_let_in_as_in_java() {
     let world = World::start();
-    ask(world.address(), b"", "Origin: https://evil.example\r\n").is_in();
+    ask(world.address(), b"", "Origin: https://evil.example\r\n").let_in();
 }
 
 const PROXIED: [&str; 3] = [
@@ -154,12 +154,12 @@ fn v2(client: [u8; 4]) -> Vec<u8> {
 fn a_trusted_proxy_says_for_whom_it_connects() {
     let world = World::with(&PROXIED);
     let line = |client: &str| format!("PROXY TCP4 {client} 10.0.0.1 5000 80\r\n").into_bytes();
-    let _first = ask(world.address(), &line("192.0.2.1"), "").is_in();
-    let _second = ask(world.address(), &v2([192, 0, 2, 2]), "").is_in();
+    let _first = ask(world.address(), &line("192.0.2.1"), "").let_in();
+    let _second = ask(world.address(), &v2([192, 0, 2, 2]), "").let_in();
     ask(world.address(), &v2([192, 0, 2, 1]), "").refused(429, TOO_MANY);
     ask(world.address(), &line("192.0.2.2"), "").refused(429, TOO_MANY);
     // A health check of the proxy itself.
-    ask(world.address(), b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "").is_in();
+    ask(world.address(), b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "").let_in();
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn the_last_address_that_no_trusted_proxy_stands_behind_is_the_client() {
         "maxConnectionsPerIp=1",
     ]);
     let ask = |lines: &str| ask(world.address(), b"", lines);
-    let _first = ask("X-Forwarded-For: 192.0.2.1\r\n").is_in();
+    let _first = ask("X-Forwarded-For: 192.0.2.1\r\n").let_in();
     ask("X-Forwarded-For: 203.0.113.7, 192.0.2.1, 10.0.0.3\r\n").refused(429, TOO_MANY);
     ask("X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 192.0.2.1\r\n").refused(429, TOO_MANY);
     ask("Forwarded: for=\"192.0.2.1:80\"\r\n").refused(429, TOO_MANY);
@@ -194,7 +194,7 @@ fn nobody_is_believed_who_is_not_trusted() {
         "trustedProxies=10.0.0.0/8",
         "maxConnectionsPerIp=1",
     ]);
-    let _first = ask(world.address(), b"", "X-Forwarded-For: 192.0.2.1\r\n").is_in();
+    let _first = ask(world.address(), b"", "X-Forwarded-For: 192.0.2.1\r\n").let_in();
     ask(world.address(), b"", "X-Forwarded-For: 192.0.2.2\r\n").refused(429, TOO_MANY);
     // The header of a proxy is no request; it comes from an address that has its place already.
     let world = World::with(&[

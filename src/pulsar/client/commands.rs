@@ -60,7 +60,6 @@ pub(super) fn connect(
                 supports_broker_entry_metadata: Some(false),
                 supports_partial_producer: Some(true),
             }),
-            ..Default::default()
         }),
         ..base(Type::Connect)
     }

@@ -113,7 +113,8 @@ impl PrivateKey {
         Err(KeyError::NoPrivateKey)
     }
 
-    /// Decrypts a data key. None: it was not encrypted for this key. RSA is blinded and computed in constant time.
+    /// Decrypts a data key. None: it was not encrypted for this key. RSA is blinded, by the system's randomness; that hides
+    /// most of what its time would tell, and not all (`deny.toml`).
     pub fn decrypt(&self, encrypted: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         match self {
             PrivateKey::Rsa(key) => {

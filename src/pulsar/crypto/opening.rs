@@ -73,35 +73,38 @@ pub struct DataKeys {
 }
 
 impl DataKeys {
-    /// Decrypts an encrypted entry with the first of its keys that does it, as Java does.
+    /// Decrypts an encrypted entry with the first of its keys that does it. As in Java, those that are known go first:
+    /// what came with a key of ours and one of somebody else's does not wait for the other.
     pub fn open(&mut self, now_ms: u64, entry: &Entry) -> Opened {
         let encryption = Encryption::of(&entry.metadata);
+        let mut unknown = None;
         for sealed in encryption.keys.iter().take(KEYS_PER_ENTRY_MAX) {
             if sealed.value.len() > SEALED_BYTES_MAX {
                 continue;
             }
-            match self.known.get_mut(sealed.value) {
-                Some(known) if known.until_ms() <= now_ms => {}
-                Some(Known::Refused { .. }) => continue,
+            let known = self.known.get_mut(sealed.value);
+            match known.filter(|known| known.until_ms() > now_ms) {
+                None => unknown = unknown.or(Some(sealed)),
+                Some(Known::Refused { .. }) => {}
                 Some(Known::Key { key, used_ms }) => {
                     *used_ms = now_ms;
-                    match key.decrypt(encryption.param, &entry.payload) {
-                        Some(payload) => return Opened::Payload(payload),
-                        None => continue,
+                    if let Some(payload) = key.decrypt(encryption.param, &entry.payload) {
+                        return Opened::Payload(payload);
                     }
                 }
-                None => {}
             }
-            if self.asked.is_some() {
-                return Opened::Waits;
-            }
-            self.asked = Some(sealed.value.into());
-            return Opened::Wants(SealedDataKey {
-                name: sealed.name.clone().into_owned(),
-                value: sealed.value.into(),
-            });
         }
-        Opened::Undecryptable
+        let Some(sealed) = unknown else {
+            return Opened::Undecryptable;
+        };
+        if self.asked.is_some() {
+            return Opened::Waits;
+        }
+        self.asked = Some(sealed.value.into());
+        Opened::Wants(SealedDataKey {
+            name: sealed.name.clone().into_owned(),
+            value: sealed.value.into(),
+        })
     }
 
     /// What was asked for last. None: we have not the private key, or it is another one.
