@@ -1,5 +1,6 @@
 //! Behaviour of the whole gateway, one module for each; on the embedded broker or on real Pulsar (`support`).
 
+mod authentication;
 mod authorization;
 mod backpressure;
 mod bad_broker;
@@ -49,6 +50,7 @@ mod shutdown;
 mod spread;
 mod support;
 mod tails;
+mod token_expiry;
 mod topic_patterns;
 mod unsubscribe;
 mod v1;

@@ -1,7 +1,12 @@
-//! Who may do what, by records as Pulsar writes them.
+//! Who comes in, and who may do what, by records as Pulsar writes them.
 
 mod grants;
+mod offered;
+mod openid;
 mod rules;
+mod settings;
+mod tokens;
+mod vectors;
 
 use std::sync::Arc;
 

@@ -1,0 +1,217 @@
+//! Tokens of issuers: keys are fetched, kept, fetched anew; and what is refused whatever keys there are.
+
+use super::vectors::{IDENTITY_TOKENS, KEY_SET};
+use crate::auth::{
+    Authentication, Desk, Identity, Offered, OpenIdSettings, Question, Settings, Step, Why,
+};
+
+const ISSUER: &str = "https://issuer.example";
+const DESCRIPTION_AT: &str = "https://issuer.example/.well-known/openid-configuration";
+const KEYS_AT: &str = "https://issuer.example/keys";
+const DESCRIPTION: &str =
+    r#"{"issuer":"https://issuer.example","jwks_uri":"https://issuer.example/keys"}"#;
+
+const NOW_MS: u64 = 1_500_000;
+
+fn authentication(change: impl FnOnce(&mut OpenIdSettings)) -> Authentication {
+    let mut open_id = OpenIdSettings {
+        allowed_token_issuers: Some(ISSUER.to_owned()),
+        allowed_audiences: Some("pulsar, other".to_owned()),
+        ..OpenIdSettings::default()
+    };
+    change(&mut open_id);
+    let settings = Settings {
+        providers: vec![
+            "org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID".to_owned(),
+        ],
+        open_id,
+        ..Settings::default()
+    };
+    Authentication::new(&settings).unwrap().0
+}
+
+fn desk(change: impl FnOnce(&mut OpenIdSettings)) -> Desk<u32> {
+    Desk::new(authentication(change).into())
+}
+
+fn token(name: &str) -> &'static str {
+    let found = IDENTITY_TOKENS.iter().find(|(known, _)| *known == name);
+    found.unwrap().1
+}
+
+fn ask(desk: &mut Desk<u32>, who: u32, name: &str, now_ms: u64) -> Option<Result<Identity, Why>> {
+    let offered = Offered::new_token(None, token(name));
+    let answer = desk.ask(Question { who, offered }, now_ms);
+    answer.map(|(answered, result)| {
+        assert_eq!(answered, who);
+        result
+    })
+}
+
+/// With the issuer's documents.
+fn ready(desk: &mut Desk<u32>, now_ms: u64) {
+    assert!(ask(desk, 0, "rsa", now_ms).is_none());
+    assert_eq!(desk.take_wanted(), [DESCRIPTION_AT]);
+    assert!(
+        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), now_ms)
+            .is_empty()
+    );
+    assert_eq!(desk.take_wanted(), [KEYS_AT]);
+    let answers = desk.fetched(KEYS_AT, Some(KEY_SET.as_bytes()), now_ms);
+    assert!(answers[0].1.is_ok());
+    assert!(desk.take_wanted().is_empty());
+}
+
+#[test]
+fn documents_are_fetched_once_and_answer_all_who_wait() {
+    let mut desk = desk(|_| {});
+    for who in 0..3 {
+        assert!(ask(&mut desk, who, "p256", NOW_MS).is_none());
+    }
+    assert_eq!(desk.take_wanted(), [DESCRIPTION_AT]);
+    assert!(
+        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), NOW_MS)
+            .is_empty()
+    );
+    assert_eq!(desk.take_wanted(), [KEYS_AT]);
+    let answers = desk.fetched(KEYS_AT, Some(KEY_SET.as_bytes()), NOW_MS);
+    let who: Vec<_> = answers.iter().map(|(who, _)| *who).collect();
+    assert_eq!(who, [0, 1, 2]);
+    for (_, result) in answers {
+        let identity = result.unwrap();
+        assert_eq!(
+            (&*identity.role, identity.expires_ms),
+            ("user", Some(2_000_000))
+        );
+    }
+}
+
+#[test]
+fn keys_of_every_kind_verify_their_tokens() {
+    let mut desk = desk(|_| {});
+    ready(&mut desk, NOW_MS);
+    for name in ["rsa", "p256", "p384", "p521", "ed"] {
+        assert!(ask(&mut desk, 1, name, NOW_MS).unwrap().is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_token_that_is_not_right_is_refused_whatever_keys_there_are() {
+    let mut desk = desk(|_| {});
+    ready(&mut desk, NOW_MS);
+    let good = ["rsa", "p256", "p384", "p521", "ed"];
+    for (name, _) in IDENTITY_TOKENS
+        .iter()
+        .filter(|(name, _)| !good.contains(name))
+    {
+        assert!(ask(&mut desk, 1, name, NOW_MS).unwrap().is_err(), "{name}");
+    }
+    assert!(ask(&mut desk, 1, "rsa", 2_000_001).unwrap().is_err());
+    assert!(ask(&mut desk, 1, "rsa", 999_999).unwrap().is_err());
+    assert!(desk.take_wanted().is_empty());
+}
+
+#[test]
+fn a_shard_itself_refuses_what_no_allowed_issuer_claims_to_have_made() {
+    let by = authentication(|_| {});
+    for name in ["other issuer", "no issuer"] {
+        let step = by.check(&Offered::new_token(None, token(name)), NOW_MS);
+        assert!(matches!(step, Step::Done(Err(_))), "{name}");
+    }
+    let step = by.check(&Offered::new_token(None, token("rsa")), NOW_MS);
+    assert!(matches!(step, Step::Slow));
+}
+
+#[test]
+fn a_key_that_is_not_there_is_looked_for_again_but_not_all_the_time() {
+    let mut desk = desk(|_| {});
+    ready(&mut desk, NOW_MS);
+    let later_ms = NOW_MS + 5 * 60 * 1000 + 1;
+    assert!(
+        ask(&mut desk, 1, "unknown key", later_ms - 1)
+            .unwrap()
+            .is_err()
+    );
+    assert!(ask(&mut desk, 1, "unknown key", later_ms).is_none());
+    assert_eq!(desk.take_wanted(), [KEYS_AT]);
+    let rotated = KEY_SET.replace(r#""kid": "rsa""#, r#""kid": "new""#);
+    let answers = desk.fetched(KEYS_AT, Some(rotated.as_bytes()), later_ms);
+    assert!(answers[0].1.is_ok());
+    // The old one has gone, and is not looked for so soon.
+    assert!(ask(&mut desk, 1, "rsa", later_ms).unwrap().is_err());
+    assert!(desk.take_wanted().is_empty());
+}
+
+#[test]
+fn old_documents_are_fetched_anew_while_they_are_used_and_not_used_when_too_old() {
+    let mut desk = desk(|settings| {
+        settings.cache_refresh_after_write_seconds = Some("100".to_owned());
+        settings.cache_expiration_seconds = Some("200".to_owned());
+    });
+    ready(&mut desk, NOW_MS);
+    let old_ms = NOW_MS + 100_001;
+    assert!(ask(&mut desk, 1, "rsa", old_ms).unwrap().is_ok());
+    assert_eq!(desk.take_wanted(), [DESCRIPTION_AT, KEYS_AT]);
+    assert!(desk.fetched(KEYS_AT, None, old_ms).is_empty());
+    assert!(ask(&mut desk, 1, "rsa", old_ms + 1).unwrap().is_ok());
+    let too_old_ms = NOW_MS + 200_001;
+    assert!(
+        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), old_ms)
+            .is_empty()
+    );
+    assert!(ask(&mut desk, 1, "rsa", too_old_ms).is_none());
+    assert_eq!(desk.take_wanted(), [KEYS_AT]);
+}
+
+#[test]
+fn an_issuer_that_does_not_answer_is_left_alone_for_a_while() {
+    let mut desk = desk(|_| {});
+    assert!(ask(&mut desk, 1, "rsa", NOW_MS).is_none());
+    assert_eq!(desk.take_wanted(), [DESCRIPTION_AT]);
+    let answers = desk.fetched(DESCRIPTION_AT, None, NOW_MS);
+    assert!(answers[0].1.is_err());
+    assert!(ask(&mut desk, 2, "rsa", NOW_MS + 4_999).unwrap().is_err());
+    assert!(desk.take_wanted().is_empty());
+    assert!(ask(&mut desk, 2, "rsa", NOW_MS + 5_000).is_none());
+    assert_eq!(desk.take_wanted(), [DESCRIPTION_AT]);
+}
+
+#[test]
+fn a_description_must_be_the_issuers_own() {
+    for description in [
+        "",
+        "[]",
+        r#"{"issuer":"https://issuer.example"}"#,
+        r#"{"issuer":"https://issuer.example/","jwks_uri":"https://issuer.example/keys"}"#,
+        r#"{"issuer":"https://evil.example","jwks_uri":"https://issuer.example/keys"}"#,
+        r#"{"issuer":"https://issuer.example","jwks_uri":"http://issuer.example/keys"}"#,
+        r#"{"issuer":"https://issuer.example","jwks_uri":"file:///etc/passwd"}"#,
+    ] {
+        let mut desk = desk(|_| {});
+        assert!(ask(&mut desk, 1, "rsa", NOW_MS).is_none());
+        let answers = desk.fetched(DESCRIPTION_AT, Some(description.as_bytes()), NOW_MS);
+        assert!(answers[0].1.is_err(), "{description}");
+    }
+    for keys in ["", "{}", r#"{"keys":5}"#, r#"{"keys":[5,{}]}"#] {
+        let mut desk = desk(|_| {});
+        assert!(ask(&mut desk, 1, "rsa", NOW_MS).is_none());
+        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), NOW_MS);
+        let answers = desk.fetched(KEYS_AT, Some(keys.as_bytes()), NOW_MS);
+        assert!(answers[0].1.is_err(), "{keys}");
+    }
+}
+
+#[test]
+fn the_role_may_be_in_another_claim() {
+    let mut desk = desk(|settings| settings.role_claim = Some("roles".to_owned()));
+    ready(&mut desk, NOW_MS);
+    let identity = ask(&mut desk, 1, "rsa", NOW_MS).unwrap().unwrap();
+    assert_eq!(&*identity.role, "r1");
+}
+
+#[test]
+fn no_more_wait_for_an_issuer_than_there_is_room_for() {
+    let mut desk = desk(|_| {});
+    let waiting = (0..2000).filter(|who| ask(&mut desk, *who, "rsa", NOW_MS).is_none());
+    assert_eq!(waiting.count(), 1024);
+}
