@@ -474,3 +474,38 @@ fn the_password_of_a_key_store_is_not_shown() {
     let config = check(text).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
 }
+
+#[test]
+fn authentication_is_set_up_or_every_mistake_in_it_is_told() {
+    let package = "org.apache.pulsar.broker.authentication.";
+    let on = format!("authenticationEnabled=true\nauthenticationProviders={package}");
+    let secret = "data:,0123456789abcdef0123456789abcdef";
+    let good = check(&format!(
+        "{on}AuthenticationProviderToken\ntokenSecretKey={secret}\n"
+    ))
+    .unwrap();
+    assert!(good.authentication.is_some() && good.notes.is_empty());
+    assert_eq!(good.authentication_refresh_ms, 60_000);
+    assert!(!format!("{good:?}").contains("0123456789"));
+    // With a prefix the bare names mean nothing.
+    let prefixed = format!("{on}AuthenticationProviderToken\ntokenSettingPrefix=my\n");
+    assert!(check(&format!("{prefixed}mytokenSecretKey={secret}\n")).is_ok());
+    assert!(check(&format!("{prefixed}tokenSecretKey={secret}\n")).is_err());
+    let mistakes = check(&format!(
+        "{on}AuthenticationProviderSasl,{package}AuthenticationProviderTls\ntlsAllowInsecureConnection=true\n"
+    ));
+    let mistakes = mistakes.unwrap_err();
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert!(mistakes[0].contains("line 3: tlsAllowInsecureConnection"));
+    assert!(mistakes[1].contains("AuthenticationProviderSasl is not served"));
+    let short = check(&format!(
+        "{on}AuthenticationProviderToken\ntokenSecretKey=data:,hunter2\n"
+    ));
+    let short = short.unwrap_err();
+    assert!(short[0].starts_with("websocket.conf line 3: tokenSecretKey: "));
+    assert!(!short[0].contains("hunter2"));
+    // Everybody, as in Java; and nobody is asked without the switch.
+    let open = check("authenticationEnabled=true").unwrap();
+    assert_eq!(open.notes.len(), 1);
+    assert!(check("tokenSecretKey=x").unwrap().authentication.is_none());
+}

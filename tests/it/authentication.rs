@@ -68,7 +68,10 @@ fn only_a_good_token_is_let_in() {
     let (status, text) = ask(&world, &path, "");
     assert_eq!((status, text.as_str()), REFUSED);
     // Nobody is told whether a topic is there.
-    assert_eq!(ask(&world, "/ws/v2/reader/persistent/none/at-all/t", "").0, 401);
+    assert_eq!(
+        ask(&world, "/ws/v2/reader/persistent/none/at-all/t", "").0,
+        401
+    );
 }
 
 #[test]
@@ -79,7 +82,10 @@ fn a_token_may_stand_in_the_header_the_query_or_the_protocols() {
     let query = format!("{path}?token={token}");
     for (path, lines) in [
         (&path, format!("Authorization:Bearer{token}\r\n")),
-        (&path, format!("{}X-Pulsar-Auth-Method-Name: token\r\n", bearer(&token))),
+        (
+            &path,
+            format!("{}X-Pulsar-Auth-Method-Name: token\r\n", bearer(&token)),
+        ),
         (&query, String::new()),
         (&format!("{path}?token=Bearer%20{token}"), String::new()),
     ] {
@@ -90,13 +96,19 @@ fn a_token_may_stand_in_the_header_the_query_or_the_protocols() {
     let lines = format!("Sec-WebSocket-Protocol: pulsar, pulsar-token.{token}\r\n");
     let (status, head) = ask(&world, &path, &lines);
     assert_eq!(status, 101);
-    assert!(head.contains("Sec-WebSocket-Protocol: pulsar\r\n"), "{head}");
+    assert!(
+        head.contains("Sec-WebSocket-Protocol: pulsar\r\n"),
+        "{head}"
+    );
     assert!(!head.contains(&token));
     let alone = format!("Sec-WebSocket-Protocol: pulsar-token.{token}\r\n");
     assert_eq!(ask(&world, &path, &alone).0, 400);
     for (path, lines) in [
         (&query, bearer("bad")),
-        (&path, format!("{}X-Pulsar-Auth-Method-Name: tls\r\n", bearer(&token))),
+        (
+            &path,
+            format!("{}X-Pulsar-Auth-Method-Name: tls\r\n", bearer(&token)),
+        ),
         (&path, format!("Authorization: {token}\r\n")),
     ] {
         let (status, text) = ask(&world, path, &lines);
@@ -109,9 +121,21 @@ fn a_consumers_parameters_are_looked_at_before_its_token_and_others_after() {
     let world = World::with(&tokens::settings(&[]));
     let name = topic("authn");
     for (path, without, with) in [
-        (format!("producer/persistent/public/default/{name}?sendTimeoutMillis=x"), 401, 400),
-        (format!("reader/persistent/public/default/{name}?messageId=!"), 401, 400),
-        (format!("consumer/persistent/public/default/{name}/s?ackTimeoutMillis=1"), 400, 400),
+        (
+            format!("producer/persistent/public/default/{name}?sendTimeoutMillis=x"),
+            401,
+            400,
+        ),
+        (
+            format!("reader/persistent/public/default/{name}?messageId=!"),
+            401,
+            400,
+        ),
+        (
+            format!("consumer/persistent/public/default/{name}/s?ackTimeoutMillis=1"),
+            400,
+            400,
+        ),
         ("nothing".to_owned(), 404, 404),
     ] {
         let path = format!("/ws/v2/{path}");
@@ -171,7 +195,9 @@ fn issuer(answers: usize, body_of: impl Fn(&str, &str) -> String + Send + 'stati
             let path = request.split(' ').nth(1).expect("a path");
             let body = body_of(&own, path);
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-            stream.write_all((head + &body).as_bytes()).expect("a reader");
+            stream
+                .write_all((head + &body).as_bytes())
+                .expect("a reader");
         }
     });
     name
@@ -234,7 +260,11 @@ fn an_issuer_that_cannot_be_reached_lets_nobody_in() {
     ]);
     let encode = |part: &str| base64_simd::URL_SAFE_NO_PAD.encode_to_string(part);
     let claims = json!({ "iss": name }).to_string();
-    let token = format!("{}.{}.AA", encode(r#"{"alg":"RS256","kid":"1"}"#), encode(&claims));
+    let token = format!(
+        "{}.{}.AA",
+        encode(r#"{"alg":"RS256","kid":"1"}"#),
+        encode(&claims)
+    );
     let path = producer();
     for _ in 0..2 {
         assert_eq!(ask(&world, &path, &bearer(&token)).0, 401);

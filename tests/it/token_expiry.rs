@@ -75,17 +75,29 @@ fn a_bad_answer_closes_at_once() {
     let path = &paths(&name)[2];
     let mut neighbour = open(&world, path, &tokens::token("me"));
     for (answer, why) in [
-        (response(&tokens::ending("other", 60)), "the token is of another role"),
-        (response(&tokens::ending("me", -60)), "the token has expired"),
+        (
+            response(&tokens::ending("other", 60)),
+            "the token is of another role",
+        ),
+        (
+            response(&tokens::ending("me", -60)),
+            "the token has expired",
+        ),
         (response("x"), "not a JSON Web Token"),
-        (json!({"type": "AUTH_RESPONSE"}), "there is no token in the answer"),
+        (
+            json!({"type": "AUTH_RESPONSE"}),
+            "there is no token in the answer",
+        ),
     ] {
         // It need not be asked to answer.
         let mut client = open(&world, path, &tokens::ending("me", 600));
         client.send_json(answer);
         let closed = client.closed();
         assert_eq!(closed.code, 4005);
-        assert_eq!(closed.reason, format!("Failed to authenticate client: {why}"));
+        assert_eq!(
+            closed.reason,
+            format!("Failed to authenticate client: {why}")
+        );
     }
     let mut producer = open(&world, &paths(&name)[0], &tokens::token("me"));
     producer.publish("for the neighbour");

@@ -108,6 +108,10 @@ pub(super) const KEYS: &[Key] = &[
     },
 ];
 
+/// Lets certificates count that nobody has signed.
+const INSECURE: &str = "tlsAllowInsecureConnection";
+const TLS: &str = "AuthenticationProviderTls";
+
 /// Before the names of the keys that `tokenSettingPrefix` moves.
 const PREFIX_KEY: &str = "tokenSettingPrefix";
 
@@ -141,6 +145,17 @@ pub(super) fn finish(draft: &mut Draft, settings: &[Setting], mistakes: &mut Vec
     let collected = std::mem::take(&mut draft.authentication);
     if !collected.enabled {
         return;
+    }
+    let is_on = |setting: &&Setting| setting.value.eq_ignore_ascii_case("true");
+    let insecure = settings
+        .iter()
+        .filter(is_on)
+        .find(|setting| setting.key == INSECURE);
+    let providers = &collected.settings.providers;
+    if let Some(insecure) = insecure.filter(|_| providers.iter().any(|it| it.ends_with(TLS))) {
+        // Java takes the name in any certificate then.
+        let why = format!("{INSECURE}: with {TLS} anybody could claim any role");
+        mistakes.push(Mistake::at(&insecure.place, why));
     }
     match Authentication::new(&collected.settings) {
         Ok((authentication, notes)) => {
