@@ -34,6 +34,8 @@ struct Ending {
     timer: TimerKey,
     /// The client has been asked for a new token.
     challenged: bool,
+    /// One that it has sent is being looked at; further ones are not.
+    is_at_desk: bool,
 }
 
 /// How a handshake goes on.
@@ -119,6 +121,7 @@ impl Shard {
         let ending = Ending {
             timer: self.wheel.insert(now_ms + wait_ms, Timer::Identity(id)),
             challenged: false,
+            is_at_desk: false,
         };
         self.identities.ending.insert(id, ending);
     }
@@ -171,12 +174,16 @@ impl Shard {
 
     /// Takes a frame with a new token. False: it is another frame, or the socket's identity does not end.
     pub fn takes_new_token(&mut self, now_ms: u64, id: SocketId, frame: &[u8]) -> bool {
-        if !self.identities.ending.contains_key(&id) {
+        let Some(ending) = self.identities.ending.get(&id) else {
             return false;
-        }
+        };
+        let is_at_desk = ending.is_at_desk;
         let Some(response) = parse_auth_response(frame) else {
             return false;
         };
+        if is_at_desk {
+            return true;
+        }
         let authentication = self.config.authentication.clone();
         let (Some(response), Some(authentication)) = (response, authentication) else {
             self.not_who_it_was(now_ms, id, "there is no token in the answer");
@@ -185,7 +192,11 @@ impl Shard {
         let offered = Offered::new_token(response.method, &response.data);
         match authentication.check(&offered, runtime::wall_ms()) {
             Step::Done(result) => self.renew(now_ms, id, result),
-            Step::Slow if self.ask_desk(id, offered) => {}
+            Step::Slow if self.ask_desk(id, offered) => {
+                if let Some(ending) = self.identities.ending.get_mut(&id) {
+                    ending.is_at_desk = true;
+                }
+            }
             Step::Slow => {
                 self.not_who_it_was(now_ms, id, "too many clients are being authenticated")
             }

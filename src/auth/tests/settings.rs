@@ -207,7 +207,7 @@ fn passwords_are_judged_by_hashes_of_every_kind() {
         "crypt:",
         "crypt",
         "",
-        "crypt:password:x",
+        "sha:password:x",
     ] {
         assert_eq!(ask(nobody), None, "{nobody}");
     }
