@@ -95,6 +95,10 @@ fn sockets_of_one_subscription_may_differ_in_what_they_do() {
     let mut consuming = world.consumer(&name, &format!("{query}=CONSUME"));
     let discarding = world.consumer(&name, &format!("{query}=DISCARD"));
     drop(discarding);
+    eventually("the other one is alone", || {
+        let stats = world.admin().stats(&name).expect("the topic is there");
+        stats.subscription("sub").is_some_and(|sub| sub.consumers == 1)
+    });
     publish(&world, &name);
     for expected in ["secret one", "secret batch", "plain"] {
         assert_eq!(consuming.payload(), expected);
