@@ -42,7 +42,7 @@ pub fn find(store: &ClusterInStore) -> io::Result<Brokers> {
     })?;
     let described = |why| io::Error::other(format!("zk:{}: {why}", store.servers));
     let data = found.map_err(described)?;
-    Brokers::of_cluster_data(&data)
+    Brokers::of_cluster_data(&data, store.with_tls)
         .map_err(|why| described(format!("{CLUSTERS_PATH}/{} {why}", store.cluster)))
 }
 

@@ -107,6 +107,10 @@ impl Collected {
 
 /// The web services, else the store.
 fn source(ways: &Ways) -> Option<PermissionSource> {
+    if ways.with_tls && !ways.web_services_tls.is_empty() {
+        let addresses = ways.web_services_tls.clone();
+        return Some(PermissionSource::WebServices(addresses));
+    }
     if !ways.web_services.is_empty() {
         return Some(PermissionSource::WebServices(ways.web_services.clone()));
     }

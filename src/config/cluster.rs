@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::limits::BROKERS_MAX;
+use super::limits::{self, BROKERS_MAX};
 use super::values::{self, BrokerAddress, authority};
 
 /// ZooKeeper's own.
@@ -25,12 +25,14 @@ pub enum Brokers {
     InStore(ClusterInStore),
 }
 
-/// A web service's `http://host:port`.
+/// A web service's `http://host:port` or `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebAddress {
     /// A name, or an IP address without brackets.
     pub host: String,
     pub port: u16,
+    /// `https://`.
+    pub tls: bool,
 }
 
 /// A cluster whose URLs a ZooKeeper has.
@@ -40,13 +42,16 @@ pub struct ClusterInStore {
     pub servers: String,
     pub cluster: String,
     pub session_timeout_ms: u64,
+    /// Its URLs with TLS are meant.
+    pub with_tls: bool,
 }
 
 impl fmt::Display for WebAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
         match self.host.contains(':') {
-            true => write!(f, "http://[{}]:{}", self.host, self.port),
-            false => write!(f, "http://{}:{}", self.host, self.port),
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
         }
     }
 }
@@ -74,11 +79,22 @@ fn list(f: &mut fmt::Formatter<'_>, addresses: &[impl fmt::Display]) -> fmt::Res
 }
 
 impl Brokers {
-    /// Out of the JSON that Pulsar keeps for a cluster (`ClusterData`): the brokers' URL, else the web services'.
+    /// TLS is what leads there.
+    pub fn with_tls(&self) -> bool {
+        match self {
+            Brokers::Embedded => false,
+            Brokers::ServiceUrls(brokers) => brokers.iter().any(|broker| broker.tls),
+            Brokers::WebServices(addresses) => addresses.iter().any(|address| address.tls),
+            Brokers::InStore(store) => store.with_tls,
+        }
+    }
+
+    /// Out of the JSON that Pulsar keeps for a cluster (`ClusterData`): the brokers' URL, else the web services', those
+    /// with TLS or those without.
     ///
     /// # Errors
     /// What is missing, completing the sentence "/admin/clusters/name …".
-    pub fn of_cluster_data(json: &[u8]) -> Result<Brokers, String> {
+    pub fn of_cluster_data(json: &[u8], with_tls: bool) -> Result<Brokers, String> {
         let data: Value = serde_json::from_slice(json)
             .map_err(|error| format!("is not the JSON of a cluster: {error}"))?;
         let url = |name: &str| {
@@ -86,21 +102,30 @@ impl Brokers {
             url.filter(|url| !url.is_empty())
         };
         let wrong = |name: &str, why: String| format!("has a {name} that {why}");
-        if let Some(text) = url("brokerServiceUrl") {
-            let brokers = values::brokers(text).map_err(|why| wrong("brokerServiceUrl", why))?;
-            if brokers.iter().all(|broker| !broker.tls) {
-                return Ok(Brokers::ServiceUrls(brokers));
-            }
+        let (brokers, web_services) = match with_tls {
+            true => ("brokerServiceUrlTls", "serviceUrlTls"),
+            false => ("brokerServiceUrl", "serviceUrl"),
+        };
+        if let Some(text) = url(brokers) {
+            let found = values::brokers(text).map_err(|why| wrong(brokers, why))?;
+            return Ok(Brokers::ServiceUrls(found));
         }
-        if let Some(text) = url("serviceUrl") {
-            let found = web_services(text).map_err(|why| wrong("serviceUrl", why))?;
-            if let Some(addresses) = found {
-                return Ok(Brokers::WebServices(addresses));
-            }
+        if let Some(text) = url(web_services) {
+            let found = self::web_services(text).map_err(|why| wrong(web_services, why))?;
+            return Ok(Brokers::WebServices(found));
         }
-        let why = "has neither a brokerServiceUrl (pulsar://…) nor a serviceUrl (http://…); TLS towards the brokers \
-                   is not served yet";
-        Err(why.to_owned())
+        let other = url("brokerServiceUrlTls").or_else(|| url("serviceUrlTls"));
+        Err(match (with_tls, other) {
+            (true, _) => {
+                "has neither a brokerServiceUrlTls (pulsar+ssl://…) nor a serviceUrlTls (https://…), which \
+                 brokerClientTlsEnabled asks for"
+            }
+            (false, Some(_)) => {
+                "has only URLs with TLS: set brokerClientTlsEnabled=true"
+            }
+            (false, None) => "has neither a brokerServiceUrl (pulsar://…) nor a serviceUrl (http://…)",
+        }
+        .to_owned())
     }
 }
 
@@ -109,14 +134,17 @@ impl Brokers {
 pub(super) struct Ways {
     pub brokers: Vec<BrokerAddress>,
     pub web_services: Vec<WebAddress>,
+    /// The same by the keys for TLS.
+    pub brokers_tls: Vec<BrokerAddress>,
+    pub web_services_tls: Vec<WebAddress>,
+    /// `brokerClientTlsEnabled`.
+    pub with_tls: bool,
     /// By the newest of the three keys that is set.
     pub store: [Option<String>; 3],
     pub cluster: Option<String>,
     pub session_timeout_ms: u64,
     /// By its old name, which wins, as in Java.
     pub old_session_timeout_ms: Option<u64>,
-    /// A key that leads to the cluster with TLS only.
-    pub tls: Option<&'static str>,
 }
 
 impl Ways {
@@ -128,63 +156,98 @@ impl Ways {
             session_timeout_ms: self
                 .old_session_timeout_ms
                 .unwrap_or(self.session_timeout_ms),
+            with_tls: self.with_tls,
         })
     }
 
-    /// As in Java: the brokers' URL, else the web services', else what the store says.
+    /// A URL that may be used asks for TLS, or the store is to give one that does.
+    pub fn any_tls(&self) -> bool {
+        let brokers = self.brokers.iter().any(|broker| broker.tls);
+        self.with_tls || brokers || self.web_services.iter().any(|service| service.tls)
+    }
+
+    /// As in Java: the brokers' URL, else the web services', else what the store says; with `brokerClientTlsEnabled` by
+    /// their keys for TLS, where Java stops at the keys without `Tls`, whose URLs say by themselves what they want.
     ///
     /// # Errors
     /// The key that names half a way, and what is missing.
     pub fn choose(self) -> Result<Brokers, (&'static str, &'static str)> {
         let store = self.in_store();
-        if !self.brokers.is_empty() {
+        let secured = Brokers::ServiceUrls(self.brokers.clone()).with_tls();
+        let web_secured = Brokers::WebServices(self.web_services.clone()).with_tls();
+        if self.with_tls && !self.brokers_tls.is_empty() {
+            return Ok(Brokers::ServiceUrls(self.brokers_tls));
+        }
+        if self.with_tls && !self.web_services_tls.is_empty() {
+            return Ok(Brokers::WebServices(self.web_services_tls));
+        }
+        if !self.brokers.is_empty() && (secured || !self.with_tls) {
             return Ok(Brokers::ServiceUrls(self.brokers));
         }
-        if !self.web_services.is_empty() {
+        if !self.web_services.is_empty() && (web_secured || !self.with_tls) {
             return Ok(Brokers::WebServices(self.web_services));
         }
-        match (store, self.cluster, self.tls) {
-            (Some(store), Some(_), _) => Ok(Brokers::InStore(store)),
-            (_, _, Some(key)) => Err((
-                key,
-                "leads to the brokers with TLS, which is not served yet: set brokerServiceUrl (--broker) to \
-                 pulsar://host:6650, or serviceUrl",
+        let only_tls = !self.brokers_tls.is_empty() || !self.web_services_tls.is_empty();
+        let in_the_clear = !self.brokers.is_empty() || !self.web_services.is_empty();
+        match (store, self.cluster) {
+            (Some(store), Some(_)) if !in_the_clear => Ok(Brokers::InStore(store)),
+            _ if in_the_clear => Err((
+                "brokerClientTlsEnabled",
+                "asks for TLS, and there are only URLs without: set brokerServiceUrlTls (pulsar+ssl://host:6651) or \
+                 serviceUrlTls (https://host:8443)",
             )),
-            (Some(_), None, _) => Err((
+            _ if only_tls => Err((
+                "brokerClientTlsEnabled",
+                "has to be true for brokerServiceUrlTls and serviceUrlTls to count",
+            )),
+            (Some(_), None) => Err((
                 "configurationMetadataStoreUrl",
                 "wants clusterName beside it: the cluster whose URLs are read there",
             )),
-            (None, Some(_), _) => Err((
+            (None, Some(_)) => Err((
                 "clusterName",
                 "does not lead to the brokers alone: set configurationMetadataStoreUrl, serviceUrl, or \
                  brokerServiceUrl (--broker)",
             )),
-            (None, None, None) => Ok(Brokers::Embedded),
+            (Some(_), Some(_)) | (None, None) if self.with_tls => Err((
+                "brokerClientTlsEnabled",
+                "leads nowhere: set brokerServiceUrlTls (pulsar+ssl://host:6651) or serviceUrlTls (https://host:8443)",
+            )),
+            (Some(_), Some(_)) | (None, None) => Ok(Brokers::Embedded),
         }
     }
 }
 
-/// `http://host:port[,host:port…]`, the scheme repeated or not. None for `https`, which is understood but not served
-/// yet.
-pub(super) fn web_services(text: &str) -> Result<Option<Vec<WebAddress>>, String> {
+/// `http://host:port[,host:port…]` or `https://…`, the scheme repeated or not.
+pub(super) fn web_services(text: &str) -> Result<Vec<WebAddress>, String> {
     let mut addresses: Vec<WebAddress> = Vec::new();
     for part in text.split([',', ';']).map(str::trim) {
         let (scheme, rest) = part.split_once("://").unwrap_or(("", part));
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "" if !addresses.is_empty() => {}
-            "https" if addresses.is_empty() => return Ok(None),
-            "https" => return Err("mixes http:// and https://".into()),
-            "pulsar" => return Err("is a broker URL: set it as brokerServiceUrl".into()),
+        let first = addresses.first().map(|first| first.tls);
+        let tls = match (scheme.to_ascii_lowercase().as_str(), first) {
+            ("http", _) => false,
+            ("https", _) => true,
+            ("", Some(first)) => first,
+            ("pulsar" | "pulsar+ssl", _) => {
+                return Err("is a broker URL: set it as brokerServiceUrl".into());
+            }
             _ => return Err("is not a URL such as http://host:8080".into()),
+        };
+        if first.is_some_and(|first| first != tls) {
+            return Err("mixes http:// and https://".into());
         }
-        let (host, port) = authority(rest, super::limits::PORT)?;
-        addresses.push(WebAddress { host, port });
+        let default_port = if tls {
+            limits::WEB_PORT_TLS
+        } else {
+            limits::PORT
+        };
+        let (host, port) = authority(rest, default_port)?;
+        addresses.push(WebAddress { host, port, tls });
         if addresses.len() > BROKERS_MAX {
             return Err(format!("names more than {BROKERS_MAX} servers"));
         }
     }
-    Ok(Some(addresses))
+    Ok(addresses)
 }
 
 /// `[zk:]host:port[,host:port…][/path]`, as ZooKeeper's clients take it, without the `zk:`.
@@ -230,16 +293,17 @@ mod tests {
 
     #[test]
     fn web_services_are_read_with_and_without_repeated_schemes() {
-        let shown = |text: &str| {
-            web_services(text)
-                .map(|found| found.map(|found| Brokers::WebServices(found).to_string()))
-        };
-        assert_eq!(shown("http://h:8080/"), Ok(Some("http://h:8080".into())));
+        let shown =
+            |text: &str| web_services(text).map(|found| Brokers::WebServices(found).to_string());
+        assert_eq!(shown("http://h:8080/"), Ok("http://h:8080".into()));
         assert_eq!(
             shown("http://h:1, i ,http://[::1]:2/"),
-            Ok(Some("http://h:1,http://i:8080,http://[::1]:2".into()))
+            Ok("http://h:1,http://i:8080,http://[::1]:2".into())
         );
-        assert_eq!(shown("https://h"), Ok(None));
+        assert_eq!(
+            shown("https://h,i:1"),
+            Ok("https://h:8443,https://i:1".into())
+        );
         for bad in [
             "h:8080",
             "pulsar://h",
@@ -282,7 +346,8 @@ mod tests {
 
     #[test]
     fn a_cluster_is_what_its_json_says() {
-        let shown = |json: &str| Brokers::of_cluster_data(json.as_bytes()).map(|b| b.to_string());
+        let shown =
+            |json: &str| Brokers::of_cluster_data(json.as_bytes(), false).map(|b| b.to_string());
         let both =
             r#"{"serviceUrl":"http://w:8080","brokerServiceUrl":"pulsar://b:6650,c:1","x":{}}"#;
         assert_eq!(shown(both).as_deref(), Ok("pulsar://b:6650,pulsar://c:1"));
@@ -292,8 +357,10 @@ mod tests {
         for (json, why) in [
             ("[1", "not the JSON"),
             ("[]", "neither"),
-            (r#"{"serviceUrlTls":"https://w"}"#, "neither"),
-            (r#"{"brokerServiceUrl":"pulsar+ssl://b"}"#, "neither"),
+            (
+                r#"{"serviceUrlTls":"https://w"}"#,
+                "brokerClientTlsEnabled=true",
+            ),
             (
                 r#"{"brokerServiceUrl":"pulsar://"}"#,
                 "brokerServiceUrl that has no valid host",
@@ -306,13 +373,20 @@ mod tests {
             let error = shown(json).expect_err(json);
             assert!(error.contains(why), "{json}: {error}");
         }
+        let shown =
+            |json: &str| Brokers::of_cluster_data(json.as_bytes(), true).map(|b| b.to_string());
+        let both = r#"{"brokerServiceUrl":"pulsar://b","brokerServiceUrlTls":"pulsar+ssl://b"}"#;
+        assert_eq!(shown(both).as_deref(), Ok("pulsar+ssl://b:6651"));
+        let web = r#"{"brokerServiceUrl":"pulsar://b","serviceUrlTls":"https://w"}"#;
+        assert_eq!(shown(web).as_deref(), Ok("https://w:8443"));
+        assert!(shown(r#"{"brokerServiceUrl":"pulsar://b"}"#).is_err());
     }
 
     proptest::proptest! {
         #![proptest_config(proptest::test_runner::Config::with_cases(if cfg!(miri) { 8 } else { 512 }))]
         #[test]
         fn any_text_gives_a_way_or_a_reason(text in "(http://|zk:)?[a-z0-9:,;@/\\[\\]é.-]{0,30}") {
-            let _ = (web_services(&text), store(&text), Brokers::of_cluster_data(text.as_bytes()));
+            let _ = (web_services(&text), store(&text), Brokers::of_cluster_data(text.as_bytes(), false));
         }
     }
 }

@@ -101,5 +101,11 @@ pub const BYTES_MIN: u64 = 4096;
 /// The largest settings file that is read: the shipped one has 7 KB.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// The Java client's `autoCertRefreshSeconds`.
+pub const BROKER_TLS_REFRESH_MS: u64 = 300_000;
+
+/// A web service's port with TLS: Pulsar's own `webServicePortTls`.
+pub const WEB_PORT_TLS: u16 = 8443;
+
 /// Brokers in one `brokerServiceUrl`: Java has no bound; lists seen in the field have a handful.
 pub const BROKERS_MAX: usize = 256;

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod authorization;
+mod broker_client;
 mod cluster;
 mod crypto_keys;
 mod doors;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use crate::auth::Authentication;
 pub use authorization::{Authorization, PermissionSource, Permissions};
+pub use broker_client::{BrokerClient, BrokerTls, KeyPlace, OAuth2, Proof};
 pub use cluster::{Brokers, ClusterInStore, WebAddress};
 pub use crypto_keys::CryptoKeys;
 pub use doors::Doors;
@@ -88,6 +90,8 @@ pub struct Config {
     /// Reconnects to a broker: first and last delay.
     pub backoff_first_ms: u64,
     pub backoff_last_ms: u64,
+    /// TLS and credentials towards the brokers.
+    pub broker_client: BrokerClient,
     /// Whom to let in. None: everybody.
     pub authentication: Option<Arc<Authentication>>,
     /// Keys of end-to-end encryption.

@@ -84,6 +84,22 @@ impl Faults {
             .turn(|broker, now| broker.set_publish_rate(now, publish_bytes_per_s));
     }
 
+    /// From now on CONNECT has to show this token; `None`: anything. Who is connected stays.
+    pub fn require_token(&self, token: Option<&str>) {
+        let token = token.map(str::to_owned);
+        self.shared.turn(|broker, _| broker.require_token(token));
+    }
+
+    /// Everybody is asked for credentials again, as when they expire; who does not show the token is cut.
+    pub fn challenge(&self) {
+        self.shared.turn(|broker, now| broker.challenge(now));
+    }
+
+    /// Right answers to challenges so far.
+    pub fn renewed(&self) -> usize {
+        self.shared.turn(|broker, _| broker.renewed())
+    }
+
     /// Every connection gets a well-formed frame around random bytes.
     pub fn write_garbage(&self) {
         self.nonsense(Nonsense::Garbage);

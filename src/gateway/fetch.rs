@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use zeroize::Zeroizing;
 
 use crate::auth::Fetching;
 use crate::pulsar::rest::{self, ResponseReader};
@@ -54,9 +55,23 @@ impl Fetcher {
     /// # Errors
     /// Why there is none, in words.
     pub fn get(&self, url: &str) -> Result<Vec<u8>, String> {
+        match self.ask(url, None)? {
+            (200, body) => Ok(body),
+            (status, _) => Err(format!("status {status}")),
+        }
+    }
+
+    /// Status and body of what is at `url`, or of the answer to a form that is posted there.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn ask(&self, url: &str, form: Option<&str>) -> Result<(u16, Vec<u8>), String> {
         let url = Url::parse(url).ok_or("its address is no http:// or https:// URL")?;
         let stream = self.connect(&url).map_err(|error| error.to_string())?;
-        let request = rest::request(url.authority, url.target, "");
+        let request = Zeroizing::new(match form {
+            None => rest::request(url.authority, url.target, ""),
+            Some(form) => post(&url, form),
+        });
         let fail = |error: io::Error| error.to_string();
         if !url.tls {
             return self.exchange(stream, &request).map_err(fail);
@@ -85,7 +100,11 @@ impl Fetcher {
         Err(last)
     }
 
-    fn exchange(&self, mut stream: impl Read + Write, request: &[u8]) -> io::Result<Vec<u8>> {
+    fn exchange(
+        &self,
+        mut stream: impl Read + Write,
+        request: &[u8],
+    ) -> io::Result<(u16, Vec<u8>)> {
         stream.write_all(request)?;
         stream.flush()?;
         // A server that trickles must not hold up the other issuers.
@@ -112,11 +131,21 @@ impl Fetcher {
             }
         };
         match response {
-            Some(response) if response.status == 200 => Ok(response.body),
-            Some(response) => Err(io::Error::other(format!("status {}", response.status))),
+            Some(response) => Ok((response.status, response.body)),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
+}
+
+fn post(url: &Url<'_>, form: &str) -> Vec<u8> {
+    format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        url.target,
+        url.authority,
+        form.len()
+    )
+    .into_bytes()
 }
 
 /// The parts of `https://host:port/path?query`.

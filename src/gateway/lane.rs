@@ -1,15 +1,22 @@
 //! One shard's broker connections of one kind: publishing and consuming have their own, because a broker that
 //! throttles publishes stops reading the connection, acks and permits with it.
 
+use std::io;
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use rustc_hash::{FxHashMap, FxHashSet};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
+use super::keeper::{Ask, Source};
 use super::pressure::catch_up;
 use super::shard::ShardRef;
+use crate::credentials::tls::remedy;
 use crate::observe::seldom::Seldom;
 use crate::pulsar::BrokerError;
-use crate::pulsar::client::{BrokerAddress, Client, ConnectionId, Credentials, Io, ProducerId};
-use crate::runtime::{self, Socket};
+use crate::pulsar::client::{BrokerAddress, Client, ConnectionId, Io, ProducerId};
+use crate::runtime::{self, Socket, TlsSide};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaneKind {
@@ -29,6 +36,9 @@ const COMMANDS_UNSENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub struct Lane {
     kind: LaneKind,
     pub client: Client,
+    /// Of this shard.
+    index: usize,
+    source: Source,
     connections: FxHashMap<ConnectionId, Option<Socket>>,
     /// Publishing: more than this unread by a broker, and its producers wait. It counts messages too that are given up
     /// (timed out, or their producer has gone), which the pending bytes do not.
@@ -40,10 +50,18 @@ pub struct Lane {
 }
 
 impl Lane {
-    pub fn new(kind: LaneKind, unsent_bytes_max: usize, client: Client) -> Lane {
+    pub fn new(
+        kind: LaneKind,
+        index: usize,
+        source: Source,
+        unsent_bytes_max: usize,
+        client: Client,
+    ) -> Lane {
         Lane {
             kind,
             client,
+            index,
+            source,
             connections: FxHashMap::default(),
             unsent_bytes_max,
             behind: FxHashSet::default(),
@@ -68,9 +86,16 @@ impl Lane {
                         address,
                     ));
                 }
+                // No other principal is made.
                 Io::Authenticate { connection, .. } => {
-                    let none = Credentials::none();
-                    self.client.authenticate(now_ms, connection, Ok(none));
+                    let ask = Ask {
+                        shard: self.index,
+                        lane: self.kind,
+                        connection,
+                    };
+                    if let Some(result) = self.source.take(ask) {
+                        self.client.authenticate(now_ms, connection, result);
+                    }
                 }
                 Io::Write { connection, bytes } => self.write(shard, connection, bytes),
                 Io::Close { connection } => {
@@ -104,10 +129,30 @@ impl Lane {
         }
     }
 
+    /// For new connections.
+    pub fn use_tls(&mut self, tls: Arc<ClientConfig>) {
+        self.source.tls = Some(tls);
+    }
+
     fn unreachable(&mut self, now_ms: u64, address: &BrokerAddress, error: &std::io::Error) {
         let broker = format!("{}:{}", address.host, address.port);
         if let Some(unsaid) = self.unreached.due(now_ms, &broker) {
-            tracing::warn!(broker, %error, unsaid, "cannot reach the broker");
+            let remedy = remedy(error);
+            tracing::warn!(broker, %error, unsaid, "cannot reach the broker: {remedy}");
+        }
+    }
+
+    fn not_connected(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        address: &BrokerAddress,
+        error: &io::Error,
+    ) {
+        if self.connections.remove(&connection).is_some() {
+            self.unreachable(now_ms, address, error);
+            self.client
+                .connect_failed(now_ms, connection, &error.to_string());
         }
     }
 
@@ -158,28 +203,52 @@ async fn run_connection(
         Ok(socket) => socket,
         Err(error) => {
             return shard.turn(|shard, now_ms| {
-                let lane = shard.lane(kind);
-                if lane.connections.remove(&connection).is_some() {
-                    lane.unreachable(now_ms, &address, &error);
-                    lane.client
-                        .connect_failed(now_ms, connection, &error.to_string());
-                }
+                shard
+                    .lane(kind)
+                    .not_connected(now_ms, connection, &address, &error);
             });
         }
     };
-    let wanted = shard.turn(|shard, now_ms| {
+    let taken = shard.turn(|shard, _| {
         let lane = shard.lane(kind);
-        let Some(place) = lane.connections.get_mut(&connection) else {
-            return false;
-        };
+        let place = lane.connections.get_mut(&connection)?;
+        // From now on the machine's own time limit can end it, in the middle of a handshake too.
         *place = Some(socket.clone());
-        lane.client.connected(now_ms, connection);
-        true
+        Some(lane.source.tls.clone())
     });
-    if wanted {
-        read_until_lost(&shard, kind, connection, &socket).await;
+    if let Some(tls) = taken {
+        match secure(&socket, &address, tls).await {
+            Ok(()) => {
+                shard.turn(|shard, now_ms| {
+                    shard.lane(kind).client.connected(now_ms, connection);
+                });
+                read_until_lost(&shard, kind, connection, &socket).await;
+            }
+            Err(error) => shard.turn(|shard, now_ms| {
+                shard
+                    .lane(kind)
+                    .not_connected(now_ms, connection, &address, &error);
+            }),
+        }
     }
     socket.abort();
+}
+
+/// TLS, where the address asks for it. The certificate has to be for the host that is dialled: Pulsar's proxy, where
+/// there is one, which speaks TLS with the broker itself.
+async fn secure(
+    socket: &Socket,
+    address: &BrokerAddress,
+    tls: Option<Arc<ClientConfig>>,
+) -> io::Result<()> {
+    if !address.tls {
+        return Ok(());
+    }
+    let tls =
+        tls.ok_or_else(|| io::Error::other("there is no TLS without a URL that asks for it"))?;
+    let name = ServerName::try_from(address.host.clone()).map_err(io::Error::other)?;
+    socket.secure(TlsSide::Client(tls, name))?;
+    socket.handshake().await
 }
 
 async fn read_until_lost(

@@ -21,7 +21,7 @@
 //! | `dead_letters` | producers of dead-letter topics, for the hubs |
 //! | `encryption`, `key_keeper`, `key_files` | keys of end-to-end encryption: who asks for them, the thread that has them, their files |
 //! | `topics` | what is asked about topics, and the watch for new partitions |
-//! | `lane` | broker connections |
+//! | `lane`, `keeper` | broker connections; who reads what they show |
 //! | `post`, `links` | what shards say to each other |
 //! | `drain` | the orderly end |
 //!
@@ -40,6 +40,7 @@ mod encryption;
 mod fetch;
 mod hubs;
 mod identities;
+mod keeper;
 mod key_files;
 mod key_keeper;
 mod lane;
@@ -78,6 +79,7 @@ use crate::tls::server::{self, Served};
 use crate::tls::watch::Watch;
 use certificates::Renewal;
 use desk::Questions;
+use keeper::Source;
 use key_keeper::KeyKeeper;
 use lane::{Lane, LaneKind};
 use permissions::{Permissions, Store};
@@ -108,10 +110,12 @@ pub struct Running {
 /// # Errors
 /// A sentence that names the file.
 pub fn check(config: &Config) -> Result<(), String> {
-    config
-        .tls
-        .as_ref()
-        .map_or(Ok(()), |settings| server::load(settings).map(drop))
+    if let Some(settings) = &config.tls {
+        server::load(settings)?;
+    }
+    let (_, idle) = keeper::open(&config.broker_client).map_err(|error| error.to_string())?;
+    drop(idle);
+    Ok(())
 }
 
 /// Starts everything: finds the cluster, or starts the embedded broker where none is configured, one shard for each core, the acceptors.
@@ -125,6 +129,7 @@ pub fn start(config: Config) -> io::Result<Running> {
     let watch = tls.as_ref().map(|tls| Watch::new(tls.files.paths()));
     let served = tls.as_ref().map(server::load).transpose();
     let served = served.map_err(io::Error::other)?;
+    let (source, idle_keeper) = keeper::open(&config.broker_client)?;
     let (embedded, finder) = find_brokers(&config.brokers)?;
     let key_keeper = KeyKeeper::start(&config.crypto_keys)?;
     let granted = find_permissions(&config)?;
@@ -142,12 +147,16 @@ pub fn start(config: Config) -> io::Result<Running> {
             entrance,
             tls: served,
             finder,
+            source,
             questions,
             key_keeper,
             granted,
         };
         move |context| run_shard(context, equipment.clone())
     })?;
+    if let Some(keeper) = idle_keeper {
+        keeper.start(shards.posts().to_vec())?;
+    }
     if let Some(vacant) = vacant {
         vacant.occupy(shards.posts().to_vec())?;
     }
@@ -214,11 +223,11 @@ struct Finder {
 fn find_brokers(brokers: &Brokers) -> io::Result<(Option<Embedded>, Finder)> {
     match brokers {
         Brokers::ServiceUrls(urls) => {
-            let urls = urls.iter().map(|url| (url.host.clone(), url.port));
+            let urls = urls.iter().map(|url| (url.host.clone(), url.port, url.tls));
             Ok((None, finder(LookupBy::Broker, urls)))
         }
         Brokers::WebServices(urls) => {
-            let urls = urls.iter().map(|url| (url.host.clone(), url.port));
+            let urls = urls.iter().map(|url| (url.host.clone(), url.port, url.tls));
             Ok((None, finder(LookupBy::Http, urls)))
         }
         Brokers::InStore(store) => {
@@ -229,7 +238,7 @@ fn find_brokers(brokers: &Brokers) -> io::Result<(Option<Embedded>, Finder)> {
         Brokers::Embedded => {
             let embedded = embedded::start(embedded::Options::default())?;
             let address = embedded.address();
-            let urls = [(address.ip().to_string(), address.port())];
+            let urls = [(address.ip().to_string(), address.port(), false)];
             Ok((Some(embedded), finder(LookupBy::Broker, urls.into_iter())))
         }
     }
@@ -243,19 +252,15 @@ fn find_permissions(config: &Config) -> io::Result<(Finder, Option<RecordReader>
     };
     match &permissions.source {
         PermissionSource::WebServices(urls) => {
-            let urls = urls.iter().map(|url| (url.host.clone(), url.port));
+            let urls = urls.iter().map(|url| (url.host.clone(), url.port, url.tls));
             Ok((finder(LookupBy::Http, urls), None))
         }
         PermissionSource::Store(store) => Ok((nobody(), Some(RecordReader::start(store)?))),
     }
 }
 
-fn finder(lookup_by: LookupBy, urls: impl Iterator<Item = (String, u16)>) -> Finder {
-    let service_urls = urls.map(|(host, port)| BrokerAddress {
-        host,
-        port,
-        tls: false,
-    });
+fn finder(lookup_by: LookupBy, urls: impl Iterator<Item = (String, u16, bool)>) -> Finder {
+    let service_urls = urls.map(|(host, port, tls)| BrokerAddress { host, port, tls });
     Finder {
         lookup_by,
         service_urls: service_urls.collect(),
@@ -320,6 +325,7 @@ struct Equipment {
     entrance: Arc<Entrance>,
     tls: Option<Served>,
     finder: Finder,
+    source: Source,
     questions: Option<Questions>,
     key_keeper: Option<KeyKeeper>,
     granted: (Finder, Option<RecordReader>),
@@ -332,6 +338,7 @@ async fn run_shard(context: ShardContext<Post>, equipment: Equipment) {
         entrance,
         tls,
         finder,
+        source,
         questions,
         key_keeper,
         granted,
@@ -345,6 +352,8 @@ async fn run_shard(context: ShardContext<Post>, equipment: Equipment) {
     let lane = |kind, finder: &Finder| {
         Lane::new(
             kind,
+            index,
+            source.clone(),
             config.upstream_pending_bytes,
             Client::new(client_config(&config, finder.clone(), fastrand::u64(..))),
         )

@@ -6,13 +6,16 @@
 
 use std::sync::Arc;
 
+use rustls::ClientConfig;
+
+use super::lane::LaneKind;
 use super::reader_seek::ReaderMove;
 use crate::auth::claim::Resource;
 use crate::auth::{Identity, Why};
 use crate::cluster::records::Found;
 use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
-use crate::pulsar::client::Tag;
+use crate::pulsar::client::{ConnectionId, Credentials, Tag};
 use crate::pulsar::{BrokerError, CryptoFailureAction, Message};
 use crate::runtime::Accepted;
 use crate::tls::server::Served;
@@ -96,6 +99,14 @@ pub enum Post {
         member: MemberId,
         event: MemberEvent,
     },
+    /// From the keeper: what a connection is to show, which asked for it.
+    Credentials {
+        lane: LaneKind,
+        connection: ConnectionId,
+        result: Result<Credentials, BrokerError>,
+    },
+    /// From the keeper: new certificates towards the brokers.
+    BrokerTls(Arc<ClientConfig>),
     /// From the desk: what came of credentials.
     Identified {
         socket: SocketId,

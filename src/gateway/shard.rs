@@ -420,6 +420,23 @@ impl Shard {
                 let found = found.as_ref().map(Option::as_deref);
                 self.permission_read(now_ms, &resource, found.map_err(String::clone));
             }
+            Post::Credentials {
+                lane,
+                connection,
+                result,
+            } => self
+                .lane(lane)
+                .client
+                .authenticate(now_ms, connection, result),
+            Post::BrokerTls(tls) => {
+                for lane in [
+                    &mut self.publishing,
+                    &mut self.consuming,
+                    &mut self.administration,
+                ] {
+                    lane.use_tls(tls.clone());
+                }
+            }
             Post::Drain => self.drain(now_ms),
             // It only makes the main loop look. What came up meanwhile may have to be told again.
             Post::Drained => self.told_drained = false,

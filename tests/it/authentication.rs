@@ -91,7 +91,10 @@ fn a_token_may_stand_in_the_header_the_query_or_the_protocols() {
     ] {
         let (status, head) = ask(&world, path, &lines);
         assert_eq!(status, 101, "{path} {lines}");
-        assert!(!head.to_lowercase().contains("sec-websocket-protocol"), "{head}");
+        assert!(
+            !head.to_lowercase().contains("sec-websocket-protocol"),
+            "{head}"
+        );
     }
     let lines = format!("Sec-WebSocket-Protocol: pulsar, pulsar-token.{token}\r\n");
     let (status, head) = ask(&world, &path, &lines);

@@ -97,7 +97,9 @@ fn sockets_of_one_subscription_may_differ_in_what_they_do() {
     drop(discarding);
     eventually("the other one is alone", || {
         let stats = world.admin().stats(&name).expect("the topic is there");
-        stats.subscription("sub").is_some_and(|sub| sub.consumers == 1)
+        stats
+            .subscription("sub")
+            .is_some_and(|sub| sub.consumers == 1)
     });
     publish(&world, &name);
     for expected in ["secret one", "secret batch", "plain"] {

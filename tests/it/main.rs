@@ -6,6 +6,7 @@ mod backpressure;
 mod bad_broker;
 mod bad_input;
 mod batching;
+mod broker_token;
 mod busy_poll;
 mod chunks;
 mod compression;

@@ -8,5 +8,9 @@
 #[expect(dead_code, unused_imports, reason = "these tests need a part of it")]
 mod support;
 
+mod broker_credentials;
+mod broker_tls;
+mod oauth2;
 mod pulsar_itself;
+mod secrets;
 mod secured;

@@ -1,10 +1,11 @@
 //! Every key that is known, and the check of a list of settings against them.
 //!
-//! [`served`], [`authentication`] and [`doors`] hold the keys that do something, [`unserved`] those of Pulsar 4.0.8 that do not (yet): the harmless ones
+//! [`served`], [`authentication`], [`broker_client`] and [`doors`] hold the keys that do something, [`unserved`] those of Pulsar 4.0.8 that do not (yet): the harmless ones
 //! become notes, those that would protect something stop the start.
 
 mod authentication;
 mod authorization;
+mod broker_client;
 mod doors;
 mod served;
 mod tls;
@@ -20,7 +21,8 @@ use super::authorization::Collected;
 use super::cluster::Ways;
 use super::tls::TlsSettings;
 use super::{
-    Brokers, Config, CryptoKeys, Doors, Mistake, Place, Setting, UpstreamMode, limits, typo, values,
+    BrokerClient, Brokers, Config, CryptoKeys, Doors, Mistake, Place, Setting, UpstreamMode,
+    limits, typo, values,
 };
 
 pub use served::own_keys_help;
@@ -84,6 +86,7 @@ struct Draft {
     /// Keys without effect that have the value of Pulsar's own file, by the reason.
     idle: BTreeMap<&'static str, Vec<String>>,
     authentication: authentication::Collected,
+    broker_client: broker_client::Collected,
     /// None: what follows from the rest.
     origins: Option<Origins>,
     authorization: Collected,
@@ -123,6 +126,7 @@ impl Draft {
                 backoff_first_ms: limits::BACKOFF_FIRST_MS,
                 backoff_last_ms: limits::BACKOFF_LAST_MS,
                 authentication: None,
+                broker_client: BrokerClient::default(),
                 doors: Doors::default(),
                 authentication_refresh_ms: limits::AUTHENTICATION_REFRESH_MS,
                 crypto_keys: CryptoKeys::default(),
@@ -139,6 +143,7 @@ impl Draft {
             client_connections_per_broker: None,
             idle: BTreeMap::new(),
             authentication: authentication::Collected::default(),
+            broker_client: broker_client::Collected::default(),
             origins: None,
             authorization: Collected::default(),
         }
@@ -168,12 +173,14 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
         Ok(authorization) => draft.config.authorization = authorization,
         Err((name, why)) => mistakes.push(about(&settings, name, why)),
     }
+    let with_tls = ways.any_tls();
     match ways.choose() {
         Ok(brokers) => draft.config.brokers = brokers,
         // What is wrong with a way was told above.
         Err(_) if !mistakes.is_empty() => {}
         Err((name, why)) => mistakes.push(about(&settings, name, why)),
     }
+    broker_client::finish(&mut draft, with_tls, &settings, &mut mistakes);
     authentication::finish(&mut draft, &settings, &mut mistakes);
     doors::finish(&mut draft, &settings, &mut mistakes);
     listen(&mut draft, plain, &mut mistakes);
@@ -304,6 +311,7 @@ fn all() -> impl Iterator<Item = &'static Key> {
         .map(|own| &own.key)
         .chain(served::JAVA)
         .chain(authentication::KEYS)
+        .chain(broker_client::KEYS)
         .chain(doors::JAVA)
         .chain(authorization::KEYS)
         .chain(tls::KEYS)

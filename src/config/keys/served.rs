@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+#[cfg(test)]
+use super::broker_client;
 use super::{Draft, Key, Rule, doors};
 use crate::config::{UpstreamMode, cluster, crypto_keys, limits, values};
 
@@ -32,26 +34,27 @@ pub(super) const JAVA: &[Key] = &[
         Ok(())
     }),
     sets("brokerServiceUrl", |d, v| {
-        let brokers = values::brokers(v)?;
-        if brokers.iter().any(|broker| broker.tls) {
-            return Err("asks for TLS to the broker, which is not served yet".into());
-        }
-        d.ways.brokers = brokers;
+        d.ways.brokers = values::brokers(v)?;
         Ok(())
     }),
     sets("serviceUrl", |d, v| {
-        match cluster::web_services(v)? {
-            Some(addresses) => d.ways.web_services = addresses,
-            None => d.ways.tls = Some("serviceUrl"),
+        d.ways.web_services = cluster::web_services(v)?;
+        Ok(())
+    }),
+    sets("serviceUrlTls", |d, v| {
+        let addresses = cluster::web_services(v)?;
+        if addresses.iter().any(|address| !address.tls) {
+            return Err("is not an https:// URL".into());
         }
+        d.ways.web_services_tls = addresses;
         Ok(())
     }),
-    sets("serviceUrlTls", |d, _| {
-        d.ways.tls = Some("serviceUrlTls");
-        Ok(())
-    }),
-    sets("brokerServiceUrlTls", |d, _| {
-        d.ways.tls = Some("brokerServiceUrlTls");
+    sets("brokerServiceUrlTls", |d, v| {
+        let brokers = values::brokers(v)?;
+        if brokers.iter().any(|broker| !broker.tls) {
+            return Err("is not a pulsar+ssl:// URL".into());
+        }
+        d.ways.brokers_tls = brokers;
         Ok(())
     }),
     sets("clusterName", |d, v| {
@@ -395,6 +398,7 @@ mod tests {
             .chain(doors::JAVA)
             .chain(authorization::KEYS)
             .chain(tls::KEYS)
+            .chain(broker_client::KEYS)
             .chain(own)
         {
             match key.rule {

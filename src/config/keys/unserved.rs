@@ -9,13 +9,8 @@ const THREADS: &str = "one pinned thread per CPU (cores) does all the work";
 const HTTP: &str =
     "maxHttpServerConnections and handshakeTimeoutMillis bound what clients can take";
 const STORE: &str = "the metadata store is read once, at the start";
-const TLS: &str = "it only matters with TLS towards the brokers, which is not served yet";
 const PROVIDER: &str = "the provider that reads it is not served";
 
-const NO_TLS_CLIENT: &str =
-    "TLS towards the brokers is not served yet, and plain text is not a substitute for it";
-const NO_CREDENTIALS: &str = "credentials towards the brokers are not served yet, and connecting without them is not \
-                              what this asks for";
 const NO_AUTHORIZATION: &str =
     "permissions cannot be checked yet, and granting everything is not a substitute";
 const fn text(name: &'static str, why: &'static str) -> Key {
@@ -49,39 +44,6 @@ pub(super) const KEYS: &[Key] = &[
         "false",
         NO_AUTHORIZATION,
     ),
-    // Java's name of old for the next.
-    refused("tlsEnabled", Shape::Boolean, "false", NO_TLS_CLIENT),
-    refused(
-        "brokerClientTlsEnabled",
-        Shape::Boolean,
-        "false",
-        NO_TLS_CLIENT,
-    ),
-    refused(
-        "brokerClient_useTls",
-        Shape::Boolean,
-        "false",
-        NO_TLS_CLIENT,
-    ),
-    refused(
-        "brokerClientAuthenticationPlugin",
-        Shape::Text,
-        "",
-        NO_CREDENTIALS,
-    ),
-    refused(
-        "brokerClientAuthenticationParameters",
-        Shape::Text,
-        "",
-        NO_CREDENTIALS,
-    ),
-    refused(
-        "brokerClient_authPluginClassName",
-        Shape::Text,
-        "",
-        NO_CREDENTIALS,
-    ),
-    refused("brokerClient_authParams", Shape::Text, "", NO_CREDENTIALS),
     // Threads and queues of a thread pool.
     ignored("webSocketNumIoThreads", Shape::Whole, "", THREADS),
     ignored("webSocketNumServiceThreads", Shape::Whole, "", THREADS),
@@ -133,13 +95,6 @@ pub(super) const KEYS: &[Key] = &[
         "the keys of every allowed issuer are kept",
     ),
     // TLS.
-    text("brokerClientTrustCertsFilePath", TLS),
-    ignored(
-        "tlsHostnameVerificationEnabled",
-        Shape::Boolean,
-        "false",
-        TLS,
-    ),
     ignored(
         "tlsProvider",
         Shape::Text,

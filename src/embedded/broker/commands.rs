@@ -32,6 +32,7 @@ impl Broker {
             };
         }
         match kind {
+            Type::AuthResponse => self.auth_response(id, &command.decode()?),
             Type::Ping => self.answer(id, Type::Pong, &CommandPong {}),
             Type::Send => self.send(id, &command.decode()?, &frame.body)?,
             Type::Ack => self.ack(id, &command.decode()?),
@@ -65,8 +66,11 @@ impl Broker {
         }
     }
 
-    /// Any credentials are taken: this broker authenticates nobody.
+    /// Any credentials are taken, but where a test asks for a token.
     fn connect(&mut self, id: ConnectionId, connect: &CommandConnect) -> Result<(), Malformed> {
+        if !self.lets_in(id, connect) {
+            return Ok(());
+        }
         let theirs = connect.protocol_version.unwrap_or(0);
         if let Some(connection) = self.connections.touch(id) {
             connection.phase = Phase::Connected;

@@ -7,6 +7,7 @@
 //! Within a turn, commands only mark the subscriptions that they concern; these are dispatched once, at the turn's end.
 
 mod ack_set;
+mod authentication;
 mod codec;
 mod commands;
 mod connection;
@@ -47,6 +48,7 @@ use std::collections::{BTreeSet, HashMap};
 use slab::Slab;
 
 use super::options::Options;
+use authentication::Authentication;
 pub(super) use connection::ConnectionId;
 use connections::Connections;
 use faults::Faults;
@@ -93,6 +95,7 @@ pub(super) struct Broker {
     dirty: Vec<(usize, usize)>,
     timers: Timers,
     faults: Faults,
+    authentication: Authentication,
     now_ms: u64,
 }
 
@@ -124,6 +127,7 @@ impl Broker {
             dirty: Vec::new(),
             timers,
             faults: Faults::default(),
+            authentication: Authentication::default(),
             now_ms,
         }
     }

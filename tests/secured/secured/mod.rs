@@ -19,6 +19,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 pub use self::rest::Rest;
+use crate::support::World;
 use crate::support::certificates::{Authority, Signed};
 
 pub const BASIC_USER: &str = "basic-user";
@@ -28,6 +29,15 @@ const BASIC_USERS: &str = "basic-user:$apr1$pwsfast1$SQYP1V6uVNaTt6jJOkH0.0\n";
 
 /// Signs the tokens: 256 bits, for HS256.
 const SECRET_KEY: &[u8; 32] = b"a key of these tests, 256 bits: ";
+
+/// Settings by which a gateway shows a token, which the parameters name as in Java.
+pub fn by_token(parameters: &str) -> [String; 2] {
+    [
+        "brokerClientAuthenticationPlugin=org.apache.pulsar.client.impl.auth.AuthenticationToken"
+            .to_owned(),
+        format!("brokerClientAuthenticationParameters={parameters}"),
+    ]
+}
 
 pub struct Secured {
     folder: PathBuf,
@@ -61,7 +71,7 @@ impl Secured {
         fs::write(secured.trust_certs(), secured.authority.pem()).expect("the folder is there");
         fs::write(secured.secret_key(), SECRET_KEY).expect("the folder is there");
         fs::write(secured.path("users"), BASIC_USERS).expect("the folder is there");
-        let server = secured.authority.server(&["localhost", "127.0.0.1"]);
+        let server = secured.authority.server(&["localhost"]);
         let server = secured.write("server", &server);
         let mut process = pulsar::start(&secured.folder, &secured.settings(&server));
         pulsar::wait_until_ready(&secured.folder, &mut process, &secured.admin());
@@ -109,7 +119,32 @@ impl Secured {
         ]
     }
 
-    /// `pulsar+ssl://localhost:port`, by the name that its certificate has.
+    /// A gateway that trusts this Pulsar, with `key=value` settings as `--set` takes them; they say how it proves
+    /// itself, and may lead to the broker in another way.
+    pub fn gateway(&self, settings: &[&str]) -> World {
+        let trust = format!(
+            "brokerClientTrustCertsFilePath={}",
+            self.trust_certs().display()
+        );
+        let all: Vec<&str> = [trust.as_str()]
+            .into_iter()
+            .chain(settings.iter().copied())
+            .collect();
+        World::on_pulsar(&self.broker_url(), &self.web_url(), &all)
+    }
+
+    /// The same; it proves itself by this role's token.
+    pub fn gateway_as(&self, role: &str, settings: &[&str]) -> World {
+        let token = by_token(&format!("token:{}", self.token(role)));
+        let all: Vec<&str> = token
+            .iter()
+            .map(String::as_str)
+            .chain(settings.iter().copied())
+            .collect();
+        self.gateway(&all)
+    }
+
+    /// `pulsar+ssl://localhost:port`, by the name that its certificate has, and no other.
     pub fn broker_url(&self) -> String {
         format!("pulsar+ssl://localhost:{}", self.broker_port)
     }

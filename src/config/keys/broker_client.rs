@@ -1,0 +1,178 @@
+//! The keys of TLS and credentials towards the brokers, and the names that Java's client has for the same.
+//!
+//! They are collected here and read together when all are known. Java lays `brokerClient_…` over the gateway's own keys,
+//! but for the credentials, where the gateway's own win.
+
+use std::path::PathBuf;
+
+use super::{Draft, Key, Rule};
+use crate::config::broker_client::{BrokerClient, BrokerTls, proof};
+use crate::config::{Mistake, Setting, limits, values};
+
+const PLUGIN: &str = "brokerClientAuthenticationPlugin";
+const PARAMETERS: &str = "brokerClientAuthenticationParameters";
+const CLIENT_PLUGIN: &str = "brokerClient_authPluginClassName";
+const CLIENT_PARAMETERS: &str = "brokerClient_authParams";
+const CERTIFICATE: &str = "brokerClient_tlsCertificateFilePath";
+const KEY: &str = "brokerClient_tlsKeyFilePath";
+
+/// The keys of the draft that are read at the end.
+#[derive(Default)]
+pub(super) struct Collected {
+    /// By the gateway's own name, by the client's.
+    plugin: [Option<String>; 2],
+    parameters: [Option<String>; 2],
+    trusted: [Option<PathBuf>; 2],
+    verify_host: [Option<bool>; 2],
+    accept_untrusted: bool,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    refresh_ms: Option<u64>,
+}
+
+const fn sets(name: &'static str, set: fn(&mut Draft, &str) -> Result<(), String>) -> Key {
+    Key {
+        name,
+        rule: Rule::Sets(set),
+    }
+}
+
+/// A value that may be secret is read later: an error about it must not show it.
+pub(super) const KEYS: &[Key] = &[
+    sets(PLUGIN, |d, v| {
+        d.broker_client.plugin[0] = Some(v.to_owned());
+        Ok(())
+    }),
+    sets(PARAMETERS, |d, v| {
+        d.broker_client.parameters[0] = Some(v.to_owned());
+        Ok(())
+    }),
+    sets(CLIENT_PLUGIN, |d, v| {
+        d.broker_client.plugin[1] = Some(v.to_owned());
+        Ok(())
+    }),
+    sets(CLIENT_PARAMETERS, |d, v| {
+        d.broker_client.parameters[1] = Some(v.to_owned());
+        Ok(())
+    }),
+    sets("brokerClientTlsEnabled", |d, v| {
+        d.ways.with_tls |= values::boolean(v)?;
+        Ok(())
+    }),
+    // Its name of old.
+    sets("tlsEnabled", |d, v| {
+        d.ways.with_tls |= values::boolean(v)?;
+        Ok(())
+    }),
+    sets("brokerClient_useTls", |d, v| {
+        d.ways.with_tls |= values::boolean(v)?;
+        Ok(())
+    }),
+    sets("brokerClientTrustCertsFilePath", |d, v| {
+        d.broker_client.trusted[0] = Some(v.into());
+        Ok(())
+    }),
+    sets("brokerClient_tlsTrustCertsFilePath", |d, v| {
+        d.broker_client.trusted[1] = Some(v.into());
+        Ok(())
+    }),
+    sets("tlsHostnameVerificationEnabled", |d, v| {
+        d.broker_client.verify_host[0] = Some(values::boolean(v)?);
+        Ok(())
+    }),
+    sets("brokerClient_tlsHostnameVerificationEnable", |d, v| {
+        d.broker_client.verify_host[1] = Some(values::boolean(v)?);
+        Ok(())
+    }),
+    sets("brokerClient_tlsAllowInsecureConnection", |d, v| {
+        d.broker_client.accept_untrusted = values::boolean(v)?;
+        Ok(())
+    }),
+    sets("brokerClient_autoCertRefreshSeconds", |d, v| {
+        let seconds = values::within(v, 1..=limits::TIME_MAX_MS / 1000)?;
+        d.broker_client.refresh_ms = Some(1000 * seconds);
+        Ok(())
+    }),
+    sets(CERTIFICATE, |d, v| {
+        d.broker_client.certificate = Some(v.into());
+        Ok(())
+    }),
+    sets(KEY, |d, v| {
+        d.broker_client.key = Some(v.into());
+        Ok(())
+    }),
+];
+
+/// Reads what was collected.
+/// `wanted`: some URL asks for TLS.
+pub(super) fn finish(
+    draft: &mut Draft,
+    wanted: bool,
+    settings: &[Setting],
+    mistakes: &mut Vec<Mistake>,
+) {
+    let mut collected = std::mem::take(&mut draft.broker_client);
+    // Java's key of that name is for both sides.
+    collected.accept_untrusted |= draft.tls.accept_untrusted;
+    match read(collected, wanted) {
+        Ok(client) => {
+            if wanted && client.tls.accept_untrusted {
+                draft.config.notes.push(
+                    "tlsAllowInsecureConnection: whoever answers at a broker's address is taken for the broker".into(),
+                );
+            } else if wanted && !client.tls.verify_host {
+                draft.config.notes.push(
+                    "tlsHostnameVerificationEnabled=false: any certificate of a trusted authority is taken for the \
+                     broker's"
+                        .into(),
+                );
+            }
+            draft.config.broker_client = client;
+        }
+        Err((key, why)) => mistakes.push(super::about(settings, key, &why)),
+    }
+}
+
+fn read(collected: Collected, wanted: bool) -> Result<BrokerClient, (&'static str, String)> {
+    let [own, client] = collected.plugin;
+    let [own_parameters, client_parameters] = collected.parameters;
+    let (place, plugin, parameters) = match (own, client) {
+        (Some(plugin), _) => (PLUGIN, Some(plugin), own_parameters),
+        (None, Some(plugin)) => (CLIENT_PLUGIN, Some(plugin), client_parameters),
+        // Java connects without credentials then; whoever has set parameters wants some.
+        (None, None) => match (own_parameters, client_parameters) {
+            (Some(_), _) => return Err((PARAMETERS, format!("wants {PLUGIN} beside it"))),
+            (None, Some(_)) => {
+                return Err((
+                    CLIENT_PARAMETERS,
+                    format!("wants {CLIENT_PLUGIN} beside it"),
+                ));
+            }
+            (None, None) => (PLUGIN, None, None),
+        },
+    };
+    let (proof, files) = match plugin {
+        None => Default::default(),
+        Some(plugin) => proof(plugin.trim(), parameters.as_deref()).map_err(|why| (place, why))?,
+    };
+    let own_files = match (collected.certificate, collected.key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) => return Err((CERTIFICATE, format!("wants {KEY} beside it"))),
+        (None, Some(_)) => return Err((KEY, format!("wants {CERTIFICATE} beside it"))),
+    };
+    let [trusted, client_trusted] = collected.trusted;
+    let [verify_host, client_verify_host] = collected.verify_host;
+    let defaults = BrokerTls::default();
+    let tls = BrokerTls {
+        wanted,
+        trusted: client_trusted.or(trusted),
+        accept_untrusted: collected.accept_untrusted,
+        verify_host: client_verify_host
+            .or(verify_host)
+            .unwrap_or(defaults.verify_host),
+        identity: files.or(own_files),
+        refresh_ms: collected.refresh_ms.unwrap_or(defaults.refresh_ms),
+    };
+    Ok(BrokerClient { proof, tls })
+}
