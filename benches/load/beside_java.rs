@@ -87,10 +87,10 @@ fn open_idle(target: &Target) -> (Outcome, Option<f64>) {
         drop(first);
         tokio::time::sleep(Duration::from_secs(5)).await;
         let heap = live_heap_kib(target);
-        let memory = target.server.resident_bytes();
+        let memory = target.server.memory_bytes();
         let sockets = clients::open_measured(target, &path, IDLE, &mut outcome).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let grown = target.server.resident_bytes().saturating_sub(memory);
+        let grown = target.server.memory_bytes().saturating_sub(memory);
         outcome.socket_kib = grown as f64 / 1024.0 / IDLE as f64;
         let heap = live_heap_kib(target).zip(heap);
         drop(sockets);

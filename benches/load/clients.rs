@@ -149,11 +149,11 @@ pub async fn open_measured(
     let server = &target.server;
     // The first one opens the upstream; it is not counted.
     let mut sockets = vec![open(target.address, path.to_owned()).await];
-    let (cpu, memory) = (server.cpu(), server.resident_bytes());
+    let (cpu, memory) = (server.cpu(), server.memory_bytes());
     open_more(&mut sockets, count, target.address, path).await;
     let opened = count.saturating_sub(1).max(1) as f64;
     outcome.open_us = (server.cpu() - cpu).as_secs_f64() * 1e6 / opened;
-    outcome.socket_kib = server.resident_bytes().saturating_sub(memory) as f64 / 1024.0 / opened;
+    outcome.socket_kib = server.memory_bytes().saturating_sub(memory) as f64 / 1024.0 / opened;
     sockets
 }
 

@@ -55,8 +55,20 @@ impl Server {
         cpu_of(self.pid)
     }
 
-    pub fn resident_bytes(&self) -> u64 {
-        resident_bytes(self.pid)
+    /// Resident memory of its own: without the program's pages, which come and go with the page cache.
+    pub fn memory_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid));
+        let kib = status.ok().and_then(|status| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("RssAnon:"))?;
+            line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+        });
+        kib.unwrap_or(0) * 1024
+    }
+
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
     }
 }
 
@@ -76,16 +88,6 @@ pub fn cpu_of(pid: u32) -> Duration {
     // Behind the name, which may have spaces: state is the third field, utime the 14th, stime the 15th.
     let fields = stat.rsplit(')').next().unwrap_or_default();
     TICK * ticks(fields.split_whitespace().skip(11).take(2))
-}
-
-pub fn resident_bytes(pid: u32) -> u64 {
-    let pages = fs::read_to_string(format!("/proc/{pid}/statm"))
-        .ok()
-        .and_then(|statm| {
-            let resident = statm.split_whitespace().nth(1)?;
-            resident.parse::<u64>().ok()
-        });
-    pages.unwrap_or(0) * 4096
 }
 
 /// What a CPU has done since the machine was started.

@@ -8,15 +8,17 @@ use std::time::{Duration, Instant};
 use pws_fast::runtime::diagnostics;
 
 use crate::clients::{self, Outcome};
-use crate::servers::{self, Broker};
+use crate::servers::{self, Broker, Target};
 
 const READERS: &[usize] = &[1000, 18_000];
 
 /// Before the first measurement so many come and go: tables that grow once, and the broker connection.
 const WARM_UP: usize = 200;
 
-/// The gateway has noticed that they have gone, and its allocator has given back what was free.
-const REST: Duration = Duration::from_secs(5);
+/// When no more of them go for so long, all have gone, and the allocator has given back what was free.
+const REST: Duration = Duration::from_secs(2);
+/// For going.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const OPEN_US_MAX: f64 = 60.0;
 const OPEN_ALL_MAX: Duration = Duration::from_secs(3);
@@ -50,17 +52,17 @@ async fn open(broker: &Broker, readers: usize) -> bool {
     let path = format!("/ws/v2/reader/{topic}");
     let mut outcome = Outcome::default();
     drop(clients::open_measured(&gateway, &path, WARM_UP, &mut outcome).await);
-    tokio::time::sleep(REST).await;
-    let before = gateway.server.resident_bytes();
+    all_gone(&gateway).await;
+    let before = gateway.server.memory_bytes();
     let begin = Instant::now();
     let sockets = clients::open_measured(&gateway, &path, readers, &mut outcome).await;
     let took = begin.elapsed();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let each = |bytes: u64| bytes.saturating_sub(before) as f64 / 1024.0 / readers as f64;
-    let open_kib = each(gateway.server.resident_bytes());
+    let open_kib = each(gateway.server.memory_bytes());
     drop(sockets);
-    tokio::time::sleep(REST).await;
-    let closed_kib = each(gateway.server.resident_bytes());
+    all_gone(&gateway).await;
+    let closed_kib = each(gateway.server.memory_bytes());
     println!(
         "{readers:<14} {:>12.2} {:>14.1} {open_kib:>14.2} {closed_kib:>18.2}",
         took.as_secs_f64(),
@@ -70,4 +72,14 @@ async fn open(broker: &Broker, readers: usize) -> bool {
         && outcome.open_us <= OPEN_US_MAX
         && open_kib <= SOCKET_KIB_MAX
         && closed_kib <= STAYS_KIB_MAX
+}
+
+/// Waits until the gateway has let go of everything that has gone.
+async fn all_gone(gateway: &Target) {
+    let begin = Instant::now();
+    let mut before = usize::MAX;
+    while gateway.server.descriptors() < before && begin.elapsed() < PATIENCE {
+        before = gateway.server.descriptors();
+        tokio::time::sleep(REST).await;
+    }
 }

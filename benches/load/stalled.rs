@@ -100,16 +100,16 @@ fn everybody() -> bool {
     clients::block_on(async {
         let mut fleet = Fleet::open(&gateway, &broker, ALL, ALL).await;
         fleet.phase().await;
-        let before = gateway.server.resident_bytes() >> 20;
+        let before = gateway.server.memory_bytes() >> 20;
         fleet.stall(true);
         let mut most = 0;
         for _ in 0..ALL_MESSAGES / 100 {
             fleet.fill(100).await;
-            most = most.max(gateway.server.resident_bytes() >> 20);
+            most = most.max(gateway.server.memory_bytes() >> 20);
         }
         fleet.stall(false);
         fleet.all_have_all().await;
-        let after = gateway.server.resident_bytes() >> 20;
+        let after = gateway.server.memory_bytes() >> 20;
         let published = (ALL_MESSAGES * FILL_BYTES as u64 * 4 / 3) >> 20;
         println!();
         println!("all {ALL} stalled, {published} MiB published, tailLogBytes {LOG_MIB} MiB");

@@ -89,7 +89,7 @@ async fn measure(
     let server = &gateway.server;
     // The first one opens the upstream; it is not counted.
     let mut sockets = vec![open(connector.clone(), address, path.clone()).await];
-    let (cpu, memory) = (server.cpu(), server.resident_bytes());
+    let (cpu, memory) = (server.cpu(), server.memory_bytes());
     while sockets.len() < case.sockets {
         let some = OPENING.min(case.sockets - sockets.len());
         let opening: Vec<_> = (0..some)
@@ -101,7 +101,7 @@ async fn measure(
     }
     let opened = (case.sockets - 1) as f64;
     outcome.open_us = (server.cpu() - cpu).as_secs_f64() * 1e6 / opened;
-    outcome.socket_kib = server.resident_bytes().saturating_sub(memory) as f64 / 1024.0 / opened;
+    outcome.socket_kib = server.memory_bytes().saturating_sub(memory) as f64 / 1024.0 / opened;
 
     let readers = Readers::start(sockets, case.kind);
     let published = u64::from(case.rate) * RUN.as_secs();

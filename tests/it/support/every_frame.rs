@@ -180,8 +180,8 @@ impl Common {
         loop {
             let (mut client, owed_from) = self.open(query);
             let mut taken = Taken::new(habit, owed_from);
-            if matches!(habit, Habit::Stalled { .. }) {
-                eventually("all is published", || self.is_over());
+            while matches!(habit, Habit::Stalled { .. }) && !self.is_over() {
+                pause(LOOK_AROUND);
             }
             let enough = if habit == Habit::Visits {
                 VISIT
