@@ -15,8 +15,10 @@ const READERS: &[usize] = &[1000, 18_000];
 /// Before the first measurement so many come and go: tables that grow once, and the broker connection.
 const WARM_UP: usize = 200;
 
-/// When no more of them go for so long, all have gone, and the allocator has given back what was free.
+/// When no more of them go for so long, all have gone.
 const REST: Duration = Duration::from_secs(2);
+/// What belongs to them is given back some seconds later.
+const AFTERWARDS: Duration = Duration::from_secs(8);
 /// For going.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -82,4 +84,5 @@ async fn all_gone(gateway: &Target) {
         before = gateway.server.descriptors();
         tokio::time::sleep(REST).await;
     }
+    tokio::time::sleep(AFTERWARDS).await;
 }
