@@ -60,10 +60,16 @@ async fn serve(shard: ShardRef, socket: Socket, peer: SocketAddr, seat: Seat) {
     drop(seat);
 }
 
-/// What a client has sent behind its request, and the read that is pending.
+/// What a client has sent behind its request, and the read that is pending, if there is one.
 struct Early<'s> {
     unread: Vec<u8>,
-    read: Read<'s>,
+    read: Option<Read<'s>>,
+}
+
+impl Early<'_> {
+    fn is_something(&self) -> bool {
+        !self.unread.is_empty() || self.read.is_some()
+    }
 }
 
 /// Reads the request and opens the session that it asks for. None: it was refused, or the client has gone.
@@ -106,9 +112,15 @@ async fn handshake<'s>(
             return None;
         }
     };
-    // This read goes on while the upstream thinks, and tells when the client has gone.
-    let read = Box::pin(read_bytes(socket));
-    let (answer, early) = wait_opened(socket, opened, unread, read).await?;
+    let (answer, early) = match opened.ready() {
+        // A tail that is open has answered already.
+        Some(answer) => (answer, Early { unread, read: None }),
+        None => {
+            // This read goes on while the upstream thinks, and tells when the client has gone.
+            let read = Box::pin(read_bytes(socket));
+            wait_opened(socket, opened, unread, read).await?
+        }
+    };
     match answer {
         Ok(()) => {
             shard.turn(|shard, now_ms| shard.upgraded(now_ms, id, response));
@@ -176,6 +188,7 @@ async fn wait_opened<'s>(
         match first(opened.as_mut(), read.as_mut()).await {
             First::One(answer) => {
                 let answer = answer.unwrap_or_else(|| Err(drain::refusal()));
+                let read = Some(read);
                 return Some((answer, Early { unread, read }));
             }
             First::Other(Ok(Some(early))) => {
@@ -185,8 +198,7 @@ async fn wait_opened<'s>(
                         400,
                         "Frames before the answer to the upgrade request",
                     ));
-                    let read: Read<'s> = Box::pin(read_bytes(socket));
-                    return Some((answer, Early { unread, read }));
+                    return Some((answer, Early { unread, read: None }));
                 }
                 read = Box::pin(read_bytes(socket));
             }
@@ -236,7 +248,7 @@ async fn frames(
         shard.gather(|shard, now_ms| shard.received(now_ms, id, &mut decoder, bytes))
     };
     // Boxed, as is `take` below: what is rare is no part of this future, which an idle socket costs.
-    if !Box::pin(take_early(shard, id, socket, &mut receive, early)).await {
+    if early.is_something() && !Box::pin(take_early(shard, id, socket, &mut receive, early)).await {
         return;
     }
     loop {
@@ -266,6 +278,7 @@ async fn take_early(
         end_reading(shard, id, socket, read).await;
         return false;
     }
+    let Some(read) = read else { return true };
     match read.await {
         Ok(Some(bytes)) => take(shard, id, socket, receive, bytes).await,
         Ok(None) | Err(_) => false,
@@ -303,11 +316,13 @@ async fn wait_before_reading(shard: &ShardRef, id: SocketId, socket: &Socket) {
     }
 }
 
-/// The connection is to end while a read is pending: our side ends, and what the read brings is dropped.
-async fn end_reading(shard: &ShardRef, id: SocketId, socket: &Socket, read: Read<'_>) {
-    shard.turn(|shard, now_ms| shard.closing_down(now_ms, id));
-    socket.shutdown_after_flush(CLOSE_WAIT_MS);
-    let _ = read.await;
+/// The connection is to end: where a read is pending our side ends first, and what the read brings is dropped.
+async fn end_reading(shard: &ShardRef, id: SocketId, socket: &Socket, read: Option<Read<'_>>) {
+    if let Some(read) = read {
+        shard.turn(|shard, now_ms| shard.closing_down(now_ms, id));
+        socket.shutdown_after_flush(CLOSE_WAIT_MS);
+        let _ = read.await;
+    }
 }
 
 enum First<A, B> {

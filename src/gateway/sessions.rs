@@ -11,12 +11,15 @@ use super::sockets::Role;
 use super::topics::Watcher;
 use crate::api::Refusal;
 use crate::hub::Command;
-use crate::runtime::Socket;
+use crate::runtime::{self, Socket};
 use crate::session::{CloseWith, Upstreams, Wish};
 use crate::ws::{self, Decoder, Event};
 
 /// A client that has been sent a close frame answers, or is cut off, within this time.
 pub const CLOSE_WAIT_MS: u64 = 5_000;
+
+/// After so many sockets have gone the memory that they had goes back to the system: two megabytes or more.
+const SOCKETS_WORTH_MEMORY: u32 = 1024;
 
 /// What was made of a client's bytes.
 pub enum Received {
@@ -286,6 +289,11 @@ impl Shard {
             }
             if entry.upgraded {
                 self.counters.sockets_closed += 1;
+            }
+            self.forgotten += 1;
+            if self.forgotten == SOCKETS_WORTH_MEMORY {
+                self.forgotten = 0;
+                runtime::give_memory_back_soon();
             }
         }
     }

@@ -89,6 +89,8 @@ pub struct Shard {
     pub counters: Counters,
     /// Compresses what goes to the sockets that take it so.
     pub deflater: Deflater,
+    /// Sockets that have gone since memory was last given back for them.
+    pub forgotten: u32,
     /// Whose the upstream producers are.
     pub producers: Producers,
     /// Set by `Post::Drain`: no new sockets, and those that are there end.
@@ -227,6 +229,7 @@ impl Shard {
             wheel: Wheel::new(runtime::now_ms()),
             counters: Counters::default(),
             deflater: Deflater::default(),
+            forgotten: 0,
             producers: Producers::default(),
             draining: false,
             drain_is_overdue: false,

@@ -106,7 +106,8 @@ impl Entry {
 
 #[derive(Default)]
 pub struct Sockets {
-    entries: Slab<Entry>,
+    /// In boxes: a table that grows copies itself, and what it leaves behind stays with the process for a while.
+    entries: Slab<Box<Entry>>,
     /// Counts uses of slots: see [`SocketId`].
     generation: u32,
     /// With something in `out`.
@@ -123,7 +124,7 @@ impl Sockets {
         self.generation = self.generation.wrapping_add(1);
         let vacant = self.entries.vacant_entry();
         let id = SocketId::new(shard, vacant.key(), self.generation);
-        vacant.insert(Entry {
+        vacant.insert(Box::new(Entry {
             id,
             socket,
             role: Role::None,
@@ -144,22 +145,26 @@ impl Sockets {
             unsent_bytes: 0,
             taken_ms: now_ms,
             dirty: false,
-        });
+        }));
         Some(id)
     }
 
     pub fn get(&mut self, id: SocketId) -> Option<&mut Entry> {
         self.entries
             .get_mut(id.slot())
+            .map(Box::as_mut)
             .filter(|entry| entry.id == id)
     }
 
     /// Its entry, to be read.
     pub fn look(&self, id: SocketId) -> Option<&Entry> {
-        self.entries.get(id.slot()).filter(|entry| entry.id == id)
+        self.entries
+            .get(id.slot())
+            .map(Box::as_ref)
+            .filter(|entry| entry.id == id)
     }
 
-    pub fn remove(&mut self, id: SocketId) -> Option<Entry> {
+    pub fn remove(&mut self, id: SocketId) -> Option<Box<Entry>> {
         self.get(id)?;
         Some(self.entries.remove(id.slot()))
     }

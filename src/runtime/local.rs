@@ -7,9 +7,22 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::sys;
+
 /// Starts a task on this shard. It runs until it ends; a panic in it ends the shard.
 pub fn spawn(future: impl Future<Output = ()> + 'static) {
     drop(monoio::spawn(future));
+}
+
+/// How long after very much has been dropped its memory goes back: the rest of it is on its way out then.
+const GIVE_BACK_AFTER_MS: u64 = 1_000;
+
+/// Very much has been dropped on this shard: in a moment the memory goes back to the system. Takes about a millisecond.
+pub fn give_memory_back_soon() {
+    spawn(async {
+        sleep_ms(GIVE_BACK_AFTER_MS).await;
+        sys::give_memory_back();
+    });
 }
 
 /// Sleeps at least this long, in steps of 1 ms. Dropping it cancels it. For many timers use one
@@ -92,6 +105,11 @@ impl<T> Drop for OneShot<T> {
 }
 
 impl<T> OneShotReceiver<T> {
+    /// The value, if it is there already.
+    pub fn ready(&self) -> Option<T> {
+        self.0.value.borrow_mut().take()
+    }
+
     /// The value, or None when the sender went without one.
     pub async fn receive(self) -> Option<T> {
         poll_fn(|context| {

@@ -54,7 +54,9 @@ pub use alarm::Alarm;
 pub use batch::Batch;
 pub use clock::{now_ms, wall_ms};
 pub use connect::connect;
-pub use local::{Notify, OneShot, OneShotReceiver, oneshot, sleep_ms, spawn};
+pub use local::{
+    Notify, OneShot, OneShotReceiver, give_memory_back_soon, oneshot, sleep_ms, spawn,
+};
 pub use mailbox::{Inbox, Post};
 pub use seats::{Seat, Seats};
 pub use shard::{Ended, ShardContext, ShardPlan, Shards};
