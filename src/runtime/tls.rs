@@ -4,6 +4,8 @@
 //! rustls' unbuffered interface: it reads records where they lie in the shard's buffer and writes them straight into
 //! what is sent, so that an idle TLS socket holds keys and no buffer. monoio-rustls is not used, because it keeps 16 KiB
 //! for reading and 16 KiB for writing with every connection, and the release beside monoio 0.2 pins rustls 0.21.
+//! An idle reader over TLS is 3.4 KiB more than a plain one with TLS 1.3, 3.6 with 1.2 (3,000 of each on loopback,
+//! resident memory).
 //!
 //! What TLS 1.2 cannot do: change keys. With AES-GCM a connection ends itself after 2^24 records (4 days of 50
 //! sends a second); TLS 1.3 changes keys instead.
