@@ -1,10 +1,10 @@
 //! What TLS costs: readers over `wss://` beside plain ones, on the same broker, in turn.
 //!
-//! What is on top is the cipher and its key schedule, twice the copying, and a few more instructions a record; the system
-//! calls are the same. Kernel TLS (`setsockopt(TCP_ULP, "tls")`) would save the copy: the kernel would encrypt what
-//! sendmsg(2) hands it. It was looked at and is not used: the kernel of the machine that this was measured on has no
-//! CONFIG_TLS (`ENOENT`), so that nothing could be measured; and where a shared log's frames are a few hundred bytes,
-//! the cipher is less than a tenth of the system call that carries them, in the kernel as here.
+//! What is on top is the cipher, more copying, and that a plain fan-out sends to many sockets in one system call where each
+//! TLS socket has its own.
+//!
+//! Kernel TLS (`setsockopt(TCP_ULP, "tls")`) is not used: the kernels at hand were built without it (`CONFIG_TLS is
+//! not set` in /proc/config.gz), so that nothing could be measured.
 
 use std::fs;
 use std::net::SocketAddr;
