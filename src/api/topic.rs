@@ -12,6 +12,9 @@ impl TopicName {
     /// The error is one line for the client.
     pub fn new(domain: &str, namespace: &Namespace<'_>, local: &str) -> Result<TopicName, String> {
         let full = format!("{domain}://{namespace}/{local}");
+        if is_dots(local) {
+            return Err(format!("Invalid topic name: {full}"));
+        }
         // Pulsar reads the full name again: with one slash in the local name of a V2 topic the first part of that name
         // is taken for a V1 namespace, and must be a valid one.
         if namespace.cluster.is_none()
@@ -112,7 +115,7 @@ impl<'a> Namespace<'a> {
         match parts
             .into_iter()
             .flatten()
-            .find(|part| !is_named_entity(part))
+            .find(|part| !is_named_entity(part) || is_dots(part))
         {
             Some(part) => Err(format!("Invalid named entity: {part}")),
             None => Ok(self),
@@ -133,6 +136,11 @@ impl fmt::Display for Namespace<'_> {
 fn is_named_entity(name: &str) -> bool {
     name.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-=:._".contains(&byte))
+}
+
+/// In the paths of the brokers' web services it would be another place (RFC 3986 §5.2.4).
+fn is_dots(name: &str) -> bool {
+    matches!(name, "." | "..")
 }
 
 fn invalid_short_name(text: &str) -> String {

@@ -138,7 +138,9 @@ fn nothing_is_made_and_nothing_told_for_who_has_no_right() {
     assert!(!guarded.may("nobody", &missing));
     let tenant = "/ws/v2/reader/persistent/no-such-tenant/ns/t";
     assert!(!guarded.may("nobody", tenant));
-    assert!(!guarded.may("nobody", "/ws/v2/reader/persistent/../ns/t"));
+    // What would be another place in the path of the question is no name.
+    let dots = guarded.ask("nobody", "/ws/v2/reader/persistent/../ns/t");
+    assert_eq!(dots.err().expect("refused").0, 400);
     assert_eq!(
         guarded.ask("admin", &missing).err().expect("missing").0,
         404

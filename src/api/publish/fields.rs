@@ -8,6 +8,13 @@ use crate::api::json::scalar::{self, Mismatch};
 use crate::api::json::{JsonError, Reader, Value};
 use crate::api::linked_map::LinkedMap;
 
+/// Properties of one message. Pulsar has no bound but that of the frame, of which one may hold 200,000: a named one keeps
+/// what a message costs every consumer in proportion, and is far above what applications use.
+const PROPERTIES_MAX: usize = 10_000;
+
+/// Clusters to replicate one message to. Nobody has as many.
+const CLUSTERS_MAX: usize = 1_000;
+
 /// Absent fields and fields of `null` are the same.
 #[derive(Default)]
 pub struct Fields<'a> {
@@ -100,6 +107,10 @@ fn wrong_type(name: &[u8]) -> Unreadable {
     )))
 }
 
+fn too_many(name: &str, most: usize) -> Unreadable {
+    Unreadable(Cow::Owned(format!("More than {most} {name}")))
+}
+
 /// A name that comes again keeps its place and gets the new value.
 fn properties<'a>(
     reader: &mut Reader<'a>,
@@ -119,6 +130,9 @@ fn properties<'a>(
             .unwrap_or_default();
         let value = scalar::text(reader.value()?).map_err(wrong)?;
         properties.put(name, value);
+        if properties.len() > PROPERTIES_MAX {
+            return Err(too_many("properties", PROPERTIES_MAX));
+        }
     }
     Ok(properties.into_entries())
 }
@@ -137,6 +151,9 @@ fn strings<'a>(
     let mut first = true;
     while reader.element(&mut first)? {
         strings.push(scalar::text(reader.value()?).map_err(wrong)?);
+        if strings.len() > CLUSTERS_MAX {
+            return Err(too_many("replicationClusters", CLUSTERS_MAX));
+        }
     }
     Ok(strings)
 }

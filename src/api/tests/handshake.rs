@@ -111,9 +111,8 @@ fn odd_names_are_the_topics_that_java_makes_of_them() {
         ("a%3Fb", "a?b"),
         ("a%23b", "a#b"),
         ("a*b", "a*b"),
-        (".", "."),
-        ("..", ".."),
-        ("%2E%2E", ".."),
+        ("...", "..."),
+        ("a..", "a.."),
         ("__change_events", "__change_events"),
         ("a-partition-0", "a-partition-0"),
         ("a-partition-01", "a-partition-01"),
@@ -126,6 +125,13 @@ fn odd_names_are_the_topics_that_java_makes_of_them() {
         assert_eq!(endpoint(&path), Ok(format!("reader {topic}")));
         let path = format!("/ws/v2/consumer/{base}/s");
         assert_eq!(endpoint(&path), Ok(format!("consumer {topic} s")));
+    }
+    for local in [".", "..", "%2E%2E", "%2E"] {
+        let path = format!("/ws/v2/producer/persistent/public/default/{local}");
+        assert!(
+            endpoint(&path).is_err(),
+            "{local} is another place in a path"
+        );
     }
     // With slashes that are not escaped: a producer's and a reader's, not a consumer's.
     for role in ["producer", "reader"] {
