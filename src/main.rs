@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use pws_fast::cli::{self, Command, Options};
 use pws_fast::gateway::{self, Running};
-use pws_fast::observe::logs;
+use pws_fast::observe::{logs, panics};
 use pws_fast::runtime::{cores, diagnostics};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -51,6 +51,7 @@ fn run(options: Options) -> ExitCode {
     if let Err(why) = logs::start(options.log_level.as_deref()) {
         return refuse(&[why]);
     }
+    panics::keep_values_out();
     let config = match options.load() {
         Ok(config) => config,
         Err(mistakes) => return refuse(&mistakes),
@@ -62,6 +63,10 @@ fn run(options: Options) -> ExitCode {
         config.brokers
     );
     let notes = config.notes.clone();
+    let core_dumps = match config.core_dumps {
+        true => Ok(()),
+        false => diagnostics::forbid_core_dumps(),
+    };
     let files = diagnostics::raise_file_limit();
     let started = stop_signals().and_then(|stop| Ok((stop, gateway::start(config)?)));
     match started {
@@ -70,6 +75,9 @@ fn run(options: Options) -> ExitCode {
             tell_embedded(&running);
             tracing::info!("{build}");
             tell_limits(&running, &notes, files);
+            if let Err(error) = core_dumps {
+                tracing::warn!("core dumps cannot be forbidden, and would hold keys: {error}");
+            }
             tell_addresses(&running);
             serve(running, &stop)
         }
@@ -97,7 +105,7 @@ fn serve(running: Running, stop: &flume::Receiver<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {
             for shard in ended {
-                let panic = shard.panic.unwrap_or_default();
+                let panic = panics::without_values(&shard.panic.unwrap_or_default());
                 tracing::error!(shard = shard.index, panic, "a shard has panicked");
             }
             ExitCode::FAILURE

@@ -10,6 +10,7 @@
 //! | `delivery`, `property_order` | message → client |
 //! | `response` | acks, errors, end of topic → client |
 //! | `auth_frames` | a token that runs out is asked for anew |
+//! | `shown` | what a log may show of a request |
 //! | `refusal`, `close` | how a handshake is refused and a socket ended |
 //! | `json`, `base64`, `time`, `message_id`, `linked_map` | reading and writing as Jackson and the JDK do |
 //!
@@ -35,6 +36,7 @@ mod publish;
 mod query;
 mod refusal;
 mod response;
+mod shown;
 mod time;
 mod topic;
 mod topic_set;
@@ -58,5 +60,6 @@ pub use publish::{MessageEncryption, Publish, PublishError, parse_publish};
 pub use query::Query;
 pub use refusal::Refusal;
 pub use response::{append_ack, append_answer, append_end_of_topic, append_error};
+pub use shown::target as shown_target;
 pub use topic::TopicName;
 pub use topic_set::TopicSet;

@@ -103,6 +103,8 @@ pub struct Config {
     pub authorization: Option<Authorization>,
     /// TLS towards clients, on a port of its own.
     pub tls: Option<ListenerTls>,
+    /// A crash may leave an image of the memory, keys and tokens in it.
+    pub core_dumps: bool,
     /// What an operator should know of the settings: ignored ones, unknown ones. One line each, to be logged once.
     pub notes: Vec<String>,
 }

@@ -554,3 +554,42 @@ fn credentials_to_the_brokers_are_checked_at_the_start_and_never_shown() {
         assert!(!mistakes[0].contains("s3cret"), "{}", mistakes[0]);
     }
 }
+
+#[test]
+fn nobody_is_believed_about_addresses_unless_he_is_named() {
+    for key in [
+        "webServiceHaProxyProtocolEnabled",
+        "webServiceTrustXForwardedFor",
+    ] {
+        let mistakes = check(&format!("\n{key}=true\n")).unwrap_err();
+        assert_eq!(mistakes.len(), 1);
+        assert!(
+            mistakes[0].starts_with(&format!("websocket.conf line 2: {key} believes everybody"))
+        );
+        let config = check(&format!("{key}=true\ntrustedProxies=10.0.0.0/8, ::1\n")).unwrap();
+        assert!(
+            config
+                .doors
+                .trusted_proxies
+                .contain("10.1.2.3".parse().unwrap())
+        );
+        assert!(check(&format!("{key}=true\ntrustedProxies=10.0.0.1/8\n")).is_err());
+    }
+    let config = check("trustedProxies=10.0.0.0/8\n").unwrap();
+    assert!(config.notes[0].starts_with("trustedProxies has no effect"));
+}
+
+#[test]
+fn other_origins_are_let_in_unless_there_is_authentication_or_a_list() {
+    use crate::doors::Origins;
+    assert_eq!(check("").unwrap().doors.origins, Origins::Any);
+    let listed = check("allowedOrigins=https://a.example, https://*.b.example\n").unwrap();
+    assert!(matches!(listed.doors.origins, Origins::Listed(_)));
+    let authenticated = "authenticationEnabled=true\n\
+        authenticationProviders=org.apache.pulsar.broker.authentication.AuthenticationProviderToken\n\
+        tokenSecretKey=YSBrZXkgb2YgdGhlIGF0dGFjayBsaXN0LCBubyBvdGhlcg==\n";
+    assert_eq!(check(authenticated).unwrap().doors.origins, Origins::Same);
+    let both = format!("{authenticated}allowedOrigins=*\n");
+    assert_eq!(check(&both).unwrap().doors.origins, Origins::Any);
+    assert!(check("allowedOrigins=https://a.example/\n").is_err());
+}

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::post::SocketId;
 use super::shard::{Shard, ShardRef};
-use crate::api::Refusal;
+use crate::api::{Refusal, shown_target};
 use crate::doors::proxy_protocol::{HeaderReader, Source};
 use crate::doors::{Closed, Places, forwarded};
 use crate::http::Request;
@@ -79,12 +79,35 @@ async fn proxied(socket: &Socket, peer: IpAddr) -> Option<Result<IpAddr, &'stati
 /// Tells a connection that is refused at the door why, and leaves it a moment to read that.
 pub async fn turn_away(shard: &ShardRef, socket: &Socket, refusal: bytes::Bytes) {
     let turned_away = shard.glance(|shard, _, _| shard.turned_away.clone());
-    if Rc::strong_count(&turned_away) > TURNED_AWAY_MAX {
+    // In front of TLS there is nothing that a client would understand, and its handshake is what costs.
+    if socket.is_secured() || Rc::strong_count(&turned_away) > TURNED_AWAY_MAX {
         return socket.abort();
     }
     socket.send(refusal);
     socket.shutdown_after_flush(TURNED_AWAY_MS);
     while let Ok(Some(())) = socket.read_with(|_| ()).await {}
+}
+
+/// One handshake, for the log.
+pub struct Visit {
+    pub client: IpAddr,
+    /// None: nobody wants to know.
+    target: Option<String>,
+}
+
+impl Visit {
+    pub fn new(client: IpAddr, request: &Request) -> Visit {
+        let is_told = tracing::enabled!(tracing::Level::DEBUG);
+        let target = is_told.then(|| shown_target(request.path(), request.query()));
+        Visit { client, target }
+    }
+
+    /// How it ended.
+    pub fn tell(&self, status: u16) {
+        if let Some(target) = &self.target {
+            tracing::debug!(client = %self.client, status, "{target}");
+        }
+    }
 }
 
 impl Shard {
@@ -93,11 +116,11 @@ impl Shard {
         &mut self,
         now_ms: u64,
         id: SocketId,
-        address: IpAddr,
+        visit: &mut Visit,
         request: &Request,
-    ) -> Result<IpAddr, Refusal> {
+    ) -> Result<(), Refusal> {
+        let address = visit.client;
         let doors = &self.config.doors;
-        let mut client = address;
         if doors.forwarded_for && doors.trusted_proxies.contain(address) {
             let found = forwarded::client(
                 address,
@@ -112,8 +135,8 @@ impl Shard {
                     "X-Forwarded-For and Forwarded contradict each other",
                 ));
             };
-            client = found;
-            self.admit(now_ms, id, client)?;
+            visit.client = found;
+            self.admit(now_ms, id, found)?;
         }
         let origins = &self.config.doors.origins;
         if !origins.admit(request.raw_values("origin"), request.header("host")) {
@@ -123,7 +146,7 @@ impl Shard {
                 "Pages of this origin may not open sockets here",
             ));
         }
-        Ok(client)
+        Ok(())
     }
 
     /// Takes a place for the address.

@@ -4,13 +4,13 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
 
-use super::arrivals;
+use super::arrivals::{self, Visit};
 use super::begin::Begun;
 use super::drain;
 use super::identities::Known;
@@ -100,7 +100,8 @@ async fn handshake<'s>(
         }
     };
     let wants_json = request.wants_json();
-    let begun = open(shard, id, address, request).await;
+    let mut visit = Visit::new(address, &request);
+    let begun = open(shard, id, &mut visit, request).await;
     let Begun {
         response,
         decoder,
@@ -108,6 +109,7 @@ async fn handshake<'s>(
     } = match begun {
         Ok(begun) => begun,
         Err(refusal) => {
+            visit.tell(refusal.status);
             refuse(shard, socket, &refusal, wants_json);
             return None;
         }
@@ -123,10 +125,12 @@ async fn handshake<'s>(
     };
     match answer {
         Ok(()) => {
+            visit.tell(101);
             shard.turn(|shard, now_ms| shard.upgraded(now_ms, id, response));
             Some((decoder, early))
         }
         Err(refusal) => {
+            visit.tell(refusal.status);
             refuse(shard, socket, &refusal, wants_json);
             end_reading(shard, id, socket, early.read).await;
             None
@@ -138,11 +142,11 @@ async fn handshake<'s>(
 async fn open(
     shard: &ShardRef,
     id: SocketId,
-    address: IpAddr,
+    visit: &mut Visit,
     request: Request,
 ) -> Result<Begun, Refusal> {
     let understood = shard.turn(|shard, now_ms| {
-        shard.arrived(now_ms, id, address, &request)?;
+        shard.arrived(now_ms, id, visit, &request)?;
         shard.understand(&request)
     })?;
     let known = shard.turn(|shard, _| {

@@ -4,4 +4,5 @@
 
 pub mod counters;
 pub mod logs;
+pub mod panics;
 pub mod seldom;

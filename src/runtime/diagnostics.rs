@@ -30,6 +30,15 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
     })
 }
 
+/// From now on a crash leaves no image of this process's memory, which holds keys and tokens, and nobody but root may look
+/// into it (`PR_SET_DUMPABLE`).
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn forbid_core_dumps() -> io::Result<()> {
+    sys::set_dumpable(false)
+}
+
 /// Why io_uring could not be set up, with what a person can do about it.
 pub fn explain_ring(error: &io::Error) -> String {
     let remedy = match error.raw_os_error() {

@@ -208,6 +208,11 @@ impl Socket {
         result
     }
 
+    /// With TLS, whether its handshake is over or not.
+    pub fn is_secured(&self) -> bool {
+        self.0.tls.get().is_some()
+    }
+
     /// What the peer has shown of itself in the handshake: its certificate, then those that lead to the authority that
     /// was asked for. None: it has shown none, or there is no TLS.
     pub fn peer_certificates(&self) -> Option<Vec<CertificateDer<'static>>> {

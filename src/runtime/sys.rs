@@ -222,3 +222,12 @@ pub fn give_memory_back() {
     // SAFETY: no memory is passed; it looks at this thread's own heap.
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
+
+/// PR_SET_DUMPABLE: whether a crash may leave a core dump, and other processes of this user may look into this one.
+pub fn set_dumpable(yes: bool) -> io::Result<()> {
+    // SAFETY: no memory is passed.
+    checked(
+        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, libc::c_ulong::from(yes), 0, 0, 0) } as isize,
+    )
+    .map(drop)
+}

@@ -1,4 +1,4 @@
-//! The keys of the doors: limits, `Origin`, proxies.
+//! The keys of the doors: limits, `Origin`, proxies; and what a crash may let out.
 
 use super::served::{OwnKey, sets};
 use super::{Draft, Key};
@@ -64,6 +64,14 @@ pub(super) const OWN: &[OwnKey] = &[
         }),
         default: || "nobody".into(),
         help: "proxies whose word about a client's address is taken: 10.0.0.0/8,fd00::/8",
+    },
+    OwnKey {
+        key: sets("coreDumps", |d, v| {
+            d.config.core_dumps = values::boolean(v)?;
+            Ok(())
+        }),
+        default: || "false".into(),
+        help: "whether a crash may leave an image of the memory, keys and tokens in it",
     },
 ];
 

@@ -132,6 +132,7 @@ impl Draft {
                 crypto_keys: CryptoKeys::default(),
                 authorization: None,
                 tls: None,
+                core_dumps: false,
                 notes: Vec::new(),
             },
             ways: Ways {
