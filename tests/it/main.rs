@@ -1,5 +1,6 @@
 //! Behaviour of the whole gateway, one module for each; on the embedded broker or on real Pulsar (`support`).
 
+mod attacks;
 mod authentication;
 mod authorization;
 mod backpressure;

@@ -55,6 +55,13 @@ impl Gateway {
         }
     }
 
+    /// Ends it: all that it has logged since the last line that was read.
+    pub fn rest_of_log(&mut self) -> Vec<String> {
+        self.signal("TERM");
+        assert_eq!(self.exit_status(), Some(0));
+        self.log.iter().collect()
+    }
+
     /// What it listens on; reads the log up to that line.
     pub fn address(&self) -> SocketAddr {
         let address = self.line_after("listening on ws://");

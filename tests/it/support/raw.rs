@@ -128,6 +128,12 @@ impl Raw {
         background.join().expect("an orderly end");
     }
 
+    /// Whether a proper request gets a WebSocket.
+    pub fn lets_in(mut self, path: &str) -> bool {
+        self.try_send(upgrade_request(path).as_bytes());
+        self.http_head().starts_with("HTTP/1.1 101 ")
+    }
+
     /// The answer of a server that closes behind it.
     pub fn answer(&mut self) -> Answer {
         let head = self.http_head();

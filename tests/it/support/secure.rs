@@ -1,6 +1,6 @@
 //! A blocking WebSocket client on TLS (rustls' own streams, tungstenite's frames).
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -64,7 +64,18 @@ pub struct Secure {
 impl Secure {
     /// Err: why the TLS handshake, or what follows it, has failed.
     pub fn try_open(address: SocketAddr, trust: &Trust, path: &str) -> io::Result<Secure> {
+        Secure::try_open_behind(b"", address, trust, path)
+    }
+
+    /// With something in front of TLS.
+    pub fn try_open_behind(
+        before: &[u8],
+        address: SocketAddr,
+        trust: &Trust,
+        path: &str,
+    ) -> io::Result<Secure> {
         let mut stream = connect(address, trust)?;
+        stream.sock.write_all(before)?;
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
         }

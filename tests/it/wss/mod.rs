@@ -4,6 +4,7 @@ mod client_certificates;
 mod fan_out;
 mod handshake;
 mod hostile;
+mod proxies;
 mod rotation;
 mod stores;
 
