@@ -5,7 +5,7 @@
 //! | room | what lives there | may import |
 //! |---|---|---|
 //! | `main.rs`, [`cli`] | the life of the process: flags → config → runtime → wait → drain | all |
-//! | [`config`] | `websocket.conf` names and flags → one checked runtime struct | – |
+//! | [`config`] | `websocket.conf` names and flags → one checked runtime struct | auth |
 //! | [`cluster`] | out of the metadata store: a cluster's URLs at the start, later what is granted | config, auth |
 //! | [`tls`] | certificates and keys: files → what rustls works with | config |
 //! | [`credentials`] | what the gateway shows to brokers, and whom it takes for one: files → values | config, pulsar's plain types |
@@ -18,7 +18,7 @@
 //! | [`hub`] | subscription hubs: members, windows, what is unsettled, redelivery; tails and their logs of frames (sans-IO) | pulsar |
 //! | [`session`] | what one socket does: producer, consumer, reader (sans-IO) | api, hub, pulsar, ws |
 //! | [`gateway`] | one shard's state: carries the effects of the sans-IO rooms to each other and to the runtime | all of the above |
-//! | [`auth`] | who may connect, and what they may do (sans-IO) | config |
+//! | [`auth`] | who may connect, and what they may do (sans-IO) | http |
 //! | [`observe`] | counters, logs | – |
 //! | [`embedded`] | the in-process broker: the same wire, memory only, with faults on request | pulsar |
 //!
