@@ -19,6 +19,7 @@ use crate::config::UpstreamMode;
 use crate::http::{PerMessageDeflate, Request, extensions, response, upgrade};
 use crate::hub::{DeadLetterPolicy, HubSpec, MemberSpec, Topics};
 use crate::pulsar::SubscriptionType;
+use crate::pulsar::client::Principal;
 use crate::runtime::{OneShotReceiver, oneshot};
 use crate::session::{ConsumerSession, ProducerSession};
 use crate::ws::{Context, Decoder, Window};
@@ -92,6 +93,7 @@ impl Shard {
             return Err(drain::refusal());
         }
         let Understood { topic, deflate, .. } = request;
+        self.enter_principal(id);
         // A tail that is open already answers at once.
         let (answer, opened) = oneshot();
         if let Some(entry) = self.sockets.get(id) {
@@ -148,11 +150,13 @@ impl Shard {
             let question = KeyQuestion::Sealing { socket: id, names };
             self.key_questions.push(question);
         }
+        let principal = self.principals.of(id);
         if let Some(entry) = self.sockets.get(id) {
             entry.role = Role::Producer(Box::new(ProducerSession::new(
                 id.tag(),
                 self.config.upstream == UpstreamMode::Shared,
                 topic,
+                principal,
                 params,
                 fastrand::u32(..),
             )));
@@ -198,6 +202,7 @@ impl Shard {
             start_time_ms: None,
             read_compacted: params.read_compacted,
             crypto_failure_action: params.crypto_failure_action,
+            principal: Principal::GATEWAY,
         };
         self.join(id, ConsumerSession::Consumer, private, hub, member);
     }
@@ -206,6 +211,7 @@ impl Shard {
         let key = TailKey {
             topic: topic.into(),
             crypto_failure_action: params.crypto_failure_action,
+            speaker: self.speaker(id),
         };
         match self.config.upstream {
             UpstreamMode::Shared if !params.is_alone() => self.begin_reading(id, key, params),
@@ -230,6 +236,7 @@ impl Shard {
             topics,
             subscription: hub.subscription.clone(),
             durable: hub.durable,
+            speaker: self.speaker(id),
             private: private.then(|| id.member()),
         };
         if let Some(entry) = self.sockets.get(id) {

@@ -6,7 +6,7 @@ use super::post::{Join, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::hub::{Command, HubSpec, MemberSpec, Topics};
-use crate::pulsar::client::StartPosition;
+use crate::pulsar::client::{Principal, StartPosition};
 use crate::pulsar::{InitialPosition, SubscriptionType};
 use crate::session::reader::{Place, is_replayable};
 
@@ -157,7 +157,8 @@ impl Shard {
             read_compacted: reader.read_compacted,
             ..upstream_reader(&reader.key, name, starts)
         };
-        let join = Join::private(id.member(), hub, by_permits());
+        let speaker = reader.key.speaker.clone();
+        let join = Join::private(id.member(), hub, by_permits(), speaker);
         self.post(self.index, Post::Join(Box::new(join)));
     }
 
@@ -182,6 +183,7 @@ pub fn upstream_reader(key: &TailKey, name: Option<String>, starts: Vec<StartPos
         start_time_ms: None,
         read_compacted: false,
         crypto_failure_action: key.crypto_failure_action,
+        principal: Principal::GATEWAY,
     }
 }
 

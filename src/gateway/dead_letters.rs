@@ -86,6 +86,12 @@ impl Shard {
         self.deliver_letter(now_ms, outlet, letter);
     }
 
+    /// In whose name letters go there: its hub's.
+    pub fn dead_letter_principal(&self, outlet: usize) -> Principal {
+        let outlet = self.dead_letters.outlets.get(outlet);
+        outlet.map_or(Principal::GATEWAY, |outlet| self.hubs.principal(outlet.hub))
+    }
+
     fn outlet(&mut self, now_ms: u64, hub: usize, topic: Arc<str>) -> usize {
         let key = (hub, topic);
         if let Some(outlet) = self.dead_letters.by_topic.get(&key) {
@@ -122,6 +128,7 @@ impl Shard {
             return;
         };
         let hub = at.hub;
+        let principal = self.hubs.principal(hub);
         let subscription = self.hub_subscription(hub).unwrap_or_default().to_owned();
         let dead = DeadLetter::new(&letter.message, &letter.source, &subscription);
         let letters = &mut self.dead_letters;
@@ -135,7 +142,7 @@ impl Shard {
         let partition = router.choose(dead.key(), now.wall_ms);
         let client = &mut self.publishing.client;
         let producer = *at.producers.entry(partition).or_insert_with(|| {
-            let spec = producer_spec(&at.topic, at.partitions, partition, &at.name);
+            let spec = producer_spec(principal, &at.topic, at.partitions, partition, &at.name);
             client.open_producer(now_ms, spec)
         });
         letters.by_producer.insert(producer, (outlet, partition));
@@ -256,9 +263,15 @@ impl Shard {
     }
 }
 
-fn producer_spec(topic: &str, partitions: u32, partition: usize, name: &str) -> ProducerSpec {
+fn producer_spec(
+    principal: Principal,
+    topic: &str,
+    partitions: u32,
+    partition: usize,
+    name: &str,
+) -> ProducerSpec {
     ProducerSpec {
-        principal: Principal::GATEWAY,
+        principal,
         topic: match partitions {
             0 => topic.to_owned(),
             _ => format!("{topic}-partition-{partition}"),

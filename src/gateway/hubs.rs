@@ -14,7 +14,7 @@ use super::topics::{Asked, HubPlace, Watcher};
 use crate::hub::{
     Answer, Command, CommandRefused, Effect, Hub, Input, Limits, MemberId, Topics, Upstream,
 };
-use crate::pulsar::client::{ConsumerId, StartPosition};
+use crate::pulsar::client::{ConsumerId, Principal, StartPosition};
 use crate::pulsar::crypto::DataKey;
 use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime::TimerKey;
@@ -74,10 +74,13 @@ impl Hubs {
         self.places.is_empty()
     }
 
-    fn place_for(&mut self, join: &Join, limits: Limits) -> usize {
-        if let Some(slot) = self.place_with_room(join) {
-            return slot;
-        }
+    /// In whose name the hub in this place is.
+    pub fn principal(&self, slot: usize) -> Principal {
+        let place = self.places.get(slot);
+        place.map_or(Principal::GATEWAY, |place| place.hub.spec().principal)
+    }
+
+    fn new_place(&mut self, join: &Join, limits: Limits) -> usize {
         self.generation = self.generation.wrapping_add(1);
         let slot = self.places.insert(Place {
             generation: self.generation,
@@ -160,14 +163,20 @@ impl Hubs {
 }
 
 impl Shard {
-    pub fn hub_join(&mut self, now_ms: u64, join: Join) {
+    pub fn hub_join(&mut self, now_ms: u64, mut join: Join) {
         let limits = Limits {
             hub_retained_bytes: self.config.hub_retained_bytes,
             max_uncompressed_bytes: MAX_UNCOMPRESSED_BYTES,
             topics_update_ms: self.config.topics_update_ms,
             decrypts: self.key_keeper.is_some(),
         };
-        let slot = self.hubs.place_for(&join, limits);
+        let slot = match self.hubs.place_with_room(&join) {
+            Some(slot) => slot,
+            None => {
+                join.hub.principal = self.principals.take(join.key.speaker.as_ref());
+                self.hubs.new_place(&join, limits)
+            }
+        };
         self.hubs.seat(&join, slot);
         self.with_hub(now_ms, slot, |hub, out| {
             hub.join(now_ms, join.member, join.spec, out)
@@ -523,9 +532,10 @@ impl Shard {
             generation: place.generation,
         };
         for topic in place.counted() {
-            self.unwatch_partitions(topic, Watcher::Hub(hub));
+            self.unwatch_partitions(topic, place.hub.spec().principal, Watcher::Hub(hub));
         }
         self.hubs.forget_sibling(&place.key, slot);
+        self.principals.release(place.hub.spec().principal);
         for consumer in place.consumers.into_iter().flatten() {
             self.hubs.by_consumer.remove(&consumer);
         }

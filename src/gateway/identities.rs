@@ -216,6 +216,7 @@ impl Shard {
         match result {
             Ok(identity) if same(&identity) => {
                 self.identify(id, identity);
+                self.renew_principal(id);
                 self.watch_identity(now_ms, id);
             }
             Ok(_) => self.not_who_it_was(now_ms, id, "the token is of another role"),

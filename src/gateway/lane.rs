@@ -11,11 +11,14 @@ use rustls::pki_types::ServerName;
 
 use super::keeper::{Ask, Source};
 use super::pressure::catch_up;
+use super::principals::{Principals, Shown};
 use super::shard::ShardRef;
 use crate::credentials::tls::remedy;
 use crate::observe::seldom::Seldom;
 use crate::pulsar::BrokerError;
-use crate::pulsar::client::{BrokerAddress, Client, ConnectionId, Io, ProducerId};
+use crate::pulsar::client::{
+    BrokerAddress, Client, ConnectionId, Credentials, Io, Original, ProducerId,
+};
 use crate::runtime::{self, Socket, TlsSide};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Lane {
     /// Of this shard.
     index: usize,
     source: Source,
+    /// For whom the gateway speaks on connections whose credentials are being read.
+    originals: FxHashMap<ConnectionId, Arc<Original>>,
     connections: FxHashMap<ConnectionId, Option<Socket>>,
     /// Publishing: more than this unread by a broker, and its producers wait. It counts messages too that are given up
     /// (timed out, or their producer has gone), which the pending bytes do not.
@@ -62,6 +67,7 @@ impl Lane {
             client,
             index,
             source,
+            originals: FxHashMap::default(),
             connections: FxHashMap::default(),
             unsent_bytes_max,
             behind: FxHashSet::default(),
@@ -70,7 +76,7 @@ impl Lane {
     }
 
     /// Carries out what the client machine asks of the network.
-    pub fn flush(&mut self, shard: &ShardRef, now_ms: u64) {
+    pub fn flush(&mut self, shard: &ShardRef, now_ms: u64, principals: &Principals) {
         while let Some(io) = self.client.poll_io() {
             match io {
                 Io::Connect {
@@ -86,17 +92,18 @@ impl Lane {
                         address,
                     ));
                 }
-                // No other principal is made.
-                Io::Authenticate { connection, .. } => {
-                    let ask = Ask {
-                        shard: self.index,
-                        lane: self.kind,
-                        connection,
-                    };
-                    if let Some(result) = self.source.take(ask) {
-                        self.client.authenticate(now_ms, connection, result);
+                Io::Authenticate {
+                    connection,
+                    principal,
+                    ..
+                } => match principals.show(principal) {
+                    Ok(Shown::This(credentials)) => {
+                        self.client
+                            .authenticate(now_ms, connection, Ok(credentials));
                     }
-                }
+                    Ok(Shown::Own(original)) => self.show_own(now_ms, connection, original),
+                    Err(error) => self.client.authenticate(now_ms, connection, Err(error)),
+                },
                 Io::Write { connection, bytes } => self.write(shard, connection, bytes),
                 Io::Close { connection } => {
                     if let Some(Some(socket)) = self.connections.remove(&connection) {
@@ -105,6 +112,33 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// The gateway's own credentials, for somebody or not.
+    fn show_own(&mut self, now_ms: u64, connection: ConnectionId, original: Option<Arc<Original>>) {
+        if let Some(original) = original {
+            self.originals.insert(connection, original);
+        }
+        let ask = Ask {
+            shard: self.index,
+            lane: self.kind,
+            connection,
+        };
+        if let Some(result) = self.source.take(ask) {
+            self.credentials_read(now_ms, connection, result);
+        }
+    }
+
+    /// What the gateway itself has to show.
+    pub fn credentials_read(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        result: Result<Credentials, BrokerError>,
+    ) {
+        let original = self.originals.remove(&connection);
+        let result = result.map(|own| Credentials { original, ..own });
+        self.client.authenticate(now_ms, connection, result);
     }
 
     fn write(&mut self, shard: &ShardRef, connection: ConnectionId, bytes: Bytes) {

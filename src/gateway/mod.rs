@@ -11,6 +11,7 @@
 //! | `identities` | who the clients are |
 //! | `desk`, `fetch` | threads for credentials that take long, and for what issuers publish |
 //! | `permissions`, `rights` | what the clients may do, and what a request needs |
+//! | `principals` | in whose names broker connections are |
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
@@ -48,6 +49,7 @@ mod links;
 mod permissions;
 mod post;
 mod pressure;
+mod principals;
 mod publish;
 mod reader_seek;
 mod readers;

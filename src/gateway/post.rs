@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 
 use super::lane::LaneKind;
+use super::principals::Speaker;
 use super::reader_seek::ReaderMove;
 use crate::auth::claim::Resource;
 use crate::auth::{Identity, Why};
@@ -27,6 +28,8 @@ pub struct HubKey {
     pub topics: String,
     pub subscription: String,
     pub durable: bool,
+    /// Only those of the same share, where the broker decides what they may do.
+    pub speaker: Option<Speaker>,
     /// Some: a hub of this socket alone.
     pub private: Option<MemberId>,
 }
@@ -36,6 +39,8 @@ pub struct HubKey {
 pub struct TailKey {
     pub topic: Arc<str>,
     pub crypto_failure_action: CryptoFailureAction,
+    /// As with [`HubKey::speaker`].
+    pub speaker: Option<Speaker>,
 }
 
 pub enum Post {
@@ -112,6 +117,8 @@ pub enum Post {
         socket: SocketId,
         result: Result<Identity, Why>,
     },
+    /// Somebody has shown what holds longer than before.
+    Renewed(Box<Speaker>),
     /// From the reader of the metadata store.
     PermissionRead(Box<(Resource, Found)>),
     /// From the control thread: take no new work, settle what is open, close.
@@ -129,11 +136,17 @@ pub struct Join {
 
 impl Join {
     /// Of a member that has its hub for itself.
-    pub fn private(member: MemberId, hub: HubSpec, spec: MemberSpec) -> Join {
+    pub fn private(
+        member: MemberId,
+        hub: HubSpec,
+        spec: MemberSpec,
+        speaker: Option<Speaker>,
+    ) -> Join {
         let key = HubKey {
             topics: hub.topics.to_string(),
             subscription: hub.subscription.clone(),
             durable: hub.durable,
+            speaker,
             private: Some(member),
         };
         Join {

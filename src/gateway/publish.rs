@@ -91,7 +91,8 @@ impl Shard {
             session.counted(now, upstreams, result)
         });
         if let Some(topic) = topic {
-            self.watch_partitions(now_ms, &topic, Watcher::Producer(id));
+            let principal = self.principals.of(id);
+            self.watch_partitions(now_ms, &topic, principal, Watcher::Producer(id));
         }
     }
 

@@ -257,7 +257,8 @@ impl Shard {
                 },
             ),
             Role::Producer(session) => {
-                self.unwatch_partitions(session.topic(), Watcher::Producer(id));
+                let principal = session.principal();
+                self.unwatch_partitions(session.topic(), principal, Watcher::Producer(id));
                 let now = self.now(now_ms);
                 session.end(now, &mut self.upstreams());
             }
@@ -283,6 +284,7 @@ impl Shard {
         self.places.remove(&id);
         self.forget_identity(id);
         self.forget_permissions(id);
+        self.forget_principal(id);
         if let Some(entry) = self.sockets.remove(id) {
             if let Some(timer) = entry.timer {
                 self.wheel.cancel(timer);

@@ -21,6 +21,7 @@ use super::lane::{Lane, LaneKind};
 use super::links::Links;
 use super::permissions::Permissions;
 use super::post::{Post, SocketId};
+use super::principals::Principals;
 use super::sockets::{Role, Sockets};
 use super::tail_homes::{TailHomes, is_feeder};
 use super::tails::Tails;
@@ -85,6 +86,7 @@ pub struct Shard {
     pub administration: Lane,
     /// None: the gateway does not decide what clients may do.
     pub permissions: Option<Box<Permissions>>,
+    pub principals: Principals,
     pub wheel: Wheel<Timer>,
     pub counters: Counters,
     /// Compresses what goes to the sockets that take it so.
@@ -226,6 +228,7 @@ impl Shard {
             consuming,
             administration,
             permissions: None,
+            principals: Principals::default(),
             wheel: Wheel::new(runtime::now_ms()),
             counters: Counters::default(),
             deflater: Deflater::default(),
@@ -302,11 +305,11 @@ impl Shard {
         self.flush_sockets(this, now_ms);
         self.send_to_readers(this);
         self.ask_key_keeper(this);
-        self.publishing.flush(this, now_ms);
-        self.consuming.flush(this, now_ms);
-        self.publishing.flush(this, now_ms);
-        self.consuming.flush(this, now_ms);
-        self.administration.flush(this, now_ms);
+        self.publishing.flush(this, now_ms, &self.principals);
+        self.consuming.flush(this, now_ms, &self.principals);
+        self.publishing.flush(this, now_ms, &self.principals);
+        self.consuming.flush(this, now_ms, &self.principals);
+        self.administration.flush(this, now_ms, &self.principals);
         let mut due_ms = self.wheel.next_deadline_ms();
         if self.links.flush(&mut self.counters) {
             self.links_have_room();
@@ -418,6 +421,7 @@ impl Shard {
             Post::TailFrames { joining, batch } => self.tail_frames(joining, batch),
             Post::TailEnded { joining, refusal } => self.tail_ended(now_ms, joining, &refusal),
             Post::Identified { socket, result } => self.identified(now_ms, socket, result),
+            Post::Renewed(speaker) => self.principals.renew(&speaker),
             Post::PermissionRead(read) => {
                 let (resource, found) = *read;
                 let found = found.as_ref().map(Option::as_deref);
@@ -427,10 +431,7 @@ impl Shard {
                 lane,
                 connection,
                 result,
-            } => self
-                .lane(lane)
-                .client
-                .authenticate(now_ms, connection, result),
+            } => self.lane(lane).credentials_read(now_ms, connection, result),
             Post::BrokerTls(tls) => {
                 for lane in [
                     &mut self.publishing,

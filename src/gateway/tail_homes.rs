@@ -56,13 +56,14 @@ impl Shard {
         feeder.join(shard, joining);
         self.tail_homes.by_key.insert(key.clone(), member);
         let hub = upstream_reader(&key, None, vec![StartPosition::Latest]);
+        let speaker = key.speaker.clone();
         let home = Home {
             key,
             feeder,
             askers: VecDeque::new(),
         };
         self.tail_homes.by_feeder.insert(member, home);
-        self.hub_join(now_ms, Join::private(member, hub, by_permits()));
+        self.hub_join(now_ms, Join::private(member, hub, by_permits(), speaker));
     }
 
     /// A shard has no readers of it any more. With the last one the upstream closes at once.

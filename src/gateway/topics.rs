@@ -40,6 +40,8 @@ pub struct WatchId(u64);
 
 struct Watch {
     topic: Arc<str>,
+    /// In whose name it is asked.
+    principal: Principal,
     watchers: FxHashSet<Watcher>,
     /// None while it is being asked.
     timer: Option<TimerKey>,
@@ -51,7 +53,7 @@ pub struct TopicQuestions {
     next_id: u64,
     asked: FxHashMap<Tag, Asked>,
     watches: FxHashMap<WatchId, Watch>,
-    by_topic: FxHashMap<Arc<str>, WatchId>,
+    by_topic: FxHashMap<(Arc<str>, Principal), WatchId>,
 }
 
 impl TopicQuestions {
@@ -65,24 +67,41 @@ impl TopicQuestions {
 impl Shard {
     /// A first count; it may create the topic.
     pub fn count_partitions(&mut self, now_ms: u64, lane: LaneKind, topic: &str, asked: Asked) {
+        let principal = self.asks_for(&asked);
         let tag = self.topics.ask(asked);
-        self.lane(lane)
-            .client
-            .count_partitions(now_ms, Principal::GATEWAY, topic, tag);
+        let client = &mut self.lane(lane).client;
+        client.count_partitions(now_ms, principal, topic, tag);
+    }
+
+    /// In whose name.
+    fn asks_for(&self, asked: &Asked) -> Principal {
+        match asked {
+            Asked::HubPartitions { hub, .. } | Asked::HubTopics(hub) => {
+                self.hubs.principal(hub.slot)
+            }
+            Asked::ProducerPartitions(id) => self.principals.of(*id),
+            Asked::DeadLetterPartitions { outlet, .. } => self.dead_letter_principal(*outlet),
+            Asked::Watch(id) => {
+                let watch = self.topics.watches.get(id);
+                watch.map_or(Principal::GATEWAY, |watch| watch.principal)
+            }
+        }
     }
 
     pub fn list_for_hub(&mut self, now_ms: u64, hub: HubPlace, pattern: &TopicsPattern) {
+        let principal = self.hubs.principal(hub.slot);
         let tag = self.topics.ask(Asked::HubTopics(hub));
         self.consuming
             .client
-            .list_topics(now_ms, Principal::GATEWAY, pattern, tag);
+            .list_topics(now_ms, principal, pattern, tag);
     }
 
     pub fn partitions_answered(&mut self, now_ms: u64, tag: Tag, result: Result<u32, BrokerError>) {
         match self.topics.asked.remove(&tag) {
             Some(Asked::HubPartitions { hub, topic }) => {
                 if result.as_ref().is_ok_and(|count| *count > 0) {
-                    self.watch_partitions(now_ms, &topic, Watcher::Hub(hub));
+                    let principal = self.hubs.principal(hub.slot);
+                    self.watch_partitions(now_ms, &topic, principal, Watcher::Hub(hub));
                 }
                 self.hub_partitions(now_ms, hub, &topic, result);
             }
@@ -107,9 +126,17 @@ impl Shard {
     }
 
     /// From now on the watcher is told how many partitions the topic has, each interval.
-    pub fn watch_partitions(&mut self, now_ms: u64, topic: &str, watcher: Watcher) {
+    pub fn watch_partitions(
+        &mut self,
+        now_ms: u64,
+        topic: &str,
+        principal: Principal,
+        watcher: Watcher,
+    ) {
         let questions = &mut self.topics;
-        if let Some(watch) = questions.by_topic.get(topic) {
+        let topic: Arc<str> = topic.into();
+        let key = (topic.clone(), principal);
+        if let Some(watch) = questions.by_topic.get(&key) {
             if let Some(watch) = questions.watches.get_mut(watch) {
                 watch.watchers.insert(watcher);
             }
@@ -117,22 +144,23 @@ impl Shard {
         }
         questions.next_id += 1;
         let id = WatchId(questions.next_id);
-        let topic: Arc<str> = topic.into();
         let timer = self
             .wheel
             .insert(now_ms + self.config.topics_update_ms, Timer::Partitions(id));
         let watch = Watch {
-            topic: topic.clone(),
+            topic,
+            principal,
             watchers: FxHashSet::from_iter([watcher]),
             timer: Some(timer),
         };
         questions.watches.insert(id, watch);
-        questions.by_topic.insert(topic, id);
+        questions.by_topic.insert(key, id);
     }
 
-    pub fn unwatch_partitions(&mut self, topic: &str, watcher: Watcher) {
+    pub fn unwatch_partitions(&mut self, topic: &str, principal: Principal, watcher: Watcher) {
         let questions = &mut self.topics;
-        let Some(id) = questions.by_topic.get(topic).copied() else {
+        let key = (topic.into(), principal);
+        let Some(id) = questions.by_topic.get(&key).copied() else {
             return;
         };
         let Some(watch) = questions.watches.get_mut(&id) else {
@@ -144,7 +172,7 @@ impl Shard {
                 self.wheel.cancel(timer);
             }
             questions.watches.remove(&id);
-            questions.by_topic.remove(topic);
+            questions.by_topic.remove(&key);
         }
     }
 
@@ -159,10 +187,10 @@ impl Shard {
             true => LaneKind::Consuming,
             false => LaneKind::Publishing,
         };
-        let topic = watch.topic.clone();
+        let (topic, principal) = (watch.topic.clone(), watch.principal);
         let tag = self.topics.ask(Asked::Watch(id));
         let client = &mut self.lane(kind).client;
-        client.recount_partitions(now_ms, Principal::GATEWAY, &topic, tag);
+        client.recount_partitions(now_ms, principal, &topic, tag);
     }
 
     fn watch_answered(&mut self, now_ms: u64, id: WatchId, result: Result<u32, BrokerError>) {

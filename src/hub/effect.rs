@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::pulsar::client::{AckPosition, ConsumerSpec, SeekTarget, StartPosition, Tag};
+use crate::pulsar::client::{AckPosition, ConsumerSpec, Principal, SeekTarget, StartPosition, Tag};
 use crate::pulsar::crypto::SealedDataKey;
 use crate::pulsar::{
     BrokerError, CryptoFailureAction, InitialPosition, Message, MessageId, SubscriptionType,
@@ -67,6 +67,8 @@ pub struct HubSpec {
     pub start_time_ms: Option<u64>,
     pub read_compacted: bool,
     pub crypto_failure_action: CryptoFailureAction,
+    /// In whose name its upstream is.
+    pub principal: Principal,
 }
 
 /// What is a member's own.

@@ -11,7 +11,7 @@ use super::lifecycle::Phase;
 use super::limits::{MAX_LIST_MS, MAX_SLOTS};
 use super::slot::{Link, Slot};
 use super::unsettled::Index;
-use crate::pulsar::client::{ConsumerSpec, Principal, StartPosition};
+use crate::pulsar::client::{ConsumerSpec, StartPosition};
 use crate::pulsar::topics::{is_persistent, partition_index, partition_name, split_partition};
 use crate::pulsar::{BrokerError, ErrorKind, InitialPosition};
 
@@ -242,7 +242,7 @@ impl Hub {
         let (consumer_name, priority_level) = self.upstream_name(&full_name, partition);
         let Topic { name, slots, .. } = &mut self.topics[topic];
         let spec = ConsumerSpec {
-            principal: Principal::GATEWAY,
+            principal: self.spec.principal,
             topic: full_name,
             // A client may name one partition of a topic.
             partition: match partition {

@@ -61,6 +61,7 @@ pub struct ProducerSession {
     /// Its producers may be others', too.
     shares: bool,
     topic: String,
+    principal: Principal,
     params: ProducerParams,
     /// Not empty: the client encrypts.
     encryption_keys: Arc<[Bytes]>,
@@ -132,6 +133,7 @@ impl ProducerSession {
         owner: Tag,
         may_share: bool,
         topic: String,
+        principal: Principal,
         mut params: ProducerParams,
         seed: u32,
     ) -> ProducerSession {
@@ -140,6 +142,7 @@ impl ProducerSession {
             owner,
             shares: may_share && params.is_anonymous(),
             topic,
+            principal,
             router: router(&params, 1, 0),
             encryption_keys: client_keys.iter().map(encryption_key).collect(),
             sealed: None,
@@ -151,6 +154,11 @@ impl ProducerSession {
             partitions: Vec::new(),
             pending_bytes: 0,
         }
+    }
+
+    /// In whose name it publishes.
+    pub fn principal(&self) -> Principal {
+        self.principal
     }
 
     pub fn topic(&self) -> &str {
@@ -283,7 +291,7 @@ impl ProducerSession {
             _ => format!("{}-partition-{partition}", self.topic),
         };
         ProducerSpec {
-            principal: Principal::GATEWAY,
+            principal: self.principal,
             topic,
             name,
             initial_sequence_id: self.params.initial_sequence_id,
@@ -597,7 +605,9 @@ mod tests {
     fn a_data_key_is_renewed_every_four_hours_and_goes_on_where_there_is_no_new_one() {
         let query = Query::parse("encryptionKeys=alice").unwrap();
         let params = ProducerParams::parse(&query).unwrap();
-        let mut session = ProducerSession::new(1, true, "persistent://p/d/t".to_owned(), params, 0);
+        let topic = "persistent://p/d/t".to_owned();
+        let gateway = Principal::GATEWAY;
+        let mut session = ProducerSession::new(1, true, topic, gateway, params, 0);
         let mut client = client();
         assert_eq!(session.key_names(), ["alice"]);
         assert!(!session.is_sealed() && !session.wants_sealing(at(9 * HOUR_MS)));

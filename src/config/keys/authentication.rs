@@ -3,7 +3,7 @@
 
 use super::{Draft, Key, Rule};
 use crate::auth::{Authentication, Settings};
-use crate::config::{Mistake, Setting, limits, values};
+use crate::config::{Authorization, Mistake, Setting, limits, values};
 
 /// The keys of the draft that are read at the end.
 #[derive(Default)]
@@ -158,7 +158,9 @@ pub(super) fn finish(draft: &mut Draft, settings: &[Setting], mistakes: &mut Vec
         mistakes.push(Mistake::at(&insecure.place, why));
     }
     match Authentication::new(&collected.settings) {
-        Ok((authentication, notes)) => {
+        Ok((mut authentication, notes)) => {
+            authentication.keep_credentials =
+                matches!(draft.config.authorization, Some(Authorization::Broker));
             draft.config.authentication = Some(authentication.into());
             draft.config.notes.extend(notes);
         }

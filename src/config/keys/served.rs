@@ -186,7 +186,7 @@ pub(super) const OWN: &[OwnKey] = &[
         key: sets("authorization", |d, v| {
             d.authorization.by_broker = match v {
                 "gateway" => false,
-                "broker" => return Err("is not served yet".into()),
+                "broker" => true,
                 _ => return Err("is not gateway or broker".into()),
             };
             Ok(())

@@ -45,6 +45,7 @@ pub(super) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
         start_time_ms: None,
         read_compacted: false,
         crypto_failure_action: Default::default(),
+        principal: Default::default(),
     }
 }
 
