@@ -1,0 +1,158 @@
+//! What clients may do, on a Pulsar that has it written down: decided by the gateway, or by the brokers.
+//!
+//! Claim: what an administrator grants counts, what is taken back ends; and where the brokers decide, each role is there
+//! in its own name, also on one topic with others.
+
+use crate::secured::Secured;
+use crate::support::{Client, World, eventually, topic};
+
+/// A gateway that asks who its clients are, with these settings beside.
+fn guarded(own_role: Option<&str>, settings: &[&str]) -> World {
+    let secured = Secured::get();
+    let key = format!("tokenSecretKey=file://{}", secured.secret_key().display());
+    let mut all = vec![
+        "authenticationEnabled=true",
+        "authenticationProviders=org.apache.pulsar.broker.authentication.AuthenticationProviderToken",
+        &key,
+    ];
+    all.extend(settings);
+    match own_role {
+        Some(role) => secured.gateway_as(role, &all),
+        None => secured.gateway(&all),
+    }
+}
+
+/// One that decides by itself, with the rights of this role towards the brokers.
+fn deciding(own_role: &str, settings: &[&str]) -> World {
+    let web = format!("serviceUrl={}", Secured::get().web_url());
+    let mut all = vec![
+        web.as_str(),
+        "authorizationEnabled=true",
+        "authorizationCacheMillis=500",
+        "superUserRoles=root",
+    ];
+    all.extend(settings);
+    guarded(Some(own_role), &all)
+}
+
+fn ask(world: &World, role: &str, path: &str) -> Result<Client, (u16, String)> {
+    let token = Secured::get().token(role);
+    let and = if path.contains('?') { '&' } else { '?' };
+    Client::open(world.address(), &format!("{path}{and}token={token}"))
+}
+
+fn status(world: &World, role: &str, path: &str) -> u16 {
+    match ask(world, role, path) {
+        Ok(client) => {
+            client.close();
+            101
+        }
+        Err((status, _)) => status,
+    }
+}
+
+/// What was granted counts a moment later.
+fn open(world: &World, role: &str, path: &str) -> Client {
+    let mut opened = None;
+    eventually("it is granted", || {
+        opened = ask(world, role, path).ok();
+        opened.is_some()
+    });
+    opened.expect("it was")
+}
+
+fn namespace(name: &str) -> String {
+    let namespace = format!("public/{}", topic(name));
+    Secured::get().create_namespace(&namespace);
+    namespace
+}
+
+/// Of producer, consumer, reader.
+fn paths(namespace: &str) -> [String; 3] {
+    ["producer/", "consumer/", "reader/"].map(|kind| {
+        let subscription = match kind {
+            "consumer/" => "/s?subscriptionType=Shared",
+            _ => "",
+        };
+        format!("/ws/v2/{kind}persistent/{namespace}/t{subscription}")
+    })
+}
+
+fn used_and_taken_back(world: &World) {
+    let secured = Secured::get();
+    let namespace = namespace("granted");
+    let paths = paths(&namespace);
+    for path in &paths {
+        assert_eq!(status(world, "a", path), 403);
+    }
+    for role in ["a", "b"] {
+        secured.grant(&namespace, role, &["produce", "consume"]);
+    }
+    let [mut taken, mut kept] =
+        ["a", "b"].map(|role| paths.each_ref().map(|path| open(world, role, path)));
+    secured.revoke(&namespace, "a");
+    for client in &mut taken {
+        assert_eq!(client.closed().code, 4006);
+    }
+    kept[0].publish("x");
+    for client in &mut kept[1..] {
+        assert_eq!(client.receive(), "x");
+    }
+}
+
+#[test]
+fn what_is_granted_can_be_used_until_it_is_taken_back() {
+    used_and_taken_back(&deciding("admin", &[]));
+    // By its web service alone.
+    used_and_taken_back(&deciding("admin", &["brokerServiceUrl="]));
+}
+
+#[test]
+fn a_gateway_that_may_not_read_permissions_lets_nobody_in_that_needs_them() {
+    let world = deciding("nobody-special", &[]);
+    let [producer, ..] = paths(&namespace("unreadable"));
+    let refused = ask(&world, "a", &producer).err();
+    assert_eq!(refused, Some((500, "Server error\n".to_owned())));
+}
+
+#[test]
+fn the_brokers_decide_for_each_role_in_its_own_name() {
+    let secured = Secured::get();
+    let world = guarded(None, &["authorization=broker"]);
+    let namespace = namespace("by-broker");
+    let [producer, consumer, reader] = paths(&namespace);
+    secured.grant(&namespace, "a", &["produce", "consume"]);
+    let mut publisher = open(&world, "a", &producer);
+    let mut reading = open(&world, "a", &reader);
+    let mut consuming = open(&world, "a", &consumer);
+    for path in [&producer, &consumer, &reader] {
+        assert_eq!(status(&world, "b", path), 403, "{path}");
+    }
+    secured.grant(&namespace, "b", &["consume"]);
+    let mut other = open(&world, "b", &reader);
+    assert_eq!(status(&world, "b", &producer), 403);
+    publisher.publish("x");
+    for client in [&mut reading, &mut consuming, &mut other] {
+        assert_eq!(client.receive(), "x");
+    }
+    // An upstream is nobody's but its role's: for the brokers these are two consumers.
+    let exclusive = format!("/ws/v2/consumer/persistent/{namespace}/t/alone");
+    let _first = open(&world, "a", &exclusive);
+    assert_eq!(status(&world, "b", &exclusive), 409);
+}
+
+#[test]
+fn a_role_is_believed_by_what_it_has_shown_last() {
+    let secured = Secured::get();
+    let world = guarded(None, &["authorization=broker"]);
+    let namespace = namespace("renewed");
+    secured.grant(&namespace, "a", &["produce", "consume"]);
+    let [_, _, reader] = paths(&namespace);
+    let with = |token: &str| Client::open(world.address(), &format!("{reader}?token={token}"));
+    let _opened = with(&secured.token_for("a", 600)).expect("granted");
+    // Shared with the first one's upstream, and with a token that holds longer.
+    let mut stays = with(&secured.token_for("a", 3600)).expect("granted");
+    let mut publisher = open(&world, "a", &paths(&namespace)[0]);
+    publisher.publish("x");
+    assert_eq!(stays.receive(), "x");
+}
