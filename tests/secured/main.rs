@@ -8,6 +8,7 @@
 #[expect(dead_code, unused_imports, reason = "these tests need a part of it")]
 mod support;
 
+mod authorization;
 mod broker_credentials;
 mod broker_tls;
 mod oauth2;
