@@ -212,7 +212,6 @@ fn passwords_are_judged_by_hashes_of_every_kind() {
         assert_eq!(ask(nobody), None, "{nobody}");
     }
     for bad in [
-        "",
         "a",
         "a:plain",
         ":abJnggxhB/yWI",
@@ -221,9 +220,6 @@ fn passwords_are_judged_by_hashes_of_every_kind() {
         "a:b:c",
     ] {
         let faults = faults(&settings(&format!("ok:abJnggxhB/yWI\n{bad}")));
-        if bad.is_empty() {
-            continue;
-        }
         assert!(faults[0].1.contains("line 2"), "{faults:?}");
     }
 }
