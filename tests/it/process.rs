@@ -64,7 +64,7 @@ fn every_wrong_setting_is_told_at_once_and_the_status_is_64() {
         "--port",
         "x",
         "--set",
-        "tlsEnabled=true",
+        "authenticationEnabled=perhaps",
         "--upstream",
         "none",
     ];
