@@ -6,7 +6,7 @@ use ::pulsar::proto::{
 };
 
 use super::Broker;
-use super::connection::{ConnectionId, NO_REQUEST};
+use super::connection::{ConnectionId, NO_REQUEST, Phase};
 
 /// Java's `AuthData.REFRESH_AUTH_DATA`: what a broker sends that wants to see renewed credentials.
 const REFRESH: &[u8] = b"PulsarAuthRefresh";
@@ -50,6 +50,9 @@ impl Broker {
             ..CommandAuthChallenge::default()
         };
         for id in self.connections.ids() {
+            if self.connections.phase(id) != Some(Phase::Connected) {
+                continue;
+            }
             self.answer(id, Type::AuthChallenge, &challenge);
         }
         self.end();
