@@ -65,8 +65,8 @@ mod tests {
     #[test]
     fn a_message_ends_where_a_value_begins() {
         let secret = String::from("s3cret\u{e9}");
-        let failed: Result<(), String> = Err(secret.clone());
-        let bytes: Result<(), Vec<u8>> = Err(secret.clone().into_bytes());
+        let failed: Result<(), String> = std::hint::black_box(Err(secret.clone()));
+        let bytes: Result<(), Vec<u8>> = std::hint::black_box(Err(secret.clone().into_bytes()));
         for told in [
             message({
                 let failed = failed.clone();
