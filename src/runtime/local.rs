@@ -14,8 +14,9 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
     drop(monoio::spawn(future));
 }
 
-/// How long after very much has been dropped its memory goes back: the rest of it is on its way out then.
-const GIVE_BACK_AFTER_MS: u64 = 1_000;
+/// How long after very much has been dropped its memory goes back: the timers that watch over ends of connections, five
+/// seconds, have gone by then too.
+const GIVE_BACK_AFTER_MS: u64 = 7_000;
 
 /// Very much has been dropped on this shard: in a moment the memory goes back to the system. Takes about a millisecond.
 pub fn give_memory_back_soon() {

@@ -10,9 +10,9 @@ use crate::pulsar::Message;
 use crate::pulsar::client::StartPosition;
 use crate::ws::encode;
 
-/// Messages that an upstream reader of a socket's own may have on their way without a window (`flow=tcp`): as many as
-/// Java's largest window.
-const CATCH_UP_MESSAGES: u32 = 1000;
+/// Messages that an upstream reader of a socket's own may have on their way without a window (`flow=tcp`): enough that the
+/// broker is not waited for, few enough that large ones of all who are caught up at once have room in memory.
+const CATCH_UP_MESSAGES: u32 = 100;
 
 #[derive(Debug)]
 pub struct Reading {
@@ -183,7 +183,10 @@ impl Reading {
 
     /// How many messages its own upstream reader may bring at first.
     pub fn catch_up_permits(&self) -> u32 {
-        self.open().min(CATCH_UP_MESSAGES)
+        match self.flow {
+            Flow::Window(_) => self.open(),
+            Flow::Tcp => CATCH_UP_MESSAGES,
+        }
     }
 
     pub fn is_catching_up(&self) -> bool {
