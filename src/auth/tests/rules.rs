@@ -1,3 +1,5 @@
+//! Who may do what by which records: every rule, and what a record that is missing means.
+
 use std::collections::HashMap;
 
 use serde_json::json;
