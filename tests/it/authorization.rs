@@ -291,13 +291,19 @@ fn what_is_taken_back_ends_its_sockets_and_no_others() {
 
 #[test]
 fn permissions_that_cannot_be_read_let_nobody_in() {
-    let settings = [
-        "serviceUrl=http://127.0.0.1:9",
-        "brokerClient_operationTimeoutMs=5000",
+    let web = ["serviceUrl=http://127.0.0.1:9"];
+    let store = [
+        "serviceUrl=",
+        "configurationMetadataStoreUrl=zk:127.0.0.1:9",
+        "clusterName=standalone",
+        "metadataStoreSessionTimeoutMillis=2000",
     ];
-    let guarded = Guarded::with(&settings);
-    let refused = guarded.ask("a", &guarded.path("producer", "t"));
-    assert_eq!(refused.err(), Some((500, "Server error\n".to_owned())));
-    // Of a superuser nothing has to be read.
-    assert_eq!(guarded.rights("root", "t"), [true, true, true]);
+    for settings in [&web[..], &store[..]] {
+        let short = ["brokerClient_operationTimeoutMs=5000"];
+        let guarded = Guarded::with(&[settings, &short].concat());
+        let refused = guarded.ask("a", &guarded.path("producer", "t"));
+        assert_eq!(refused.err(), Some((500, "Server error\n".to_owned())));
+        // Of a superuser nothing has to be read.
+        assert_eq!(guarded.rights("root", "t"), [true, true, true]);
+    }
 }

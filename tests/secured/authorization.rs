@@ -3,6 +3,8 @@
 //! Claim: what an administrator grants counts, what is taken back ends; and where the brokers decide, each role is there
 //! in its own name, also on one topic with others.
 
+use serde_json::{Value, json};
+
 use crate::secured::Secured;
 use crate::support::{Client, World, eventually, topic};
 
@@ -24,9 +26,32 @@ fn guarded(own_role: Option<&str>, settings: &[&str]) -> World {
 
 /// One that decides by itself, with the rights of this role towards the brokers.
 fn deciding(own_role: &str, settings: &[&str]) -> World {
-    let web = format!("serviceUrl={}", Secured::get().web_url());
+    deciding_by(
+        &format!("serviceUrl={}", Secured::get().web_url()),
+        own_role,
+        settings,
+    )
+}
+
+/// One that knows its cluster's ZooKeeper and nothing else of it.
+fn deciding_by_store(own_role: &str) -> World {
+    deciding_by(
+        &format!(
+            "configurationMetadataStoreUrl={}",
+            Secured::get().store_url()
+        ),
+        own_role,
+        &[
+            "brokerServiceUrl=",
+            "clusterName=standalone",
+            "brokerClientTlsEnabled=true",
+        ],
+    )
+}
+
+fn deciding_by(source: &str, own_role: &str, settings: &[&str]) -> World {
     let mut all = vec![
-        web.as_str(),
+        source,
         "authorizationEnabled=true",
         "authorizationCacheMillis=500",
         "superUserRoles=root",
@@ -105,6 +130,45 @@ fn what_is_granted_can_be_used_until_it_is_taken_back() {
     used_and_taken_back(&deciding("admin", &[]));
     // By its web service alone.
     used_and_taken_back(&deciding("admin", &["brokerServiceUrl="]));
+}
+
+#[test]
+fn what_is_granted_is_read_from_the_metadata_store_where_that_is_all_there_is() {
+    let (secured, world) = (Secured::get(), deciding_by_store("admin"));
+    used_and_taken_back(&world);
+    let namespace = namespace("in-store");
+    let topic_grant = format!("/admin/v2/persistent/{namespace}/t/permissions/of-topic");
+    secured.admin().expect(
+        "PUT",
+        &format!("/admin/v2/persistent/{namespace}/t"),
+        &Value::Null,
+    );
+    secured
+        .admin()
+        .expect("POST", &topic_grant, &json!(["consume"]));
+    let subscription =
+        format!("/admin/v2/namespaces/{namespace}/permissions/subscription/of-another");
+    secured
+        .admin()
+        .expect("POST", &subscription, &json!(["another"]));
+    let [producer, consumer, reader] = paths(&namespace);
+    let its = |role: &str| [&producer, &consumer, &reader].map(|path| status(&world, role, path));
+    assert_eq!(its("of-topic"), [403, 101, 101]);
+    assert_eq!(its("nobody"), [403, 403, 403]);
+    let another = consumer.replace("/s?", "/of-another?");
+    assert_eq!(status(&world, "of-topic", &another), 403);
+    let tenant = topic("tenant");
+    let administrators = json!({ "adminRoles": ["chief"], "allowedClusters": ["standalone"] });
+    let missing = format!("/ws/v2/reader/persistent/{tenant}/ns/t");
+    assert_eq!(status(&world, "chief", &missing), 403);
+    secured.admin().expect(
+        "PUT",
+        &format!("/admin/v2/tenants/{tenant}"),
+        &administrators,
+    );
+    secured.create_namespace(&format!("{tenant}/ns"));
+    drop(open(&world, "chief", &missing));
+    assert_eq!(status(&world, "of-topic", &missing), 403);
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub struct Secured {
     authority: Authority,
     broker_port: u16,
     web_port: u16,
+    zookeeper_port: u16,
 }
 
 /// Files of a certificate and its key, PEM.
@@ -65,6 +66,7 @@ impl Secured {
         let secured = Secured {
             broker_port: pulsar::free_port(),
             web_port: pulsar::free_port(),
+            zookeeper_port: pulsar::free_port(),
             folder,
             authority,
         };
@@ -73,7 +75,11 @@ impl Secured {
         fs::write(secured.path("users"), BASIC_USERS).expect("the folder is there");
         let server = secured.authority.server(&["localhost"]);
         let server = secured.write("server", &server);
-        let mut process = pulsar::start(&secured.folder, &secured.settings(&server));
+        let mut process = pulsar::start(
+            &secured.folder,
+            secured.zookeeper_port,
+            &secured.settings(&server),
+        );
         pulsar::wait_until_ready(&secured.folder, &mut process, &secured.admin());
         secured
     }
@@ -152,6 +158,11 @@ impl Secured {
     /// `https://localhost:port`; Pulsar's own WebSocket gateway is there too, under `/ws/`.
     pub fn web_url(&self) -> String {
         format!("https://localhost:{}", self.web_port)
+    }
+
+    /// `zk:host:port` of its metadata.
+    pub fn store_url(&self) -> String {
+        format!("zk:127.0.0.1:{}", self.zookeeper_port)
     }
 
     /// The certificate of the authority behind all others here.

@@ -33,7 +33,8 @@ pub fn free_port() -> u16 {
     }
 }
 
-pub fn start(folder: &Path, settings: &[(&str, String)]) -> Child {
+/// Its metadata is in a ZooKeeper, as a cluster's is: what is granted stands there too.
+pub fn start(folder: &Path, zookeeper_port: u16, settings: &[(&str, String)]) -> Child {
     let home = install();
     fs::write(
         folder.join("standalone.conf"),
@@ -44,10 +45,12 @@ pub fn start(folder: &Path, settings: &[(&str, String)]) -> Child {
     let option = |name: &str, value: &str| format!("--{name}={}", folder.join(value).display());
     let pulsar = Command::new(home.join("bin/pulsar"))
         .args(["standalone", "-nfw", "-nss"])
-        .arg(option("metadata-dir", "metadata"))
+        .arg(option("zookeeper-dir", "zookeeper"))
+        .arg(format!("--zookeeper-port={zookeeper_port}"))
         .arg(option("bookkeeper-dir", "bookkeeper"))
         .arg(format!("--bookkeeper-port={}", free_port()))
         .current_dir(folder)
+        .env("PULSAR_STANDALONE_USE_ZOOKEEPER", "1")
         .env("PULSAR_STANDALONE_CONF", folder.join("standalone.conf"))
         .env("PULSAR_LOG_DIR", folder.join("logs"))
         .env("PULSAR_LOG_LEVEL", "warn")
