@@ -1,0 +1,153 @@
+//! Where a consumer goes on after a reconnect.
+
+use super::*;
+
+#[test]
+fn a_reader_goes_on_behind_the_last_entry_and_is_not_given_it_again() {
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(reader_spec(StartPosition::Earliest));
+    for entry in 0..3 {
+        world.deliver(connection, consumer, entry, Some(10), None);
+        assert_eq!(world.entry().entry, entry);
+    }
+    world.lose(connection);
+    lost(&mut world, true);
+    let (connection, asked) = resubscribe(&mut world);
+    let start = asked.start_message_id.expect("a start");
+    assert_eq!((start.ledger_id, start.entry_id), (5, 2));
+    resumed(&mut world, connection, asked.request_id);
+    // The broker steps one entry back; its permits are given back.
+    world.deliver(connection, consumer, 2, Some(10), None);
+    world.no_event();
+    assert_eq!(world.permits_heard(), 10);
+    world.deliver(connection, consumer, 3, None, None);
+    assert_eq!(world.entry().entry, 3);
+    world.heard_nothing();
+}
+
+#[test]
+fn a_durable_consumer_is_given_again_what_the_broker_sends_again() {
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(consumer_spec());
+    world.deliver(connection, consumer, 0, None, None);
+    assert_eq!(world.entry().entry, 0);
+    world.lose(connection);
+    lost(&mut world, true);
+    let (connection, asked) = resubscribe(&mut world);
+    assert_eq!(asked.start_message_id, None);
+    resumed(&mut world, connection, asked.request_id);
+    world.deliver(connection, consumer, 0, None, None);
+    assert_eq!(world.entry().entry, 0);
+}
+
+#[test]
+fn a_start_id_is_exclusive_and_inside_a_batch_the_owner_filters() {
+    // A whole message: the entry that comes again is dropped.
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(reader_spec(StartPosition::After(id(8, -1))));
+    world.deliver(connection, consumer, 8, None, None);
+    world.no_event();
+    assert_eq!(world.permits_heard(), 1);
+    world.deliver(connection, consumer, 9, None, None);
+    assert_eq!(world.entry().entry, 9);
+
+    // A whole message, but the entry is a batch: nothing of it is behind the start.
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(reader_spec(StartPosition::After(id(8, -1))));
+    world.deliver(connection, consumer, 8, Some(4), None);
+    assert_eq!(world.entry().entry, 8);
+
+    // An index: the entry comes and its owner skips.
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(reader_spec(StartPosition::After(id(8, 3))));
+    world.deliver(connection, consumer, 8, Some(10), None);
+    assert_eq!(world.entry().entry, 8);
+}
+
+#[test]
+fn a_non_persistent_topic_has_no_ids_to_drop_by() {
+    let mut world = World::new(config());
+    let spec = ConsumerSpec {
+        topic: "non-persistent://public/default/t".to_owned(),
+        ..reader_spec(StartPosition::Latest)
+    };
+    let (consumer, connection) = world.consumer(spec);
+    world.deliver(connection, consumer, 0, None, None);
+    world.entry();
+    world.lose(connection);
+    lost(&mut world, true);
+    let (connection, asked) = resubscribe(&mut world);
+    resumed(&mut world, connection, asked.request_id);
+    world.deliver(connection, consumer, 0, None, None);
+    world.entry();
+}
+
+#[test]
+fn a_reader_at_latest_stays_where_latest_was() {
+    let mut world = World::new(config());
+    let consumer = world
+        .client
+        .open_consumer(world.now_ms, reader_spec(StartPosition::Latest));
+    world.accept(SERVICE);
+    world.answer_lookup(SERVICE);
+    let (connection, asked) = world.heard_subscribe();
+    let start = asked.start_message_id.expect("a start");
+    assert_eq!(start.ledger_id, i64::MAX as u64);
+    world.say(connection, &success(asked.request_id));
+    world.no_event();
+    let said = world.heard(Type::GetLastMessageId);
+    let request_id = said.command.get_last_message_id.expect("fields").request_id;
+    world.say(connection, &last_id(request_id, 44, Some(41)));
+    assert!(matches!(world.event(), Event::ConsumerReady { .. }));
+    world.lose(connection);
+    lost(&mut world, true);
+    let (connection, asked) = resubscribe(&mut world);
+    assert_eq!(asked.start_message_id.expect("a start").entry_id, 41);
+    resumed(&mut world, connection, asked.request_id);
+    world.deliver(connection, consumer, 41, None, None);
+    assert_eq!(world.permits_heard(), 1);
+    world.deliver(connection, consumer, 42, None, None);
+    assert_eq!(world.entry().entry, 42);
+}
+
+#[test]
+fn a_reader_at_latest_of_a_topic_that_has_ended_is_told_so() {
+    let mut world = World::new(config());
+    let consumer = world
+        .client
+        .open_consumer(world.now_ms, reader_spec(StartPosition::Latest));
+    world.accept(SERVICE);
+    world.answer_lookup(SERVICE);
+    let (connection, asked) = world.heard_subscribe();
+    world.say(connection, &success(asked.request_id));
+    let said = world.heard(Type::GetLastMessageId);
+    let end = BaseCommand {
+        reached_end_of_topic: Some(proto::CommandReachedEndOfTopic {
+            consumer_id: consumer.0,
+        }),
+        ..base(Type::ReachedEndOfTopic)
+    };
+    world.say(connection, &end);
+    world.no_event();
+    let request_id = said.command.get_last_message_id.expect("fields").request_id;
+    world.say(connection, &last_id(request_id, 44, Some(44)));
+    assert!(matches!(world.event(), Event::ConsumerReady { .. }));
+    assert!(matches!(world.event(), Event::EndOfTopic { .. }));
+}
+
+#[test]
+fn a_reader_at_latest_reads_even_where_the_broker_cannot_say_where_that_is() {
+    let mut world = World::new(config());
+    world
+        .client
+        .open_consumer(world.now_ms, reader_spec(StartPosition::Latest));
+    world.accept(SERVICE);
+    world.answer_lookup(SERVICE);
+    let (connection, asked) = world.heard_subscribe();
+    world.say(connection, &success(asked.request_id));
+    let said = world.heard(Type::GetLastMessageId);
+    let request_id = said.command.get_last_message_id.expect("fields").request_id;
+    let refused = error(request_id, proto::ServerError::UnknownError, "no");
+    world.say(connection, &refused);
+    assert!(matches!(world.event(), Event::ConsumerReady { .. }));
+}
