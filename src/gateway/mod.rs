@@ -68,11 +68,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::cluster;
 use crate::cluster::records::RecordReader;
 use crate::config::{Authorization, Brokers, Config, PermissionSource};
 use crate::doors::Entrance;
 use crate::embedded::{self, Embedded};
+use crate::http::response;
 use crate::pulsar::client::{BrokerAddress, Client, ClientConfig, LookupBy};
 use crate::runtime::acceptor::{AcceptPlan, Accepting};
 use crate::runtime::driver::Choice;
@@ -90,11 +93,6 @@ use shard::{Shard, ShardRef};
 
 /// Connections that may wait in the kernel while the acceptor is busy: a whole fleet reconnects at once.
 const ACCEPT_BACKLOG: u32 = 4096;
-
-/// What a connection beyond `maxHttpServerConnections` is told.
-const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 21\r\nConnection: close\r\n\r\nToo many connections\n";
 
 /// A started gateway.
 pub struct Running {
@@ -197,11 +195,11 @@ impl Ports {
             core: config.cores.first().copied(),
             max_connections: config.max_connections,
             seats: Seats::new(shards.count()),
-            farewell: FULL,
+            farewell: response::refusal(503, "Too many connections", false),
         };
         // Before TLS there is nothing that a client would understand.
         let plan_tls = AcceptPlan {
-            farewell: b"",
+            farewell: Bytes::new(),
             ..plan.clone()
         };
         let start = |acceptor: Option<Acceptor>, plan, wrap: fn(Accepted) -> Post| {

@@ -13,6 +13,10 @@ use super::upgrade::WEBSOCKET_VERSION;
 /// A refusal's text is cut here: a broker's text may be a whole stack trace, and one line is meant to be read.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
+/// When to come again after a 429 or 503, in seconds (`Retry-After`, RFC 9110 §10.2.3): by then a bucket of handshakes is
+/// full again, whose rate they came over, and what a broker throttles or restarts has had its moment.
+const RETRY_AFTER_S: u32 = 5;
+
 /// The response that makes the connection a WebSocket (RFC 6455 §4.2.2), with the subprotocol and the extension agreed on.
 pub fn switching_protocols(
     accept_key: &str,
@@ -32,7 +36,7 @@ pub fn switching_protocols(
 }
 
 /// A refusal with its text: one line, or `{"reason":"…"}` (the shape of the admin resources' errors). Control characters
-/// become spaces; texts over `MAX_MESSAGE_BYTES` are cut. 405 and 426 say what would have been right.
+/// become spaces; texts over `MAX_MESSAGE_BYTES` are cut. 405 and 426 say what would have been right, 429 and 503 when.
 pub fn refusal(status: u16, message: &str, wants_json: bool) -> Bytes {
     let line = one_line(message);
     let (content_type, body) = if wants_json {
@@ -49,6 +53,7 @@ pub fn refusal(status: u16, message: &str, wants_json: bool) -> Bytes {
     let extra = match status {
         405 => "Allow: GET\r\n".to_owned(),
         426 => format!("Upgrade: websocket\r\nSec-WebSocket-Version: {WEBSOCKET_VERSION}\r\n"),
+        429 | 503 => format!("Retry-After: {RETRY_AFTER_S}\r\n"),
         _ => String::new(),
     };
     page(status, content_type, &extra, &body)

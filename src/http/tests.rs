@@ -312,6 +312,11 @@ fn responses_are_exact() {
          Connection: close\r\n\r\n{\"reason\":\"no \\\"x\\\\y\\\"\"}"
     );
     assert_eq!(
+        response::refusal(503, "x", false),
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\n\
+         Retry-After: 5\r\nConnection: close\r\n\r\nx\n"
+    );
+    assert_eq!(
         response::refusal(426, "x", false),
         "HTTP/1.1 426 Upgrade Required\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\n\
          Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nConnection: Upgrade, close\r\n\r\nx\n"

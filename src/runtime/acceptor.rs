@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tracing::warn;
 
 use super::diagnostics::{explain_files, is_exhaustion};
@@ -56,7 +57,7 @@ pub struct AcceptPlan {
     pub max_connections: usize,
     pub seats: Seats,
     /// What a connection beyond `max_connections` is told before it is closed.
-    pub farewell: &'static [u8],
+    pub farewell: Bytes,
 }
 
 /// A running acceptor; [`Accepting::stop`] or dropping it ends the thread and closes the listener.
@@ -237,7 +238,7 @@ impl<T> AcceptLoop<T> {
         self.refused.fetch_add(1, Ordering::Relaxed);
         // A new connection's buffer takes so little at once. If it does not, there is nobody to tell.
         let _ = stream.set_nonblocking(true);
-        let _ = stream.write(self.plan.farewell);
+        let _ = stream.write(&self.plan.farewell);
         sys::shutdown(stream.as_fd(), sys::Half::Write);
         if self.leaving.len() >= FAREWELLS_MAX {
             self.leaving.pop_front();

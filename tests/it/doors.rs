@@ -45,6 +45,9 @@ impl Asked {
             Asked::In(_) => panic!("let in, not {status} {text}"),
             Asked::Refused(answer) => {
                 assert_eq!((answer.status, answer.body.trim_end()), (status, text));
+                // Who may come again later is told when.
+                let is_told = answer.head.contains("\r\nRetry-After: 5\r\n");
+                assert_eq!(is_told, [429, 503].contains(&status), "{}", answer.head);
             }
         }
     }

@@ -349,6 +349,20 @@ fn several_topics_are_refused_in_javas_words() {
 }
 
 #[test]
+fn a_consumer_names_a_thousand_topics_and_no_more() {
+    let topics = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("t{n}")).collect();
+        several(&format!("topics={}", names.join(",")))
+    };
+    assert!(topics(1_000).is_ok());
+    let text = "More than 1000 topics: take a topicsPattern, or several consumers";
+    assert_eq!(topics(1_001), Err((400, text.to_owned())));
+    // Also where they are all the same.
+    let same = several(&format!("topics={}", "a,".repeat(1_000) + "a"));
+    assert_eq!(same, Err((400, text.to_owned())));
+}
+
+#[test]
 #[cfg_attr(miri, ignore = "compiles regular expressions")]
 fn a_pattern_that_cannot_be_served_is_a_mistake_of_the_client() {
     for pattern in ["[a-", "(?=a)b", "a*%2B"] {

@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{PATIENCE, drivers, echo, eventually, plan};
 use crate::runtime::acceptor::AcceptPlan;
 use crate::runtime::shard::{self, ShardContext};
@@ -59,7 +61,7 @@ fn accept_plan(seats: &Seats, max_connections: usize) -> AcceptPlan {
     AcceptPlan {
         core: None,
         max_connections,
-        farewell: b"full",
+        farewell: Bytes::from_static(b"full"),
         seats: seats.clone(),
     }
 }

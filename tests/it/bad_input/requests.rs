@@ -190,6 +190,7 @@ fn a_connection_more_than_allowed_is_told_so_and_fits_later() {
             (refused.status, &*refused.body),
             (503, "Too many connections\n")
         );
+        assert!(refused.head.contains("\r\nRetry-After: 5\r\n"));
     }
     producer.publish("still here");
     assert_eq!(consumer.receive(), "still here");
