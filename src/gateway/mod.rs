@@ -17,7 +17,7 @@
 //! | `pressure` | when a socket is not read for now |
 //! | `readers`, `catch_up` | reader sockets: in the log of their topic, and on the way to it |
 //! | `tails`, `tail_sends`, `tail_homes` | this shard's logs, what goes out of them, and what feeds those of all shards |
-//! | `hubs` | this shard's hubs and the way of their effects |
+//! | `hubs`, `hub_places`, `hub_effects` | this shard's hubs, their table, and the way of their effects |
 //! | `siblings` | which of the hubs of one subscription a socket joins, and which of them holds a message |
 //! | `dead_letters` | producers of dead-letter topics, for the hubs |
 //! | `encryption`, `key_keeper`, `key_files` | keys of end-to-end encryption: who asks for them, the thread that has them, their files |
@@ -39,6 +39,8 @@ mod desk;
 mod drain;
 mod encryption;
 mod fetch;
+mod hub_effects;
+mod hub_places;
 mod hubs;
 mod identities;
 mod keeper;

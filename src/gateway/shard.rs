@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::dead_letters::DeadLetters;
 use super::encryption::KeyQuestion;
-use super::hubs::Hubs;
+use super::hub_places::Hubs;
 use super::identities::Identities;
 use super::key_keeper::KeyKeeper;
 use super::lane::{Lane, LaneKind};

@@ -4,7 +4,7 @@
 //! order; and a further one each time the windows of a level are more than one upstream consumer may leave unacked.
 //! Shared and Failover have others for each `cryptoFailureAction`: a hub does one thing with what it cannot decrypt.
 
-use super::hubs::{Hubs, Place};
+use super::hub_places::{Hubs, Place};
 use super::post::{HubKey, Join};
 use crate::hub::{MemberSpec, PULL_WINDOW};
 use crate::pulsar::{MessageId, SubscriptionType};

@@ -1,0 +1,178 @@
+//! The way of a hub's effects: to its members, to its upstream, to whom it asks.
+
+use super::encryption::KeyQuestion;
+use super::lane::LaneKind;
+use super::post::{MemberEvent, Post, SocketId};
+use super::shard::Shard;
+use super::topics::{Asked, HubPlace, Watcher};
+use crate::hub::{Effect, MemberId};
+use crate::pulsar::client::{Client, ConsumerId};
+
+impl Shard {
+    pub(super) fn hub_effect(&mut self, now_ms: u64, slot: usize, effect: Effect) {
+        match effect {
+            Effect::Joined { member } => self.tell(member, MemberEvent::Joined),
+            Effect::Deliver { member, messages } => {
+                self.tell(member, MemberEvent::Deliver(messages))
+            }
+            Effect::EndOfTopic { member, reached } => {
+                self.tell(member, MemberEvent::EndOfTopic(reached))
+            }
+            Effect::Answer { member, answer } => self.tell(member, MemberEvent::Answer(answer)),
+            Effect::UnsubscribeFailed { member, error } => {
+                self.tell(member, MemberEvent::UnsubscribeFailed(error))
+            }
+            Effect::Unsubscribed { member } => {
+                self.hubs.unseat(member);
+            }
+            Effect::Refused { member, refusal } => {
+                self.hubs.unseat(member);
+                self.tell(member, MemberEvent::Refused(refusal));
+            }
+            Effect::Expelled { member, refusal } => {
+                self.hubs.unseat(member);
+                self.tell(member, MemberEvent::Expelled(refusal));
+            }
+            Effect::CountPartitions { topic } => {
+                let asked = Asked::HubPartitions {
+                    hub: self.hubs.place_of(slot),
+                    topic: topic.clone(),
+                };
+                self.count_partitions(now_ms, LaneKind::Consuming, &topic, asked);
+            }
+            Effect::ListTopics(pattern) => {
+                let hub = self.hubs.place_of(slot);
+                self.list_for_hub(now_ms, hub, &pattern);
+            }
+            Effect::WantDataKey(sealed) => {
+                let hub = self.hubs.place_of(slot);
+                self.key_questions
+                    .push(KeyQuestion::DataKey { hub, sealed });
+            }
+            Effect::PublishDeadLetter {
+                letter,
+                topic,
+                source,
+                message,
+            } => self.publish_dead_letter(now_ms, slot, letter, topic, &source, &message),
+            Effect::Finished => self.hub_finished(now_ms, slot),
+            upstream => self.hub_upstream_effect(now_ms, slot, upstream),
+        }
+    }
+
+    fn hub_upstream_effect(&mut self, now_ms: u64, slot: usize, effect: Effect) {
+        match effect {
+            Effect::OpenConsumer { slot: index, spec } => {
+                let consumer = self.consuming.client.open_consumer(now_ms, spec);
+                self.hubs.opened(slot, index, consumer);
+            }
+            Effect::CloseConsumer { slot: index } => {
+                if let Some(consumer) = self.hubs.closed(slot, index) {
+                    self.consuming.client.close_consumer(now_ms, consumer);
+                }
+            }
+            Effect::Flow {
+                slot: index,
+                permits,
+            } => {
+                self.on_consumer(slot, index, |client, consumer| {
+                    client.flow(consumer, permits)
+                });
+            }
+            Effect::Ack {
+                slot: index,
+                tag,
+                positions,
+            } => {
+                self.on_consumer(slot, index, |client, consumer| {
+                    client.ack(now_ms, consumer, tag, &positions);
+                });
+            }
+            Effect::AckCumulative {
+                slot: index,
+                tag,
+                position,
+            } => {
+                self.on_consumer(slot, index, |client, consumer| {
+                    client.ack_cumulative(now_ms, consumer, tag, &position);
+                });
+            }
+            Effect::AckUpTo {
+                slot: index,
+                ledger,
+                entry,
+            } => {
+                self.on_consumer(slot, index, |client, consumer| {
+                    client.ack_up_to(consumer, ledger, entry);
+                });
+            }
+            Effect::Redeliver {
+                slot: index,
+                positions,
+            } => {
+                self.on_consumer(slot, index, |client, consumer| {
+                    client.redeliver(consumer, &positions);
+                });
+            }
+            Effect::Seek {
+                slot: index,
+                tag,
+                target,
+            } => {
+                self.on_consumer(slot, index, |client, consumer| {
+                    client.seek(now_ms, consumer, tag, target);
+                });
+            }
+            Effect::Unsubscribe { slot: index, tag } => {
+                self.on_consumer(slot, index, |client, consumer| {
+                    client.unsubscribe(now_ms, consumer, tag);
+                });
+            }
+            // The others are carried out by `hub_effect`.
+            _ => {}
+        }
+    }
+
+    /// With the upstream consumer of a hub's slot, while it is open.
+    fn on_consumer(
+        &mut self,
+        slot: usize,
+        index: usize,
+        act: impl FnOnce(&mut Client, ConsumerId),
+    ) {
+        if let Some(consumer) = self.hubs.consumer(slot, index) {
+            act(&mut self.consuming.client, consumer);
+        }
+    }
+
+    /// The hub has closed its upstream and has no members: its place is free.
+    fn hub_finished(&mut self, now_ms: u64, slot: usize) {
+        self.close_dead_letters(now_ms, slot);
+        let Some(place) = self.hubs.places.try_remove(slot) else {
+            return;
+        };
+        let hub = HubPlace {
+            slot,
+            generation: place.generation,
+        };
+        for topic in place.counted() {
+            self.unwatch_partitions(topic, place.hub.spec().principal, Watcher::Hub(hub));
+        }
+        self.hubs.forget_sibling(&place.key, slot);
+        self.principals.release(place.hub.spec().principal);
+        for consumer in place.consumers.into_iter().flatten() {
+            self.hubs.by_consumer.remove(&consumer);
+        }
+        if let Some((key, _)) = place.timer {
+            self.wheel.cancel(key);
+        }
+    }
+
+    /// To a member's socket, on whichever shard it is.
+    pub fn tell(&mut self, member: MemberId, event: MemberEvent) {
+        self.post(
+            SocketId::of(member).shard(),
+            Post::ToMember { member, event },
+        );
+    }
+}
