@@ -13,7 +13,10 @@ pub enum Authorization {
     /// The gateway, by what administrators have granted.
     Gateway(Permissions),
     /// The broker, to which every client's own credentials are shown.
-    Broker,
+    Broker {
+        /// The gateway shows its own beside, as a proxy does.
+        forwards: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub(super) struct Collected {
     pub is_enabled: bool,
     /// `authorization=broker`
     pub by_broker: bool,
+    /// `forwardAuthorizationCredentials`
+    pub forwards: bool,
     /// `authorizationProvider`
     pub provider: Option<String>,
     pub rules: Rules,
@@ -50,6 +55,7 @@ impl Default for Collected {
         Collected {
             is_enabled: false,
             by_broker: false,
+            forwards: false,
             provider: None,
             rules: Rules::default(),
             cache_ms: limits::AUTHORIZATION_CACHE_MS,
@@ -69,12 +75,20 @@ impl Collected {
     ) -> Result<Option<Authorization>, (&'static str, &'static str)> {
         if self.by_broker {
             return match authenticates {
-                true => Ok(Some(Authorization::Broker)),
+                true => Ok(Some(Authorization::Broker {
+                    forwards: self.forwards,
+                })),
                 false => Err((
                     "authorization",
                     "cannot be the broker's without authenticationEnabled: clients have no credentials to show to it",
                 )),
             };
+        }
+        if self.forwards {
+            return Err((
+                "forwardAuthorizationCredentials",
+                "wants authorization=broker: otherwise the gateway decides, and nothing of its clients goes to the brokers",
+            ));
         }
         if !self.is_enabled {
             return Ok(None);

@@ -121,6 +121,28 @@ fn authorization_wants_to_know_where_permissions_stand() {
 }
 
 #[test]
+fn forwarding_is_for_a_proxy_between_clients_and_brokers_that_decide() {
+    let forwards = "forwardAuthorizationCredentials=true\n";
+    let alone = check(forwards).unwrap_err();
+    assert!(alone[0].contains("wants authorization=broker"), "{alone:?}");
+    let by_brokers = format!(
+        "{forwards}authenticationEnabled=true\nauthenticationProviders=\nauthorization=broker\n"
+    );
+    let nobody = check(&by_brokers).unwrap_err();
+    assert!(
+        nobody[0].contains("wants brokerClientAuthenticationPlugin"),
+        "{nobody:?}"
+    );
+    let own = "brokerClientAuthenticationPlugin=org.apache.pulsar.client.impl.auth.AuthenticationToken\n\
+               brokerClientAuthenticationParameters=token:t\n";
+    let config = check(&format!("{by_brokers}{own}")).unwrap();
+    assert!(matches!(
+        config.authorization,
+        Some(Authorization::Broker { forwards: true })
+    ));
+}
+
+#[test]
 fn without_authorization_its_other_keys_change_nothing() {
     let text = "authorizationProvider=com.example.Provider\nsuperUserRoles=a, b,\n";
     assert!(check(text).unwrap().authorization.is_none());

@@ -4,6 +4,8 @@
 //!
 //! Who can show the same again is shown so (a token, a password). For the others, who have a certificate or nothing, the
 //! gateway shows its own credentials and names them (`original_principal`), which brokers believe to their `proxyRoles`.
+//! With `forwardAuthorizationCredentials` it does that for everybody, as Pulsar's proxy does, and what the client has
+//! shown goes along (`original_auth_data`), for brokers that look at it (`authenticateOriginalAuthData`).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -35,6 +37,19 @@ impl Speaker {
             expires_ms: identity.expires_ms,
             credential: identity.credential.clone(),
         }
+    }
+
+    /// What it has shown, as brokers want it. None: nothing that could be shown again.
+    fn secret(&self) -> Option<client::Secret> {
+        let credential = self.credential.as_ref()?;
+        let data = match self.method {
+            // As it stood in the header.
+            Method::Basic => base64_simd::STANDARD
+                .decode_to_vec(credential.as_bytes())
+                .unwrap_or_default(),
+            _ => credential.as_bytes().to_vec(),
+        };
+        Some(client::Secret::new(data))
     }
 
     /// What it has shown holds longer than that.
@@ -79,6 +94,8 @@ struct Known {
 /// Those of one shard, which numbers them for its client machines.
 #[derive(Default)]
 pub struct Principals {
+    /// The gateway speaks for its clients, and forwards what they have shown.
+    forwards: bool,
     by_speaker: FxHashMap<Speaker, Principal>,
     known: FxHashMap<Principal, Known>,
     by_socket: FxHashMap<SocketId, Principal>,
@@ -86,6 +103,18 @@ pub struct Principals {
 }
 
 impl Principals {
+    /// By who decides what clients may do.
+    pub fn new(authorization: Option<&Authorization>) -> Principals {
+        let forwards = matches!(
+            authorization,
+            Some(Authorization::Broker { forwards: true })
+        );
+        Principals {
+            forwards,
+            ..Principals::default()
+        }
+    }
+
     /// One more user of its name; see [`Self::release`]. None: the gateway itself.
     pub fn take(&mut self, speaker: Option<&Speaker>) -> Principal {
         let Some(speaker) = speaker else {
@@ -149,21 +178,13 @@ impl Principals {
                 message: "nobody is there who could show credentials".to_owned(),
             });
         };
-        Ok(match &speaker.credential {
-            Some(credential) => {
-                let data = match speaker.method {
-                    // As it stood in the header.
-                    Method::Basic => base64_simd::STANDARD
-                        .decode_to_vec(credential.as_bytes())
-                        .unwrap_or_default(),
-                    _ => credential.as_bytes().to_vec(),
-                };
-                let secret = client::Secret::new(data);
+        Ok(match speaker.secret() {
+            Some(secret) if !self.forwards => {
                 Shown::This(Credentials::new(speaker.method.name(), secret))
             }
-            None => Shown::Own(Some(Arc::new(Original {
+            secret => Shown::Own(Some(Arc::new(Original {
                 principal: speaker.role.to_string(),
-                credentials: None,
+                credentials: secret.map(|secret| (speaker.method.name().into(), secret)),
             }))),
         })
     }
@@ -181,7 +202,7 @@ impl Shard {
     /// In whose name things are done for the socket. None: the gateway's.
     pub fn speaker(&mut self, id: SocketId) -> Option<Speaker> {
         match self.config.authorization {
-            Some(Authorization::Broker) => {
+            Some(Authorization::Broker { .. }) => {
                 let identity = self.sockets.get(id)?.identity.as_ref()?;
                 Some(Speaker::of(identity))
             }
@@ -242,7 +263,14 @@ mod tests {
             Shown::This(credentials) => {
                 Some(String::from_utf8_lossy(credentials.data.bytes()).into_owned())
             }
-            Shown::Own(original) => Some(format!("for {}", original?.principal)),
+            Shown::Own(original) => {
+                let original = original?;
+                let secret = original.credentials.as_ref().map(|(method, secret)| {
+                    format!(", {method} {}", String::from_utf8_lossy(secret.bytes()))
+                });
+                let with = secret.unwrap_or_default();
+                Some(format!("for {}{with}", original.principal))
+            }
         }
     }
 
@@ -288,5 +316,27 @@ mod tests {
         let principal = principals.take(Some(&by_certificate));
         assert_eq!(shown(&principals, principal).as_deref(), Some("for c"));
         assert!(!format!("{:?}", speaker("a", "hidden", None)).contains("hidden"));
+    }
+    #[test]
+    fn a_gateway_that_forwards_speaks_for_everybody_with_what_they_have_shown() {
+        let mut principals = Principals::new(Some(&Authorization::Broker { forwards: true }));
+        let by_token = principals.take(Some(&speaker("a", "1", Some(10))));
+        assert_eq!(
+            shown(&principals, by_token).as_deref(),
+            Some("for a, token 1")
+        );
+        principals.renew(&speaker("a", "2", Some(20)));
+        assert_eq!(
+            shown(&principals, by_token).as_deref(),
+            Some("for a, token 2")
+        );
+        let by_password = principals.take(Some(&Speaker {
+            method: Method::Basic,
+            ..speaker("b", "YjpzZWNyZXQ=", None)
+        }));
+        assert_eq!(
+            shown(&principals, by_password).as_deref(),
+            Some("for b, basic b:secret")
+        );
     }
 }

@@ -210,6 +210,7 @@ impl Shard {
         lanes: [Lane; 3],
     ) -> Shard {
         let [publishing, consuming, administration] = lanes;
+        let principals = Principals::new(config.authorization.as_ref());
         Shard {
             index,
             config,
@@ -228,7 +229,7 @@ impl Shard {
             consuming,
             administration,
             permissions: None,
-            principals: Principals::default(),
+            principals,
             wheel: Wheel::new(runtime::now_ms()),
             counters: Counters::default(),
             deflater: Deflater::default(),

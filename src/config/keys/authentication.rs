@@ -159,8 +159,10 @@ pub(super) fn finish(draft: &mut Draft, settings: &[Setting], mistakes: &mut Vec
     }
     match Authentication::new(&collected.settings) {
         Ok((mut authentication, notes)) => {
-            authentication.keep_credentials =
-                matches!(draft.config.authorization, Some(Authorization::Broker));
+            authentication.keep_credentials = matches!(
+                draft.config.authorization,
+                Some(Authorization::Broker { .. })
+            );
             draft.config.authentication = Some(authentication.into());
             draft.config.notes.extend(notes);
         }

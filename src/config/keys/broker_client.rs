@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use super::{Draft, Key, Rule};
-use crate::config::broker_client::{BrokerClient, BrokerTls, proof};
-use crate::config::{Mistake, Setting, limits, values};
+use crate::config::broker_client::{BrokerClient, BrokerTls, Proof, proof};
+use crate::config::{Authorization, Mistake, Setting, limits, values};
 
 const PLUGIN: &str = "brokerClientAuthenticationPlugin";
 const PARAMETERS: &str = "brokerClientAuthenticationParameters";
@@ -15,6 +15,7 @@ const CLIENT_PLUGIN: &str = "brokerClient_authPluginClassName";
 const CLIENT_PARAMETERS: &str = "brokerClient_authParams";
 const CERTIFICATE: &str = "brokerClient_tlsCertificateFilePath";
 const KEY: &str = "brokerClient_tlsKeyFilePath";
+pub(super) const FORWARDS: &str = "forwardAuthorizationCredentials";
 
 /// The keys of the draft that are read at the end.
 #[derive(Default)]
@@ -126,6 +127,16 @@ pub(super) fn finish(
                      broker's"
                         .into(),
                 );
+            }
+            let forwards = matches!(
+                draft.config.authorization,
+                Some(Authorization::Broker { forwards: true })
+            );
+            if forwards && matches!(client.proof, Proof::None) {
+                let why = format!(
+                    "wants {PLUGIN}: the gateway is a proxy then, whom brokers have to know"
+                );
+                mistakes.push(super::about(settings, FORWARDS, &why));
             }
             draft.config.broker_client = client;
         }

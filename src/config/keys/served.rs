@@ -195,6 +195,14 @@ pub(super) const OWN: &[OwnKey] = &[
         help: "who decides what clients may do; the broker is shown every client's own credentials",
     },
     OwnKey {
+        key: sets(super::broker_client::FORWARDS, |d, v| {
+            d.authorization.forwards = values::boolean(v)?;
+            Ok(())
+        }),
+        default: || "false".into(),
+        help: "with authorization=broker: the gateway shows its own credentials, and its clients' beside, as Pulsar's proxy",
+    },
+    OwnKey {
         key: sets("authorizationCacheMillis", |d, v| {
             d.authorization.cache_ms = values::within(v, 1..=limits::TIME_MAX_MS)?;
             Ok(())

@@ -65,14 +65,19 @@ pub(super) fn connect(
     }
 }
 
-/// The answer to AUTH_CHALLENGE.
+/// The answer to AUTH_CHALLENGE. A broker that has looked at the credentials of an original principal asks for these
+/// alone (`ServerCnx.refreshAuthenticationCredentials`), and takes the answer for them.
 pub(super) fn auth_response(credentials: &Credentials) -> BaseCommand {
+    let original = credentials.original.as_ref();
+    let forwarded = original.and_then(|original| original.credentials.as_ref());
+    let own = (&credentials.method, &credentials.data);
+    let (method, data) = forwarded.map_or(own, |(method, data)| (method, data));
     BaseCommand {
         auth_response: Some(CommandAuthResponse {
             client_version: Some(CLIENT_VERSION.to_owned()),
             response: Some(AuthData {
-                auth_method_name: Some(credentials.method.to_string()),
-                auth_data: Some(credentials.data.bytes().to_vec()),
+                auth_method_name: Some(method.to_string()),
+                auth_data: Some(data.bytes().to_vec()),
             }),
             protocol_version: Some(PROTOCOL_VERSION),
         }),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::Client;
+use super::address::Route;
 use super::commands;
 use super::connection::ConnectionState;
 use super::pool::retryable;
@@ -127,6 +128,34 @@ impl Credentials {
     }
 }
 
+/// Brokers let a proxy's role alone decide where it names [`WEBSOCKET_PRINCIPAL`]: nobody else may be called so.
+fn named_by_right(credentials: Credentials) -> Result<Credentials, BrokerError> {
+    match &credentials.original {
+        Some(original) if original.principal == WEBSOCKET_PRINCIPAL => {
+            Err(unauthorized("that name is the gateway's own"))
+        }
+        _ => Ok(credentials),
+    }
+}
+
+/// Pulsar's proxy tells brokers of whoever connects to it, and of nobody that is named there: they would take everybody
+/// for the gateway.
+fn named_to_broker(route: &Route, credentials: Credentials) -> Result<Credentials, BrokerError> {
+    match (&credentials.original, &route.proxy_to) {
+        (Some(_), Some(_)) => Err(unauthorized(
+            "Pulsar's proxy takes nobody's word for its clients: it wants a token or a password of their own",
+        )),
+        _ => Ok(credentials),
+    }
+}
+
+fn unauthorized(why: &str) -> BrokerError {
+    BrokerError {
+        kind: ErrorKind::Unauthorized,
+        message: why.to_owned(),
+    }
+}
+
 impl Client {
     /// What `Io::Authenticate` asked for. An error fails whoever waits for the connection, with its text.
     pub fn authenticate(
@@ -135,6 +164,7 @@ impl Client {
         connection: ConnectionId,
         result: Result<Credentials, BrokerError>,
     ) {
+        let result = result.and_then(named_by_right);
         if self.exchanges.has(connection) {
             return self.http_authenticated(now_ms, connection, result);
         }
@@ -142,6 +172,7 @@ impl Client {
         let Some(open) = self.pool.writing(connection) else {
             return;
         };
+        let result = result.and_then(|credentials| named_to_broker(&open.route, credentials));
         let challenged = std::mem::take(&mut open.challenged);
         match (open.state, result) {
             (ConnectionState::Authenticating, Ok(credentials)) => {

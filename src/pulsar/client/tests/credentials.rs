@@ -199,19 +199,84 @@ fn principals_share_no_connection_and_no_answer() {
     }
 }
 
+/// As a gateway in `proxyRoles` speaks for somebody, whose credentials it forwards.
+fn forwarding(theirs: &str) -> Credentials {
+    Credentials {
+        original: Some(Arc::new(Original {
+            principal: "somebody".to_owned(),
+            credentials: Some(("basic".into(), theirs.into())),
+        })),
+        ..token("mine")
+    }
+}
+
 #[test]
 fn an_original_principal_goes_with_its_own_credentials() {
     let mut world = World::new(config());
-    world.credentials = Ok(Credentials {
-        original: Some(Arc::new(Original {
-            principal: "somebody".to_owned(),
-            credentials: Some(("basic".into(), "their secret".into())),
-        })),
-        ..token("mine")
-    });
+    world.credentials = Ok(forwarding("their secret"));
     let (_, connect) = world.connect(producer_spec());
     assert_eq!(connect.auth_data.as_deref(), Some(&b"mine"[..]));
     assert_eq!(connect.original_principal.as_deref(), Some("somebody"));
     assert_eq!(connect.original_auth_method.as_deref(), Some("basic"));
     assert_eq!(connect.original_auth_data.as_deref(), Some("their secret"));
+}
+
+/// `authenticateOriginalAuthData`: what is asked for again is the principal's.
+#[test]
+fn a_challenge_is_answered_for_the_original_principal() {
+    let mut world = World::new(config());
+    world.credentials = Ok(forwarding("first"));
+    let (_, connection) = world.producer(producer_spec());
+    world.credentials = Ok(forwarding("second"));
+    world.say(connection, &challenge());
+    let said = world.heard(Type::AuthResponse);
+    let response = said.command.auth_response.expect("its fields");
+    let shown = response.response.expect("credentials");
+    assert_eq!(shown.auth_method_name.as_deref(), Some("basic"));
+    assert_eq!(shown.auth_data.as_deref(), Some(&b"second"[..]));
+}
+
+/// It would be believed to the gateway's role alone.
+#[test]
+fn nobody_but_the_gateway_is_called_by_its_name() {
+    let mut world = World::new(config());
+    let mut named = forwarding("secret");
+    named.original = Some(Arc::new(Original {
+        principal: "__websocket_dummy_original_principle".to_owned(),
+        credentials: None,
+    }));
+    world.credentials = Ok(named);
+    world.client.open_producer(world.now_ms, producer_spec());
+    world.pump();
+    let (connection, _) = world.dialled.pop_front().expect("dialled");
+    world.client.connected(world.now_ms, connection);
+    assert!(matches!(
+        world.event(),
+        Event::ProducerFailed { error, .. } if error.kind == ErrorKind::Unauthorized
+    ));
+    world.heard_nothing();
+}
+
+/// It would forget the name, and everybody would be the gateway to the broker.
+#[test]
+fn nobody_is_named_to_a_broker_behind_pulsars_proxy() {
+    let mut world = World::new(config());
+    world.credentials = Ok(forwarding("secret"));
+    let (connection, _) = world.connect(producer_spec());
+    world.say(connection, &connected(5 * 1024 * 1024));
+    let said = world.heard(Type::Lookup);
+    let request_id = said.command.lookup_topic.expect("a lookup").request_id;
+    let connect = proto::command_lookup_topic_response::LookupType::Connect;
+    let mut answer = lookup_answer(request_id, connect, "broker");
+    let fields = answer.lookup_topic_response.as_mut().expect("its fields");
+    fields.proxy_through_service_url = Some(true);
+    world.say(connection, &answer);
+    world.pump();
+    let (proxied, _) = world.dialled.pop_front().expect("dialled");
+    world.client.connected(world.now_ms, proxied);
+    assert!(matches!(
+        world.event(),
+        Event::ProducerFailed { error, .. } if error.kind == ErrorKind::Unauthorized
+    ));
+    world.heard_nothing();
 }
