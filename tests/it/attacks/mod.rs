@@ -10,6 +10,7 @@ mod proxies;
 mod secrets;
 mod slow;
 mod smuggling;
+mod tokens;
 
 use crate::support::Raw;
 use crate::support::raw::{Answer, upgrade_request};

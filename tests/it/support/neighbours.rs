@@ -11,9 +11,22 @@ pub struct Neighbours {
 impl Neighbours {
     /// To be called first in a world: a new socket goes to the shard with the fewest, so these are spread evenly.
     pub fn move_in(world: &World) -> Neighbours {
+        Neighbours::move_in_with(world, "")
+    }
+
+    /// With this token.
+    pub fn move_in_with(world: &World, token: &str) -> Neighbours {
         let names = [topic("neighbour"), topic("neighbour")];
-        let producers = names.each_ref().map(|name| world.producer(name));
-        let consumers = names.each_ref().map(|name| world.consumer(name, "sub"));
+        let query = match token {
+            "" => String::new(),
+            token => format!("?token={token}"),
+        };
+        let producers = names
+            .each_ref()
+            .map(|name| world.producer(&format!("{name}{query}")));
+        let consumers = names
+            .each_ref()
+            .map(|name| world.consumer(name, &format!("sub{query}")));
         let mut neighbours = Neighbours {
             pairs: producers.into_iter().zip(consumers).collect(),
             said: 0,

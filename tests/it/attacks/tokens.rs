@@ -1,0 +1,240 @@
+//! Tokens that look like good ones: each is a 401, wherever it stands, and as a new token in an open socket a 4005.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
+use rcgen::PublicKeyData;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use serde_json::{Value, json};
+
+use super::{answer, producer, with_lines};
+use crate::support::raw::upgrade_request;
+use crate::support::tokens::now_seconds;
+use crate::support::{Neighbours, World};
+
+/// Who signs tokens with ES256: the one that the gateway believes, or somebody else.
+struct Signer {
+    key: EcdsaKeyPair,
+    /// SubjectPublicKeyInfo.
+    public_der: Vec<u8>,
+    public_pem: String,
+}
+
+fn encode(part: impl AsRef<[u8]>) -> String {
+    base64_simd::URL_SAFE_NO_PAD.encode_to_string(part)
+}
+
+impl Signer {
+    fn new() -> Signer {
+        let made = rcgen::KeyPair::generate().expect("a key");
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, &made.serialize_der(), &SystemRandom::new());
+        Signer {
+            key: key.expect("PKCS#8"),
+            public_der: made.subject_public_key_info(),
+            public_pem: made.public_key_pem(),
+        }
+    }
+
+    fn sign(&self, header: &Value, claims: &Value) -> String {
+        let signed = signed_part(header, claims);
+        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes());
+        format!("{signed}.{}", encode(signature.expect("a signature")))
+    }
+
+    /// The public half as a JSON Web Key.
+    fn jwk(&self) -> Value {
+        let point = self.key.public_key().as_ref();
+        json!({ "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]) })
+    }
+}
+
+fn signed_part(header: &Value, claims: &Value) -> String {
+    format!(
+        "{}.{}",
+        encode(header.to_string()),
+        encode(claims.to_string())
+    )
+}
+
+/// Signed with HS256, with what everybody knows for the secret.
+fn by_secret(secret: &[u8], claims: &Value) -> String {
+    let signed = signed_part(&json!({ "alg": "HS256" }), claims);
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+    let signature = ring::hmac::sign(&key, signed.as_bytes());
+    format!("{signed}.{}", encode(signature))
+}
+
+fn good_claims() -> Value {
+    json!({ "sub": "me", "aud": "gateway", "exp": now_seconds() + 3600 })
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = good_claims();
+    claims[name] = value;
+    claims
+}
+
+/// Tokens that nobody may come in with. `url` is where an attacker publishes keys of his own.
+fn attacks(signer: &Signer, url: &str) -> Vec<(&'static str, String)> {
+    let (es256, good) = (json!({ "alg": "ES256" }), good_claims());
+    let stranger = Signer::new();
+    let own = |name: &str, value: Value| {
+        let mut header = es256.clone();
+        header[name] = value;
+        stranger.sign(&header, &good)
+    };
+    let unsigned = |alg: &str| signed_part(&json!({ "alg": alg }), &good) + ".";
+    let (token, other) = (
+        signer.sign(&es256, &good),
+        signer.sign(&es256, &with("sub", json!("you"))),
+    );
+    let part = |token: &str, part: usize| token.split('.').nth(part).expect("three").to_owned();
+    let stolen_signature = format!(
+        "{}.{}.{}",
+        part(&token, 0),
+        part(&other, 1),
+        part(&token, 2)
+    );
+    let zeros = format!("{}.{}", signed_part(&es256, &good), encode([0; 64]));
+    let now = now_seconds();
+    vec![
+        ("alg=none", unsigned("none")),
+        ("alg=NONE", unsigned("NONE")),
+        (
+            "alg=none, signed",
+            signer.sign(&json!({ "alg": "none" }), &good),
+        ),
+        ("no alg", signer.sign(&json!({ "typ": "JWT" }), &good)),
+        (
+            "the public key as a secret",
+            by_secret(&signer.public_der, &good),
+        ),
+        (
+            "its PEM as a secret",
+            by_secret(signer.public_pem.as_bytes(), &good),
+        ),
+        (
+            "its base64 as a secret",
+            by_secret(
+                base64_simd::STANDARD
+                    .encode_to_string(&signer.public_der)
+                    .as_bytes(),
+                &good,
+            ),
+        ),
+        ("an empty secret", by_secret(b"", &good)),
+        ("another's signature", stranger.sign(&es256, &good)),
+        ("a key of its own", own("jwk", stranger.jwk())),
+        ("a key elsewhere", own("jku", json!(format!("{url}/keys")))),
+        (
+            "a certificate elsewhere",
+            own("x5u", json!(format!("{url}/pem"))),
+        ),
+        (
+            "a key that is a path",
+            own("kid", json!("../../../../dev/null")),
+        ),
+        (
+            "a key that is a query",
+            own("kid", json!("x' UNION SELECT 'y")),
+        ),
+        ("another token's signature", stolen_signature),
+        ("a signature of zeros", zeros),
+        (
+            "expired",
+            signer.sign(&es256, &with("exp", json!(now - 60))),
+        ),
+        (
+            "not valid yet",
+            signer.sign(&es256, &with("nbf", json!(now + 3600))),
+        ),
+        (
+            "for others",
+            signer.sign(&es256, &with("aud", json!("elsewhere"))),
+        ),
+        ("for nobody", signer.sign(&es256, &with("aud", json!(null)))),
+        (
+            "of an issuer that is not allowed",
+            stranger.sign(&es256, &with("iss", json!(url))),
+        ),
+        (
+            "of nobody's role",
+            signer.sign(&es256, &with("sub", json!(""))),
+        ),
+        ("very long", format!("{}.{}", "x".repeat(8_000), token)),
+        ("dots", ".".repeat(5_000)),
+    ]
+}
+
+/// A gateway that believes the signer, and tokens of one issuer, who never answers.
+fn world(signer: &Signer) -> World {
+    let key = base64_simd::STANDARD.encode_to_string(&signer.public_der);
+    World::with(&[
+        "authenticationEnabled=true",
+        "authenticationProviders=org.apache.pulsar.broker.authentication.AuthenticationProviderToken,\
+         org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
+        &format!("tokenPublicKey=data:;base64,{key}"),
+        "tokenPublicAlg=ES256",
+        "tokenAudienceClaim=aud",
+        "tokenAudience=gateway",
+        "openIDAllowedTokenIssuers=https://issuer.invalid",
+        "openIDAllowedAudiences=gateway",
+    ])
+}
+
+#[test]
+fn a_forged_or_wrong_token_is_a_401_wherever_it_stands() {
+    let signer = Signer::new();
+    let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", elsewhere.local_addr().expect("bound"));
+    let world = world(&signer);
+    let good = signer.sign(&json!({ "alg": "ES256" }), &good_claims());
+    let mut neighbours = Neighbours::move_in_with(&world, &good);
+    let path = producer("token");
+    for (attack, token) in attacks(&signer, &url) {
+        for request in [
+            with_lines(&path, &format!("Authorization: Bearer {token}\r\n")),
+            upgrade_request(&format!("{path}?token={token}")),
+            with_lines(
+                &path,
+                &format!("Sec-WebSocket-Protocol: v1, pulsar-token.{token}\r\n"),
+            ),
+            // A good one beside it does not help: the header counts.
+            with_lines(
+                &format!("{path}?token={good}"),
+                &format!("Authorization: Bearer {token}\r\n"),
+            ),
+        ] {
+            let refused = answer(&world, request.as_bytes());
+            let told = (refused.status, &*refused.body);
+            assert_eq!(told, (401, "Failed to authenticate\n"), "{attack}");
+            assert!(!refused.head.contains("pulsar-token"), "{attack}");
+        }
+    }
+    // Nobody has looked for keys where a token says that they are.
+    elsewhere.set_nonblocking(true).expect("a socket");
+    let came = elsewhere.accept().expect_err("nobody came");
+    assert_eq!(came.kind(), ErrorKind::WouldBlock);
+    neighbours.are_well();
+}
+
+#[test]
+fn a_forged_or_wrong_new_token_ends_the_socket_that_shows_it() {
+    let signer = Signer::new();
+    let world = world(&signer);
+    let good = signer.sign(&json!({ "alg": "ES256" }), &good_claims());
+    let mut neighbours = Neighbours::move_in_with(&world, &good);
+    let path = format!("{}?token={good}", producer("token"));
+    for (attack, token) in attacks(&signer, "http://127.0.0.1:1") {
+        let mut client = world.open(&path);
+        client.send_json(json!({ "type": "AUTH_RESPONSE", "authResponse": {
+            "clientVersion": "v0", "protocolVersion": 0,
+            "response": { "authMethodName": "token", "authData": token },
+        }}));
+        let closed = client.closed();
+        assert_eq!(closed.code, 4005, "{attack}: {}", closed.reason);
+    }
+    neighbours.are_well();
+}
