@@ -8,7 +8,7 @@ mod names;
 mod oversize;
 mod proxies;
 mod secrets;
-mod slow;
+pub mod slow;
 mod smuggling;
 mod tokens;
 

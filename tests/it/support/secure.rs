@@ -1,6 +1,6 @@
 //! A blocking WebSocket client on TLS (rustls' own streams, tungstenite's frames).
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -55,6 +55,53 @@ impl Trust {
 
 pub fn der(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
+}
+
+/// TLS without a WebSocket on it: a client that says exactly the bytes it is told to.
+pub struct Unframed(Stream);
+
+impl Unframed {
+    /// The handshake of TLS is over.
+    pub fn connect(address: SocketAddr, trust: &Trust) -> Unframed {
+        let mut stream = connect(address, trust).expect("the gateway accepts");
+        while stream.conn.is_handshaking() {
+            stream
+                .conn
+                .complete_io(&mut stream.sock)
+                .expect("a handshake");
+        }
+        Unframed(stream)
+    }
+
+    /// False: the gateway has gone before it had all.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.0
+            .write_all(bytes)
+            .and_then(|()| self.0.flush())
+            .is_ok()
+    }
+
+    /// Up to the empty line.
+    pub fn http_head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).expect("more, in time");
+            head.extend(byte);
+        }
+        String::from_utf8(head).expect("ASCII")
+    }
+
+    /// What comes until the gateway ends the connection, in whichever way.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        match self.0.read_to_end(&mut rest) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                panic!("the gateway does not end it")
+            }
+            _ => rest,
+        }
+    }
 }
 
 pub struct Secure {

@@ -1,5 +1,6 @@
 //! TLS towards clients: each module is one behaviour of the TLS port.
 
+mod attacks;
 mod client_certificates;
 mod fan_out;
 mod handshake;
