@@ -13,5 +13,6 @@ mod broker_credentials;
 mod broker_tls;
 mod oauth2;
 mod pulsar_itself;
+mod scenarios;
 mod secrets;
 mod secured;

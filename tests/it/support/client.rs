@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::HandshakeError;
 use tungstenite::{Message, WebSocket};
 
@@ -26,12 +27,27 @@ pub struct Closed {
 impl Client {
     /// Err: the status and body of the refusal.
     pub fn open(address: SocketAddr, path: &str) -> Result<Client, (u16, String)> {
+        Client::open_with(address, path, &[])
+    }
+
+    /// With these headers beside the usual ones.
+    pub fn open_with(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Client, (u16, String)> {
+        let request = format!("ws://{address}{path}").into_client_request();
+        let mut request = request.expect("a path that can stand in a request");
+        for (name, value) in headers {
+            let value = value.parse().expect("a header's value");
+            request.headers_mut().insert(*name, value);
+        }
         let stream = TcpStream::connect(address).expect("the gateway accepts");
         stream.set_nodelay(true).expect("a TCP socket");
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("a TCP socket");
-        match tungstenite::client(format!("ws://{address}{path}"), stream) {
+        match tungstenite::client(request, stream) {
             Ok((socket, _)) => Ok(Client { socket }),
             Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
                 let body = response.body().clone().unwrap_or_default();

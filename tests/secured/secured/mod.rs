@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `admin` | a token | everything: a superuser |
 //! | `proxy` | a token | connect on behalf of others (`proxyRoles`), and what it is granted itself |
+//! | `gateway` | a token | everything, and connect on behalf of others |
 //! | any | a token (`Secured::token`), a certificate ([`Secured::certificate`]) | what it is granted ([`Secured::grant`]) |
 //! | [`BASIC_USER`] | a password, [`BASIC_PASSWORD`] | what it is granted |
 
@@ -57,10 +58,16 @@ impl Secured {
     /// The one of this run, started by the first who asks.
     pub fn get() -> &'static Secured {
         static SECURED: OnceLock<Secured> = OnceLock::new();
-        SECURED.get_or_init(Secured::start)
+        SECURED.get_or_init(|| Secured::start(None))
     }
 
-    fn start() -> Secured {
+    /// Another one: whoever speaks for somebody has to show that one's credentials too.
+    pub fn that_asks_for_original_auth_data() -> &'static Secured {
+        static SECURED: OnceLock<Secured> = OnceLock::new();
+        SECURED.get_or_init(|| Secured::start(Some(("authenticateOriginalAuthData", "true"))))
+    }
+
+    fn start(setting: Option<(&'static str, &str)>) -> Secured {
         let folder = pulsar::new_folder();
         let authority = Authority::new("Authority of these tests");
         let secured = Secured {
@@ -75,11 +82,9 @@ impl Secured {
         fs::write(secured.path("users"), BASIC_USERS).expect("the folder is there");
         let server = secured.authority.server(&["localhost"]);
         let server = secured.write("server", &server);
-        let mut process = pulsar::start(
-            &secured.folder,
-            secured.zookeeper_port,
-            &secured.settings(&server),
-        );
+        let mut settings = secured.settings(&server);
+        settings.extend(setting.map(|(key, value)| (key, value.to_owned())));
+        let mut process = pulsar::start(&secured.folder, secured.zookeeper_port, &settings);
         pulsar::wait_until_ready(&secured.folder, &mut process, &secured.admin());
         secured
     }
@@ -110,8 +115,8 @@ impl Secured {
             ),
             ("basicAuthConf", path(&self.path("users"))),
             ("authorizationEnabled", "true".into()),
-            ("superUserRoles", "admin".into()),
-            ("proxyRoles", "proxy".into()),
+            ("superUserRoles", "admin,gateway".into()),
+            ("proxyRoles", "proxy,gateway".into()),
             ("brokerClientTlsEnabled", "true".into()),
             ("brokerClientTrustCertsFilePath", path(&self.trust_certs())),
             (
@@ -163,6 +168,22 @@ impl Secured {
     /// `zk:host:port` of its metadata.
     pub fn store_url(&self) -> String {
         format!("zk:127.0.0.1:{}", self.zookeeper_port)
+    }
+
+    /// Signs all certificates here.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Settings of a gateway with a TLS port, whose certificate is for `localhost`; clients may show theirs.
+    pub fn wss_settings(&self) -> Vec<String> {
+        let server = self.write("gateway", &self.authority.server(&["localhost"]));
+        vec![
+            "webServicePortTls=0".to_owned(),
+            format!("tlsCertificateFilePath={}", server.certificate.display()),
+            format!("tlsKeyFilePath={}", server.key.display()),
+            format!("tlsTrustCertsFilePath={}", self.trust_certs().display()),
+        ]
     }
 
     /// The certificate of the authority behind all others here.

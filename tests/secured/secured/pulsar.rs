@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::Rest;
@@ -15,10 +16,12 @@ const KEEPER: &str = r#"trap '' INT TERM HUP; read -r _; kill -9 "$1"; mv "$2/pu
 /// Small: some topics, a few connections.
 const MEMORY: &str = "-Xms128m -Xmx700m -XX:MaxDirectMemorySize=512m";
 
-/// A folder of this process alone.
+/// A folder of one Pulsar of this process alone.
 pub fn new_folder() -> PathBuf {
-    let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("secured-{}", std::process::id()));
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("secured-{}-{number}", std::process::id());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(folder.join("logs")).expect("the target folder takes it");
     folder
 }

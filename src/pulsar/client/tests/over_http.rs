@@ -265,3 +265,43 @@ fn requests_carry_the_credentials_and_tls_leads_to_tls() {
         ("secured", 6651, true)
     );
 }
+
+/// A role of `proxyRoles`: refused without an original principal, and with it not.
+#[test]
+fn a_proxys_role_names_the_websocket_principal_once_it_was_refused_without() {
+    const NAMED: &str = "\r\nX-Original-Principal: __websocket_dummy_original_principle\r\n";
+    let mut web = Web::new(&["w"]);
+    web.world.credentials = Ok(Credentials::new("token", Secret::from("t")));
+    web.count();
+    let (connection, request) = web.asked("w");
+    assert!(!request.contains("X-Original-Principal"), "{request}");
+    web.say(connection, "401 Unauthorized", "", "");
+    let (connection, request) = web.asked("w");
+    assert!(request.contains(NAMED), "{request}");
+    web.say(connection, "200 OK", "", r#"{"partitions":4}"#);
+    assert_eq!(web.counted(), Ok(4));
+    web.count();
+    let (connection, request) = web.asked("w");
+    assert!(request.contains(NAMED), "{request}");
+    web.say(connection, "403 Forbidden", "", "");
+    assert_eq!(
+        web.counted().map_err(|error| error.kind),
+        Err(ErrorKind::Unauthorized)
+    );
+}
+
+#[test]
+fn a_refusal_that_the_principal_does_not_mend_is_the_answer() {
+    let mut web = Web::new(&["w"]);
+    web.world.credentials = Ok(Credentials::new("token", Secret::from("t")));
+    for _ in 0..2 {
+        web.count();
+        for is_named in [false, true] {
+            let (connection, request) = web.asked("w");
+            assert_eq!(request.contains("X-Original-Principal"), is_named);
+            web.say(connection, "401 Unauthorized", "", "");
+        }
+        let answer = web.counted().map_err(|error| error.kind);
+        assert_eq!(answer, Err(ErrorKind::Unauthenticated));
+    }
+}
