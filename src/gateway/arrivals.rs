@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::post::SocketId;
-use super::shard::{Shard, ShardRef};
+use super::shard::Shard;
+use super::turn::ShardRef;
 use crate::api::{Refusal, shown_target};
 use crate::doors::proxy_protocol::{HeaderReader, Source};
 use crate::doors::{Closed, Places, forwarded};

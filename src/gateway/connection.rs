@@ -17,7 +17,7 @@ use super::identities::Known;
 use super::post::SocketId;
 use super::pressure::Wait;
 use super::sessions::{CLOSE_WAIT_MS, Received};
-use super::shard::ShardRef;
+use super::turn::ShardRef;
 use crate::api::Refusal;
 use crate::http::{HeadReader, Request, response};
 use crate::runtime::{self, Accepted, OneShotReceiver, Seat, Socket, TlsSide, turn};

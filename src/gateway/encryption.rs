@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::lane::LaneKind;
 use super::post::SocketId;
-use super::shard::{Shard, ShardRef};
+use super::shard::Shard;
 use super::sockets::Role;
 use super::topics::{Asked, HubPlace};
+use super::turn::ShardRef;
 use crate::api::Refusal;
 use crate::pulsar::crypto::{SealedDataKey, Sealing};
 use crate::pulsar::{BrokerError, ErrorKind};

@@ -100,7 +100,7 @@ impl Hubs {
         Some(slot)
     }
 
-    /// For [`Shard::run_hubs`] later in this turn.
+    /// For `Shard::run_hubs` later in this turn.
     pub(super) fn put(&mut self, slot: usize, input: Input) {
         if let Some(place) = self.places.get_mut(slot) {
             if place.inbox.is_empty() {

@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use super::keeper::{Ask, Source};
 use super::pressure::catch_up;
 use super::principals::{Principals, Shown};
-use super::shard::ShardRef;
+use super::turn::ShardRef;
 use crate::credentials::tls::remedy;
 use crate::observe::seldom::Seldom;
 use crate::pulsar::BrokerError;

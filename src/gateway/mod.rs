@@ -3,7 +3,9 @@
 //! | file | what it does |
 //! |---|---|
 //! | this one | starts shards and acceptor, stops them |
-//! | [`shard`] | one shard's state and its turn |
+//! | `ports`, `finding` | where clients come to, whom the shards ask |
+//! | `shard`, `life` | one shard's state; how it is made and what it takes in |
+//! | `turn`, `events` | its turn, and what posts and brokers' events do in it |
 //! | `connection` | the life of one client connection |
 //! | `arrivals` | limits, proxies, `Origin`: before it is looked at what somebody wants |
 //! | `certificates` | certificates: clients' own, and TLS files that change meanwhile |
@@ -38,7 +40,9 @@ mod dead_letters;
 mod desk;
 mod drain;
 mod encryption;
+mod events;
 mod fetch;
+mod finding;
 mod hub_effects;
 mod hub_places;
 mod hubs;
@@ -47,8 +51,10 @@ mod keeper;
 mod key_files;
 mod key_keeper;
 mod lane;
+mod life;
 mod links;
 mod permissions;
+mod ports;
 mod post;
 mod pressure;
 mod principals;
@@ -57,7 +63,7 @@ mod reader_seek;
 mod readers;
 mod rights;
 mod sessions;
-pub mod shard;
+mod shard;
 mod siblings;
 mod socket_timers;
 mod sockets;
@@ -65,36 +71,26 @@ mod tail_homes;
 mod tail_sends;
 mod tails;
 mod topics;
+mod turn;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::cluster;
-use crate::cluster::records::RecordReader;
-use crate::config::{Authorization, Brokers, Config, PermissionSource};
+use crate::config::Config;
 use crate::doors::Entrance;
-use crate::embedded::{self, Embedded};
-use crate::http::response;
-use crate::pulsar::client::{BrokerAddress, Client, ClientConfig, LookupBy};
-use crate::runtime::acceptor::{AcceptPlan, Accepting};
+use crate::embedded::Embedded;
+use crate::runtime::acceptor::Accepting;
 use crate::runtime::driver::Choice;
-use crate::runtime::{self, Accepted, Acceptor, Seats, ShardContext, ShardPlan, Shards};
-use crate::tls::server::{self, Served};
+use crate::runtime::{self, ShardPlan, Shards};
+use crate::tls::server;
 use crate::tls::watch::Watch;
 use certificates::Renewal;
-use desk::Questions;
-use keeper::Source;
+use finding::{find_brokers, find_permissions};
 use key_keeper::KeyKeeper;
-use lane::{Lane, LaneKind};
-use permissions::{Permissions, Store};
+use life::{Equipment, run_shard};
+use ports::Ports;
 use post::Post;
-use shard::{Shard, ShardRef};
-
-/// Connections that may wait in the kernel while the acceptor is busy: a whole fleet reconnects at once.
-const ACCEPT_BACKLOG: u32 = 4096;
 
 /// A started gateway.
 pub struct Running {
@@ -175,100 +171,6 @@ pub fn start(config: Config) -> io::Result<Running> {
     })
 }
 
-/// The ports, bound and not accepting yet.
-struct Ports {
-    plain: Option<Acceptor>,
-    tls: Option<Acceptor>,
-}
-
-impl Ports {
-    fn bind(config: &Config) -> io::Result<Ports> {
-        let bind = |port| Acceptor::bind(SocketAddr::new(config.bind, port), ACCEPT_BACKLOG);
-        let is_alone = config.tls.as_ref().is_some_and(|tls| tls.alone);
-        Ok(Ports {
-            plain: (!is_alone).then(|| bind(config.port)).transpose()?,
-            tls: config.tls.as_ref().map(|tls| bind(tls.port)).transpose()?,
-        })
-    }
-
-    /// The plain one first. Both count the same connections.
-    fn accept(self, config: &Config, shards: &Shards<Post>) -> io::Result<[Option<Accepting>; 2]> {
-        let plan = AcceptPlan {
-            core: config.cores.first().copied(),
-            max_connections: config.max_connections,
-            seats: Seats::new(shards.count()),
-            farewell: response::refusal(503, "Too many connections", false),
-        };
-        // Before TLS there is nothing that a client would understand.
-        let plan_tls = AcceptPlan {
-            farewell: Bytes::new(),
-            ..plan.clone()
-        };
-        let start = |acceptor: Option<Acceptor>, plan, wrap: fn(Accepted) -> Post| {
-            let start = |it: Acceptor| it.start(plan, shards.posts().to_vec(), wrap);
-            acceptor.map(start).transpose()
-        };
-        Ok([
-            start(self.plain, plan, Post::Accepted)?,
-            start(self.tls, plan_tls, Post::AcceptedTls)?,
-        ])
-    }
-}
-
-/// Whom to ask where topics are.
-#[derive(Clone)]
-struct Finder {
-    lookup_by: LookupBy,
-    service_urls: Vec<BrokerAddress>,
-}
-
-fn find_brokers(brokers: &Brokers) -> io::Result<(Option<Embedded>, Finder)> {
-    match brokers {
-        Brokers::ServiceUrls(urls) => {
-            let urls = urls.iter().map(|url| (url.host.clone(), url.port, url.tls));
-            Ok((None, finder(LookupBy::Broker, urls)))
-        }
-        Brokers::WebServices(urls) => {
-            let urls = urls.iter().map(|url| (url.host.clone(), url.port, url.tls));
-            Ok((None, finder(LookupBy::Http, urls)))
-        }
-        Brokers::InStore(store) => {
-            let found = cluster::find(store)?;
-            tracing::info!(cluster = store.cluster, "the cluster is at {found}");
-            find_brokers(&found)
-        }
-        Brokers::Embedded => {
-            let embedded = embedded::start(embedded::Options::default())?;
-            let address = embedded.address();
-            let urls = [(address.ip().to_string(), address.port(), false)];
-            Ok((Some(embedded), finder(LookupBy::Broker, urls.into_iter())))
-        }
-    }
-}
-
-/// Whom to ask what clients may do: nobody, where the gateway does not decide; or the metadata store.
-fn find_permissions(config: &Config) -> io::Result<(Finder, Option<RecordReader>)> {
-    let nobody = || finder(LookupBy::Http, std::iter::empty());
-    let Some(Authorization::Gateway(permissions)) = &config.authorization else {
-        return Ok((nobody(), None));
-    };
-    match &permissions.source {
-        PermissionSource::WebServices(urls) => {
-            let urls = urls.iter().map(|url| (url.host.clone(), url.port, url.tls));
-            Ok((finder(LookupBy::Http, urls), None))
-        }
-        PermissionSource::Store(store) => Ok((nobody(), Some(RecordReader::start(store)?))),
-    }
-}
-
-fn finder(lookup_by: LookupBy, urls: impl Iterator<Item = (String, u16, bool)>) -> Finder {
-    let service_urls = urls.map(|(host, port, tls)| BrokerAddress { host, port, tls });
-    Finder {
-        lookup_by,
-        service_urls: service_urls.collect(),
-    }
-}
-
 impl Running {
     /// What it listens on for plain connections, if it does.
     pub fn address(&self) -> Option<SocketAddr> {
@@ -317,113 +219,5 @@ impl Running {
             embedded.stop();
         }
         result
-    }
-}
-
-/// What every shard has a copy of.
-#[derive(Clone)]
-struct Equipment {
-    config: Arc<Config>,
-    entrance: Arc<Entrance>,
-    tls: Option<Served>,
-    finder: Finder,
-    source: Source,
-    questions: Option<Questions>,
-    key_keeper: Option<KeyKeeper>,
-    granted: (Finder, Option<RecordReader>),
-}
-
-/// One shard's life.
-async fn run_shard(context: ShardContext<Post>, equipment: Equipment) {
-    let Equipment {
-        config,
-        entrance,
-        tls,
-        finder,
-        source,
-        questions,
-        key_keeper,
-        granted,
-    } = equipment;
-    let ShardContext {
-        index,
-        mut inbox,
-        peers,
-        ..
-    } = context;
-    let lane = |kind, finder: &Finder| {
-        Lane::new(
-            kind,
-            index,
-            source.clone(),
-            config.upstream_pending_bytes,
-            Client::new(client_config(&config, finder.clone(), fastrand::u64(..))),
-        )
-    };
-    let (administration, store) = granted;
-    let lanes = [
-        lane(LaneKind::Publishing, &finder),
-        lane(LaneKind::Consuming, &finder),
-        lane(LaneKind::Administration, &administration),
-    ];
-    let store = store.map(|reader| Store {
-        reader,
-        mailbox: peers[index].clone(),
-    });
-    let permissions = match &config.authorization {
-        Some(Authorization::Gateway(permissions)) => {
-            Some(Box::new(Permissions::new(permissions, store)))
-        }
-        _ => None,
-    };
-    let mut shard = Shard::new(index, config.clone(), entrance, tls, peers, lanes);
-    shard.identities.desk = questions;
-    shard.key_keeper = key_keeper;
-    shard.permissions = permissions;
-    let shard = ShardRef::new(shard);
-    runtime::spawn(shard.clone().run_timers());
-    if config.busy_poll {
-        runtime::spawn(runtime::turn::spin());
-    }
-    while let Some(batch) = inbox.recv().await {
-        let ended = shard.gather(|shard_now, now_ms| {
-            for post in batch {
-                match post {
-                    Post::Accepted(accepted) => {
-                        connection::accept(shard.clone(), accepted, None);
-                    }
-                    Post::AcceptedTls(accepted) => {
-                        connection::accept(shard.clone(), accepted, shard_now.tls.as_ref());
-                    }
-                    post => shard_now.on_post(now_ms, post),
-                }
-            }
-            shard_now.is_drained()
-        });
-        if ended {
-            break;
-        }
-    }
-    shard.finish().await;
-}
-
-/// Each client begins with a service URL of its own choice, as in Java: the lookups of many spread over the brokers.
-fn client_config(config: &Config, finder: Finder, seed: u64) -> ClientConfig {
-    let Finder {
-        lookup_by,
-        mut service_urls,
-    } = finder;
-    let urls = service_urls.len().max(1) as u64;
-    service_urls.rotate_left((seed % urls) as usize);
-    ClientConfig {
-        service_urls,
-        lookup_by,
-        connections_per_broker: config.connections_per_broker,
-        connection_timeout_ms: config.connection_timeout_ms,
-        operation_timeout_ms: config.operation_timeout_ms,
-        keep_alive_ms: config.keep_alive_ms,
-        backoff_first_ms: config.backoff_first_ms,
-        backoff_last_ms: config.backoff_last_ms,
-        seed,
     }
 }

@@ -4,8 +4,9 @@
 //! the broker, commands for a shard whose mailbox is full, answers that the client does not read.
 
 use super::post::SocketId;
-use super::shard::{Shard, ShardRef};
+use super::shard::Shard;
 use super::sockets::Role;
+use super::turn::ShardRef;
 use crate::pulsar::client::ConnectionId;
 use crate::runtime::{Notify, Socket};
 

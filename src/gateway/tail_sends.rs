@@ -7,9 +7,10 @@
 use bytes::Bytes;
 
 use super::post::SocketId;
-use super::shard::{Shard, ShardRef};
+use super::shard::Shard;
 use super::sockets::{Entry, Role};
 use super::tails::mark_due;
+use super::turn::ShardRef;
 use crate::hub::tail::Form;
 use crate::runtime::batch::SENDS_PER_BATCH;
 use crate::runtime::{self, Batch};

@@ -1,0 +1,133 @@
+//! What posts of other shards, and the brokers of the consuming lane, have to say.
+
+use super::post::{Post, SocketId};
+use super::shard::Shard;
+use super::tail_homes::is_feeder;
+use crate::hub::Upstream;
+use crate::pulsar::client::Event;
+
+impl Shard {
+    pub fn on_post(&mut self, now_ms: u64, post: Post) {
+        match post {
+            Post::Join(join) => self.hub_join(now_ms, *join),
+            Post::Leave { member } => self.hub_leave(now_ms, member),
+            Post::Command { member, command } => self.hub_command(member, command),
+            Post::ToMember { member, event } if is_feeder(member) => {
+                self.feeder_event(member, event)
+            }
+            Post::ReaderMoves(to) => self.reader_moves(*to),
+            Post::ToMember { member, event } => {
+                self.member_event(now_ms, SocketId::of(member), event)
+            }
+            Post::TailJoin {
+                key,
+                shard,
+                joining,
+            } => self.tail_join(now_ms, key, shard, joining),
+            Post::TailLeave {
+                key,
+                shard,
+                joining,
+            } => self.tail_leave(now_ms, &key, shard, joining),
+            Post::TailTaken {
+                feeder,
+                shard,
+                joining,
+                messages,
+            } => self.tail_taken(feeder, shard, joining, messages),
+            Post::TailEndOfTopic { feeder, asker } => self.tail_end_of_topic(feeder, asker),
+            Post::TailOpen {
+                joining,
+                feeder,
+                base,
+            } => self.tail_open(joining, feeder, base),
+            Post::TailFrames { joining, batch } => self.tail_frames(joining, batch),
+            Post::TailEnded { joining, refusal } => self.tail_ended(now_ms, joining, &refusal),
+            Post::Identified { socket, result } => self.identified(now_ms, socket, result),
+            Post::Renewed(speaker) => self.principals.renew(&speaker),
+            Post::PermissionRead(read) => {
+                let (resource, found) = *read;
+                let found = found.as_ref().map(Option::as_deref);
+                self.permission_read(now_ms, &resource, found.map_err(String::clone));
+            }
+            Post::Credentials {
+                lane,
+                connection,
+                result,
+            } => self.lane(lane).credentials_read(now_ms, connection, result),
+            Post::BrokerTls(tls) => {
+                for lane in [
+                    &mut self.publishing,
+                    &mut self.consuming,
+                    &mut self.administration,
+                ] {
+                    lane.use_tls(tls.clone());
+                }
+            }
+            Post::Drain => self.drain(now_ms),
+            // It only makes the main loop look. What came up meanwhile may have to be told again.
+            Post::Drained => self.told_drained = false,
+            // For the main loop, which alone can start tasks.
+            Post::Accepted(_) | Post::AcceptedTls(_) => {}
+            Post::Certificates(served) => self.tls = Some(served),
+        }
+    }
+
+    pub(super) fn on_consuming_event(&mut self, now_ms: u64, event: Event) {
+        match event {
+            Event::Refused { broker, error, .. } => {
+                self.consuming.refused(now_ms, &broker, &error);
+            }
+            Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
+            Event::Topics { tag, result } => self.topics_answered(now_ms, tag, result),
+            Event::ConsumerReady { consumer } => self.hub_upstream(consumer, Upstream::Ready),
+            Event::ConsumerLost { consumer, abrupt } => {
+                self.hub_upstream(consumer, Upstream::Lost { abrupt });
+            }
+            Event::ConsumerResumed { consumer } => self.hub_upstream(consumer, Upstream::Resumed),
+            Event::ConsumerFailed { consumer, error } => {
+                self.hub_upstream(consumer, Upstream::Failed(error));
+            }
+            Event::Entry { consumer, entry } => self.hub_upstream(consumer, Upstream::Entry(entry)),
+            Event::CorruptEntry {
+                consumer,
+                ledger,
+                entry,
+                partition,
+                reason,
+            } => {
+                tracing::warn!(
+                    ledger,
+                    entry,
+                    partition,
+                    reason,
+                    "the broker sent an entry that cannot be read"
+                );
+                self.hub_upstream(consumer, Upstream::Corrupt { ledger, entry });
+            }
+            Event::EndOfTopic { consumer } => self.hub_upstream(consumer, Upstream::EndOfTopic),
+            Event::Seeked {
+                consumer,
+                tag,
+                result,
+            } => self.hub_upstream(consumer, Upstream::Sought { tag, result }),
+            Event::AckDone {
+                consumer,
+                tag,
+                result,
+            } => {
+                self.hub_upstream(consumer, Upstream::AckDone { tag, result });
+            }
+            Event::Unsubscribed {
+                consumer,
+                tag,
+                result,
+            } => {
+                self.hub_upstream(consumer, Upstream::Unsubscribed { tag, result });
+            }
+            // Nothing here asks for last ids or depends on which failover consumer is active; and no producer
+            // is opened on this lane.
+            _ => {}
+        }
+    }
+}
