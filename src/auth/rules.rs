@@ -16,6 +16,8 @@ pub struct Rules {
     pub super_user_roles: HashSet<String>,
     /// `authorizationAllowWildcardsMatching`: a granted role may begin or end with `*`.
     pub wildcards: bool,
+    /// Not `grantImplicitPermissionOnSubscription`: a subscription is for the roles that it has, also where it has none.
+    pub explicit_subscriptions: bool,
     /// `clusterName`: known without asking.
     pub cluster: Option<String>,
 }
@@ -76,14 +78,27 @@ impl Rules {
             Action::Produce => self.has(role, right, policies, |actions| actions.produce),
             Action::Consume { subscription } => {
                 let subscription = subscription.as_deref().unwrap_or_default();
-                may_subscribe(role, subscription, policies)
+                self.may_subscribe(role, subscription, policies)
                     && self.has(role, right, policies, |actions| actions.consume)
             }
             Action::ConsumeAll { subscription } => {
-                may_subscribe(role, subscription, policies)
+                self.may_subscribe(role, subscription, policies)
                     && self.in_roles(role, &policies.namespace_roles, |actions| actions.consume)
             }
         }
+    }
+
+    /// The subscription's roles, where it has any, and the namespace's mode. Of the latter Java makes an error (status 500).
+    fn may_subscribe(&self, role: &str, subscription: &str, policies: &Policies) -> bool {
+        if subscription.trim().is_empty() {
+            return true;
+        }
+        let roles = policies.subscription_roles.get(subscription);
+        let is_for_role = match roles.filter(|roles| !roles.is_empty()) {
+            Some(roles) => roles.contains(role),
+            None => !self.explicit_subscriptions,
+        };
+        is_for_role && (!policies.subscription_prefix || subscription.starts_with(role))
     }
 
     /// `checkPermission`
@@ -126,16 +141,6 @@ impl Rules {
         let cluster = right.cluster()?;
         (self.cluster.as_deref() != Some(cluster)).then_some(cluster)
     }
-}
-
-/// The subscription's roles, where it has any, and the namespace's mode. Of the latter Java makes an error (status 500).
-fn may_subscribe(role: &str, subscription: &str, policies: &Policies) -> bool {
-    if subscription.trim().is_empty() {
-        return true;
-    }
-    let roles = policies.subscription_roles.get(subscription);
-    roles.is_none_or(|roles| roles.is_empty() || roles.contains(role))
-        && (!policies.subscription_prefix || subscription.starts_with(role))
 }
 
 /// `checkWildcardPermission`: `role*` and `*role`.

@@ -47,6 +47,7 @@ fn rules() -> Rules {
     Rules {
         super_user_roles: ["root".to_owned()].into(),
         wildcards: false,
+        explicit_subscriptions: false,
         cluster: Some("c".to_owned()),
     }
 }
@@ -165,6 +166,25 @@ fn a_subscription_with_roles_is_for_these_only() {
     }));
     let reading = Action::Consume { subscription: None };
     assert!(may(&stored, &rules(), &claim("a", TOPIC, reading)));
+}
+
+/// `grantImplicitPermissionOnSubscription=false`
+#[test]
+fn where_nothing_is_implied_a_subscription_without_roles_is_nobodys() {
+    let stored = Stored::with_auth(json!({
+        "namespace_auth": {"a": ["consume"], "b": ["consume"]},
+        "subscription_auth_roles": {"s": ["a", "c"], "nobodys": []},
+    }));
+    let rules = Rules {
+        explicit_subscriptions: true,
+        ..rules()
+    };
+    let with = |role: &str, action| may(&stored, &rules, &claim(role, TOPIC, action));
+    assert!(with("a", consume("s")));
+    for (role, subscription) in [("b", "s"), ("c", "s"), ("a", "nobodys"), ("a", "other")] {
+        assert!(!with(role, consume(subscription)), "{role} {subscription}");
+    }
+    assert!(with("b", Action::Consume { subscription: None }));
 }
 
 #[test]

@@ -17,6 +17,11 @@ pub(super) const KEYS: &[Key] = &[
         d.authorization.rules.wildcards = values::boolean(v)?;
         Ok(())
     }),
+    // Of versions after 4.0.8: who sets it wants less to be allowed.
+    sets("grantImplicitPermissionOnSubscription", |d, v| {
+        d.authorization.rules.explicit_subscriptions = !values::boolean(v)?;
+        Ok(())
+    }),
     sets("superUserRoles", |d, v| {
         let roles = v.split(',').map(str::trim).filter(|role| !role.is_empty());
         d.authorization.rules.super_user_roles = roles.map(str::to_owned).collect();

@@ -62,6 +62,14 @@ impl Place {
         self.ask("POST", &path, &json!(actions));
     }
 
+    fn grant_subscription(&self, subscription: &str, roles: &[&str]) {
+        let path = format!(
+            "namespaces/{}/permissions/subscription/{subscription}",
+            self.namespace
+        );
+        self.ask("POST", &path, &json!(roles));
+    }
+
     /// Of producing and consuming.
     fn rights(&self, world: &World, role: &str, topic: &str) -> [bool; 2] {
         ["producer", "consumer"].map(|kind| {
@@ -94,12 +102,12 @@ impl Place {
 }
 
 /// A gateway that decides by grants that it reads there.
-fn deciding(place: &str) -> World {
+fn deciding(more: &[String]) -> World {
     let secured = Secured::get();
     let mut settings = by_tokens(secured);
     settings.push("authorizationEnabled=true".to_owned());
     settings.push("clusterName=standalone".to_owned());
-    settings.push(place.to_owned());
+    settings.extend_from_slice(more);
     gateway_as(secured, "admin", &settings)
 }
 
@@ -131,12 +139,33 @@ fn roles_may_do_what_they_are_granted(world: &World) {
 #[test]
 fn roles_may_do_what_they_are_granted_by_the_admin_api() {
     let web = Secured::get().web_url();
-    roles_may_do_what_they_are_granted(&deciding(&format!("serviceUrl={web}")));
+    roles_may_do_what_they_are_granted(&deciding(&[format!("serviceUrl={web}")]));
 }
 
 #[test]
 fn roles_may_do_what_they_are_granted_by_the_store() {
     let store = Secured::get().store_url();
     let setting = format!("configurationMetadataStoreUrl={store}");
-    roles_may_do_what_they_are_granted(&deciding(&setting));
+    roles_may_do_what_they_are_granted(&deciding(&[setting]));
+}
+
+/// ProxyAuthorizationWithoutImplicitPermissionOnSubscriptionTest. Pulsar 4.0.8 itself does not know the setting: the
+/// gateway is stricter than its brokers.
+#[test]
+fn without_implicit_permissions_a_subscription_is_for_whom_it_was_granted_to() {
+    let web = format!("serviceUrl={}", Secured::get().web_url());
+    let strict = "grantImplicitPermissionOnSubscription=false".to_owned();
+    let world = deciding(&[web, strict]);
+    for place in places() {
+        place.create_tenant();
+        place.create_namespace();
+        place.grant("other-role", &["produce", "consume"]);
+        place.becomes(&world, "other-role", "ds1", [true, false]);
+        place.grant_subscription("s-other-role", &["other-role"]);
+        place.becomes(&world, "other-role", "ds1", [true, true]);
+        assert_eq!(
+            place.rights(&world, "no-access-role", "ds1"),
+            [false, false]
+        );
+    }
 }
