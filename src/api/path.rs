@@ -1,7 +1,7 @@
 //! Request paths to endpoints (the protocol page's table "Paths").
 
 use super::percent;
-use super::topic::{Namespace, TopicName};
+use super::topic::{NAME_BYTES_MAX, Namespace, TopicName, too_long};
 use super::{Query, Refusal, TopicSet};
 
 #[derive(Clone, Debug)]
@@ -136,6 +136,10 @@ fn subscription_name(part: &str) -> Result<String, Refusal> {
     let subscription = decode(part, "subscription")?;
     if super::topic::is_blank(&subscription) {
         return Err(Refusal::invalid_params("subscriptionName cannot be blank"));
+    }
+    if subscription.len() > NAME_BYTES_MAX {
+        let text = too_long("subscription", NAME_BYTES_MAX);
+        return Err(Refusal::invalid_params(text));
     }
     Ok(subscription)
 }

@@ -2,6 +2,14 @@
 
 use std::fmt;
 
+/// A tenant, a cluster, a namespace: what an administrator has made and may type again. What is read of them is kept
+/// beyond the socket that asked, so these are the shortest.
+const NAMESPACE_PART_BYTES_MAX: usize = 255;
+
+/// Any other name: of a topic in its namespace, a subscription, a producer, a consumer, a reader. A URL fits; a socket keeps
+/// some copies of its names, and is to cost little whatever they are. Java has no bound but its request head of 8 KiB.
+pub const NAME_BYTES_MAX: usize = 2048;
+
 /// A full topic name whose parts are valid: `persistent://tenant/namespace/topic`, or the V1 form with the cluster
 /// between tenant and namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,6 +19,9 @@ impl TopicName {
     /// `domain` is `persistent` or `non-persistent`; `local` is decoded and may hold slashes.
     /// The error is one line for the client.
     pub fn new(domain: &str, namespace: &Namespace<'_>, local: &str) -> Result<TopicName, String> {
+        if local.len() > NAME_BYTES_MAX {
+            return Err(too_long("topic", NAME_BYTES_MAX));
+        }
         let full = format!("{domain}://{namespace}/{local}");
         if is_dots(local) {
             return Err(format!("Invalid topic name: {full}"));
@@ -112,6 +123,11 @@ impl<'a> Namespace<'a> {
         if parts.contains(&Some("")) {
             return Err(format!("Invalid namespace format. namespace: {self}"));
         }
+        let mut given = parts.iter().flatten();
+        if given.any(|part| part.len() > NAMESPACE_PART_BYTES_MAX) {
+            let what = "tenant, cluster or namespace";
+            return Err(too_long(what, NAMESPACE_PART_BYTES_MAX));
+        }
         match parts
             .into_iter()
             .flatten()
@@ -141,6 +157,11 @@ fn is_named_entity(name: &str) -> bool {
 /// In the paths of the brokers' web services it would be another place (RFC 3986 §5.2.4).
 fn is_dots(name: &str) -> bool {
     matches!(name, "." | "..")
+}
+
+/// Not in Java's words: it has no such bound.
+pub fn too_long(what: &str, most: usize) -> String {
+    format!("The {what} name is longer than {most} bytes")
 }
 
 fn invalid_short_name(text: &str) -> String {

@@ -55,13 +55,11 @@ fn all_of(pattern: &TopicsPattern) -> String {
 
 /// The dead-letter topic that a consumer gets without naming one belongs to its own topic, as long as no name in it
 /// leads to another namespace: it comes with the right to consume, as in Java. Any other wants the right to produce.
-/// None as well: it is no name, which the broker will refuse.
 fn dead_letter_right(topic: &str, subscription: &str, dead_letters: &str) -> Option<Right> {
-    let name = TopicName::parse(dead_letters).ok()?;
-    let own = TopicName::parse(topic).ok()?;
+    let namespace = |name| TopicName::parse(name).map(|it| it.namespace().to_owned());
     let belongs = dead_letters == format!("{topic}-{subscription}-DLQ")
-        && own.namespace() == name.namespace();
-    (!belongs).then(|| right(name.as_str(), Action::Produce))
+        && matches!((namespace(topic), namespace(dead_letters)), (Ok(own), Ok(its)) if own == its);
+    (!belongs).then(|| right(dead_letters, Action::Produce))
 }
 
 fn right(topic: &str, action: Action) -> Right {
@@ -90,15 +88,11 @@ mod tests {
         );
         let other = "persistent://u/n/topic-s-DLQ";
         assert_eq!(dead_letters(topic, "s", other).as_deref(), Some(other));
-        let full = "persistent://public/default/dead";
-        assert_eq!(dead_letters(topic, "s", "dead").as_deref(), Some(full));
-        assert_eq!(
-            dead_letters(topic, "s", "public/default/dead").as_deref(),
-            Some(full)
-        );
         // With a slash in the subscription it is a V1 name, of another namespace.
         let v1 = "persistent://t/n/topic-x/y-DLQ";
         assert_eq!(dead_letters(topic, "x/y", v1).as_deref(), Some(v1));
-        assert_eq!(dead_letters(topic, "s", "a/b"), None);
+        // What is no name is nobody's own.
+        let none = "persistent://u/n/..";
+        assert_eq!(dead_letters(topic, "s", none).as_deref(), Some(none));
     }
 }

@@ -111,14 +111,12 @@ fn ack_timeout_ms(query: &Query) -> Result<u32, Refusal> {
     }
 }
 
-/// A topic may be named as in Java's `TopicName.get`: in full, as `tenant/namespace/topic`, or by its local name. What is
-/// none of them is left for the broker to refuse.
-fn full_name(name: &str) -> String {
-    match name.split('/').count() {
-        _ if name.contains("://") => name.to_owned(),
-        1 => format!("persistent://public/default/{name}"),
-        _ => format!("persistent://{name}"),
-    }
+/// The dead-letter topic, in full. What is no name is refused here: whoever reads it next, a broker's web service among
+/// them, may take it for something else, and whether the client may publish there cannot be told.
+fn dead_letter_topic(name: &str) -> Result<String, Refusal> {
+    let refused = |why| Refusal::invalid_params(format_args!("deadLetterTopic: {why}"));
+    let name = TopicName::parse(name).map_err(refused)?;
+    Ok(name.as_str().to_owned())
 }
 
 fn dead_letter(
@@ -136,8 +134,8 @@ fn dead_letter(
         Ok(max_redeliver_count @ 1..) => Ok(Some(DeadLetterPolicy {
             max_redeliver_count,
             topic: match named {
-                Some(named) if !crate::api::topic::is_blank(named) => full_name(named),
-                _ => format!("{topic}-{subscription}-DLQ"),
+                Some(named) if !crate::api::topic::is_blank(named) => dead_letter_topic(named)?,
+                _ => dead_letter_topic(&format!("{topic}-{subscription}-DLQ"))?,
             },
         })),
         _ => Err(Refusal::invalid_params("MaxRedeliverCount must be > 0.")),

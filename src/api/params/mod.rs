@@ -15,6 +15,7 @@ pub use encryption::ClientKey;
 pub use producer::{Batching, HashingScheme, ProducerParams, RoutingMode};
 pub use reader::{Flow, ReaderParams};
 
+use super::topic::NAME_BYTES_MAX;
 use super::{Query, Refusal};
 use crate::pulsar::CryptoFailureAction;
 
@@ -97,6 +98,16 @@ fn name(query: &Query, parameter: &str) -> Result<Option<String>, Refusal> {
     match query.get(parameter) {
         Some(text) if super::topic::is_blank(text) => Err(Refusal::invalid_params(format_args!(
             "{parameter} cannot be blank"
+        ))),
+        _ => short_name(query, parameter),
+    }
+}
+
+/// A name that may be blank.
+fn short_name(query: &Query, parameter: &str) -> Result<Option<String>, Refusal> {
+    match query.get(parameter) {
+        Some(text) if text.len() > NAME_BYTES_MAX => Err(Refusal::invalid_params(format_args!(
+            "{parameter} is longer than {NAME_BYTES_MAX} bytes"
         ))),
         other => Ok(other.map(str::to_owned)),
     }

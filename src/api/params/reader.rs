@@ -1,6 +1,8 @@
 //! `ReaderHandler`: what it refuses with a 500 is a 400 here, with the same detail.
 
-use super::{CryptoFailureAction, boolean, crypto_failure_action, number, read_compacted, window};
+use super::{
+    CryptoFailureAction, boolean, crypto_failure_action, number, read_compacted, short_name, window,
+};
 use crate::api::{Query, Refusal, TopicName, message_id, time};
 use crate::pulsar::client::StartPosition;
 
@@ -56,7 +58,7 @@ impl ReaderParams {
             }
         };
         Ok(ReaderParams {
-            reader_name: query.get("readerName").map(str::to_owned),
+            reader_name: short_name(query, "readerName")?,
             flow,
             start,
             start_time_ms,

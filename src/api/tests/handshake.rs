@@ -349,6 +349,33 @@ fn several_topics_are_refused_in_javas_words() {
 }
 
 #[test]
+fn names_have_a_length() {
+    let long = |most: usize| "x".repeat(most + 1);
+    let (part, name) = (long(255), long(2048));
+    let namespace = "The tenant, cluster or namespace name is longer than 255 bytes";
+    let topic = "The topic name is longer than 2048 bytes";
+    for (path, text) in [
+        (format!("producer/persistent/{part}/d/t"), namespace),
+        (format!("reader/persistent/p/{part}/t"), namespace),
+        (format!("producer/persistent/p/d/{name}"), topic),
+        (format!("consumer/persistent/p/d/{name}/s"), topic),
+        (
+            format!("consumer/persistent/p/d/t/{name}"),
+            "Invalid query params: The subscription name is longer than 2048 bytes",
+        ),
+    ] {
+        let refused = endpoint(&format!("/ws/v2/{path}"));
+        assert_eq!(refused, Err((400, text.to_owned())), "{path}");
+    }
+    let most = format!("/ws/v2/producer/persistent/{}/d/{}", &part[1..], &name[1..]);
+    assert!(endpoint(&most).is_ok());
+    assert_eq!(
+        several(&format!("topics=p/d/{name}")),
+        Err((400, topic.to_owned()))
+    );
+}
+
+#[test]
 fn a_consumer_names_a_thousand_topics_and_no_more() {
     let topics = |count: usize| {
         let names: Vec<String> = (0..count).map(|n| format!("t{n}")).collect();

@@ -272,12 +272,37 @@ fn a_consumers_mistakes_are_refused_in_javas_words() {
         ("maxRedeliverCount=0", "MaxRedeliverCount must be > 0."),
         ("deadLetterTopic=dlq", "MaxRedeliverCount must be > 0."),
         (
+            "maxRedeliverCount=1&deadLetterTopic=a://b",
+            "deadLetterTopic: Invalid topic domain: 'a'",
+        ),
+        (
+            "maxRedeliverCount=1&deadLetterTopic=persistent://t/../dlq",
+            "deadLetterTopic: Invalid named entity: ..",
+        ),
+        (
+            "maxRedeliverCount=1&deadLetterTopic=persistent://t/n/..",
+            "deadLetterTopic: Invalid topic name: persistent://t/n/..",
+        ),
+        (
             "priorityLevel=-1&receiverQueueSize=-1&subscriptionType=Bad&ackTimeoutMillis=10",
             too_short,
         ),
     ] {
         assert_eq!(consumer(raw), Err(text.to_owned()), "{raw}");
     }
+}
+
+#[test]
+fn names_that_clients_choose_have_a_length() {
+    let name = "x".repeat(2049);
+    let text = |parameter: &str| Err(format!("{parameter} is longer than 2048 bytes"));
+    let refused = producer(&format!("producerName={name}"));
+    assert_eq!(refused.map(drop), text("producerName"));
+    let refused = consumer(&format!("consumerName={name}"));
+    assert_eq!(refused.map(drop), text("consumerName"));
+    let refused = reader(&format!("readerName={name}"));
+    assert_eq!(refused.map(drop), text("readerName"));
+    assert!(reader(&format!("readerName={}", &name[1..])).is_ok());
 }
 
 #[test]

@@ -33,6 +33,14 @@ fn names_that_are_paths_to_elsewhere_are_refused() {
             400,
         ),
         ("/ws/v3/consumer/sub?topicsPattern=public/../.*", 400),
+        (
+            "/ws/v2/consumer/persistent/public/default/t/sub?maxRedeliverCount=1&deadLetterTopic=persistent://public/../t",
+            400,
+        ),
+        (
+            "/ws/v2/consumer/persistent/public/default/t/sub?maxRedeliverCount=1&deadLetterTopic=public/default/..",
+            400,
+        ),
         ("/ws/v2/../../etc/passwd", 404),
         ("/../../../etc/passwd", 404),
         ("/ws/v2/producer/file/etc/passwd/x", 400),

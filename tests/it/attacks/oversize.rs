@@ -21,6 +21,39 @@ fn requests_that_are_too_large_are_refused() {
             414,
         ),
         (
+            upgrade_request(&format!("{path}{}", "x".repeat(2_048))),
+            400,
+        ),
+        (
+            upgrade_request(&format!(
+                "/ws/v2/producer/persistent/{}/d/t",
+                "x".repeat(256)
+            )),
+            400,
+        ),
+        (
+            upgrade_request(&format!("{path}?producerName={}", "x".repeat(2_049))),
+            400,
+        ),
+        (
+            upgrade_request(&format!(
+                "/ws/v3/consumer/sub?topics=t{}",
+                ",t".repeat(1_000)
+            )),
+            400,
+        ),
+        (
+            upgrade_request(&format!("{path}?encryptionKeys=k{}", ",k".repeat(1_000))),
+            400,
+        ),
+        (
+            with_lines(
+                &path,
+                &format!("Authorization: Bearer {}\r\n", "x".repeat(1 << 20)),
+            ),
+            431,
+        ),
+        (
             with_lines(&path, &format!("Cookie: {}\r\n", "x".repeat(1 << 20))),
             431,
         ),
