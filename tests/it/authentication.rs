@@ -3,11 +3,11 @@
 //! Set-up: gateways with the settings of Java's providers, in front of a broker that asks nobody. Claim: statuses and
 //! texts are Java's, whatever the credentials and wherever they stand; what is let in works.
 
-use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use serde_json::json;
 
+use crate::support::issuer::Issuer;
 use crate::support::raw::upgrade_request;
 use crate::support::tokens::{self, SECRET_SETTING, claiming, now_seconds};
 use crate::support::{Raw, World, base64, topic};
@@ -180,73 +180,24 @@ fn a_user_with_a_password_is_let_in_and_what_it_opens_works() {
     assert!(raw.text().contains(r#""result":"ok""#));
 }
 
-/// An issuer that answers so many requests, each by its path.
-fn issuer(answers: usize, body_of: impl Fn(&str, &str) -> String + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let name = format!("http://{}", listener.local_addr().expect("an address"));
-    let own = name.clone();
-    std::thread::spawn(move || {
-        for _ in 0..answers {
-            let (mut stream, _) = listener.accept().expect("a connection");
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                stream.read_exact(&mut byte).expect("a request");
-                request.push(byte[0]);
-            }
-            let request = String::from_utf8(request).expect("text");
-            let path = request.split(' ').nth(1).expect("a path");
-            let body = body_of(&own, path);
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-            stream
-                .write_all((head + &body).as_bytes())
-                .expect("a reader");
-        }
-    });
-    name
-}
-
 #[test]
 fn an_issuers_token_is_verified_by_the_keys_that_it_publishes() {
-    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-    let random = ring::rand::SystemRandom::new();
-    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-    let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key");
-    let key = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).expect("a key");
-    let encode = |part: &[u8]| base64_simd::URL_SAFE_NO_PAD.encode_to_string(part);
-    let point = key.public_key().as_ref();
-    let set = json!({"keys": [{
-        "kty": "EC", "kid": "1", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]),
-    }]})
-    .to_string();
-    let name = issuer(2, move |name, path| match path {
-        "/.well-known/openid-configuration" => {
-            json!({"issuer": name, "jwks_uri": format!("{name}/keys")}).to_string()
-        }
-        _ => set.clone(),
-    });
+    let issuer = Issuer::start();
     let world = World::with(&[
         "authenticationEnabled=true",
         "authenticationProviders=org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
-        &format!("openIDAllowedTokenIssuers={name}"),
+        &format!("openIDAllowedTokenIssuers={}", issuer.name),
         "openIDAllowedAudiences=pulsar",
         "openIDRequireIssuersUseHttps=false",
     ]);
-    let now = now_seconds();
-    let token = |audience: &str| {
-        let header = encode(br#"{"alg":"ES256","kid":"1"}"#);
-        let claims = json!({
-            "iss": name, "sub": "me", "aud": audience, "iat": now - 1, "nbf": now - 1, "exp": now + 600,
-        });
-        let signed = format!("{header}.{}", encode(claims.to_string().as_bytes()));
-        let signature = key.sign(&random, signed.as_bytes()).expect("a signature");
-        format!("{signed}.{}", encode(signature.as_ref()))
-    };
+    let token = |audience: &str| issuer.token("me", audience, 600);
     let path = producer();
     assert_eq!(ask(&world, &path, &bearer(&token("pulsar"))).0, 101);
     assert_eq!(ask(&world, &path, &bearer(&token("other"))).0, 401);
     assert_eq!(ask(&world, &path, &bearer(&tokens::token("me"))).0, 401);
     assert_eq!(ask(&world, &path, &bearer(&token("pulsar"))).0, 101);
+    // What it describes, and its keys, once each.
+    assert_eq!(issuer.asked(), 2);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod support;
 mod authorization;
 mod broker_credentials;
 mod broker_tls;
+mod brokers_decide;
 mod oauth2;
 mod pulsar_itself;
 mod scenarios;

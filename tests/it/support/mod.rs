@@ -10,6 +10,7 @@ pub mod deflating;
 pub mod every_frame;
 pub mod flow;
 mod grants;
+pub mod issuer;
 mod neighbours;
 pub mod on_broker;
 pub mod process;

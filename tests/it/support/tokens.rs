@@ -6,7 +6,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 /// 256 bits: `base64("a key of these tests, 256 bits: ")`.
-const SECRET_KEY: &[u8; 32] = b"a key of these tests, 256 bits: ";
+pub const SECRET_KEY: &[u8; 32] = b"a key of these tests, 256 bits: ";
 
 /// Of a gateway that believes these tokens.
 pub const TOKEN_SETTINGS: [&str; 3] = [
@@ -35,13 +35,18 @@ pub fn ending(role: &str, seconds: i64) -> String {
 
 /// With these claims.
 pub fn claiming(claims: &Value) -> String {
+    signed_by(SECRET_KEY, claims)
+}
+
+/// The same, signed with another key.
+pub fn signed_by(key: &[u8], claims: &Value) -> String {
     let encode = |bytes: &[u8]| base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes);
     let signed = format!(
         "{}.{}",
         encode(br#"{"alg":"HS256"}"#),
         encode(claims.to_string().as_bytes())
     );
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET_KEY);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     let signature = hmac::sign(&key, signed.as_bytes());
     format!("{signed}.{}", encode(signature.as_ref()))
 }

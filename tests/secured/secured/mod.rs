@@ -14,22 +14,21 @@ mod rest;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use ring::hmac;
 use serde_json::{Value, json};
 
 pub use self::rest::Rest;
-use crate::support::World;
 use crate::support::certificates::{Authority, Signed};
+use crate::support::issuer::Issuer;
+use crate::support::{World, tokens};
 
 pub const BASIC_USER: &str = "basic-user";
 pub const BASIC_PASSWORD: &str = "basic-secret";
 /// The password as `htpasswd -m` writes it.
 const BASIC_USERS: &str = "basic-user:$apr1$pwsfast1$SQYP1V6uVNaTt6jJOkH0.0\n";
 
-/// Signs the tokens: 256 bits, for HS256.
-const SECRET_KEY: &[u8; 32] = b"a key of these tests, 256 bits: ";
+/// For which this Pulsar's issuer has tokens.
+pub const AUDIENCE: &str = "pulsar";
 
 /// Settings by which a gateway shows a token, which the parameters name as in Java.
 pub fn by_token(parameters: &str) -> [String; 2] {
@@ -46,6 +45,8 @@ pub struct Secured {
     broker_port: u16,
     web_port: u16,
     zookeeper_port: u16,
+    /// Whose tokens count too.
+    issuer: Option<Issuer>,
 }
 
 /// Files of a certificate and its key, PEM.
@@ -58,17 +59,18 @@ impl Secured {
     /// The one of this run, started by the first who asks.
     pub fn get() -> &'static Secured {
         static SECURED: OnceLock<Secured> = OnceLock::new();
-        SECURED.get_or_init(|| Secured::start(None))
+        SECURED.get_or_init(|| Secured::start("secured", None))
     }
 
-    /// Another one: whoever speaks for somebody has to show that one's credentials too.
+    /// Another one, which verifies for itself whom a proxy speaks for (`authenticateOriginalAuthData`), and believes the
+    /// tokens of an issuer ([`Secured::issuer`]), too.
     pub fn that_asks_for_original_auth_data() -> &'static Secured {
         static SECURED: OnceLock<Secured> = OnceLock::new();
-        SECURED.get_or_init(|| Secured::start(Some(("authenticateOriginalAuthData", "true"))))
+        SECURED.get_or_init(|| Secured::start("verifying", Some(Issuer::start())))
     }
 
-    fn start(setting: Option<(&'static str, &str)>) -> Secured {
-        let folder = pulsar::new_folder();
+    fn start(name: &str, issuer: Option<Issuer>) -> Secured {
+        let folder = pulsar::new_folder(name);
         let authority = Authority::new("Authority of these tests");
         let secured = Secured {
             broker_port: pulsar::free_port(),
@@ -76,14 +78,14 @@ impl Secured {
             zookeeper_port: pulsar::free_port(),
             folder,
             authority,
+            issuer,
         };
         fs::write(secured.trust_certs(), secured.authority.pem()).expect("the folder is there");
-        fs::write(secured.secret_key(), SECRET_KEY).expect("the folder is there");
+        fs::write(secured.secret_key(), tokens::SECRET_KEY).expect("the folder is there");
         fs::write(secured.path("users"), BASIC_USERS).expect("the folder is there");
         let server = secured.authority.server(&["localhost"]);
         let server = secured.write("server", &server);
-        let mut settings = secured.settings(&server);
-        settings.extend(setting.map(|(key, value)| (key, value.to_owned())));
+        let settings = secured.settings(&server);
         let mut process = pulsar::start(&secured.folder, secured.zookeeper_port, &settings);
         pulsar::wait_until_ready(&secured.folder, &mut process, &secured.admin());
         secured
@@ -92,10 +94,17 @@ impl Secured {
     /// What differs from Pulsar's own `standalone.conf`.
     fn settings(&self, server: &Certificate) -> Vec<(&'static str, String)> {
         let path = |path: &Path| path.display().to_string();
-        let providers = ["Token", "Tls", "Basic"].map(|kind| {
-            format!("org.apache.pulsar.broker.authentication.AuthenticationProvider{kind}")
-        });
-        vec![
+        let kinds = ["Token", "Tls", "Basic"].map(|kind| format!("AuthenticationProvider{kind}"));
+        let open_id = self
+            .issuer
+            .iter()
+            .map(|_| "oidc.AuthenticationProviderOpenID".to_owned());
+        let providers: Vec<_> = kinds
+            .into_iter()
+            .chain(open_id)
+            .map(|class| format!("org.apache.pulsar.broker.authentication.{class}"))
+            .collect();
+        let mut settings = vec![
             ("brokerServicePort", String::new()),
             ("brokerServicePortTls", self.broker_port.to_string()),
             ("webServicePort", String::new()),
@@ -127,7 +136,16 @@ impl Secured {
                 "brokerClientAuthenticationParameters",
                 format!("token:{}", self.token("admin")),
             ),
-        ]
+        ];
+        if let Some(issuer) = &self.issuer {
+            settings.extend([
+                ("authenticateOriginalAuthData", "true".into()),
+                ("openIDAllowedTokenIssuers", issuer.name.clone()),
+                ("openIDAllowedAudiences", AUDIENCE.into()),
+                ("openIDRequireIssuersUseHttps", "false".into()),
+            ]);
+        }
+        settings
     }
 
     /// A gateway that trusts this Pulsar, with `key=value` settings as `--set` takes them; they say how it proves
@@ -153,6 +171,11 @@ impl Secured {
             .chain(settings.iter().copied())
             .collect();
         self.gateway(&all)
+    }
+
+    /// Whose tokens count beside its own.
+    pub fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
     }
 
     /// `pulsar+ssl://localhost:port`, by the name that its certificate has, and no other.
@@ -203,27 +226,12 @@ impl Secured {
 
     /// A token that does not expire.
     pub fn token(&self, role: &str) -> String {
-        self.sign(&json!({ "sub": role }))
+        tokens::token(role)
     }
 
     /// A token that expires in so many seconds; or that has expired, where they are below 0.
     pub fn token_for(&self, role: &str, seconds: i64) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.expect("the clock is past 1970").as_secs() as i64;
-        self.sign(&json!({ "sub": role, "exp": now + seconds }))
-    }
-
-    /// A token with these claims.
-    pub fn sign(&self, claims: &Value) -> String {
-        let encode = |bytes: &[u8]| base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes);
-        let signed = format!(
-            "{}.{}",
-            encode(br#"{"alg":"HS256"}"#),
-            encode(claims.to_string().as_bytes())
-        );
-        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET_KEY);
-        let signature = hmac::sign(&key, signed.as_bytes());
-        format!("{signed}.{}", encode(signature.as_ref()))
+        tokens::ending(role, seconds)
     }
 
     /// A client's certificate, by which Pulsar takes it for `role`.

@@ -4,24 +4,21 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::Rest;
 use crate::support::{PATIENCE, pause};
 
 /// Waits until the tests have ended, which closes its standard input; then Pulsar goes with all it has but its log.
-const KEEPER: &str = r#"trap '' INT TERM HUP; read -r _; kill -9 "$1"; mv "$2/pulsar.out" "$2/../secured.log"; rm -rf "$2""#;
+const KEEPER: &str = r#"trap '' INT TERM HUP; read -r _; kill -9 "$1"; mv "$2/pulsar.out" "${2%-*}.log"; rm -rf "$2""#;
 
 /// Small: some topics, a few connections.
 const MEMORY: &str = "-Xms128m -Xmx700m -XX:MaxDirectMemorySize=512m";
 
 /// A folder of one Pulsar of this process alone.
-pub fn new_folder() -> PathBuf {
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("secured-{}-{number}", std::process::id());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+pub fn new_folder(name: &str) -> PathBuf {
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     fs::create_dir_all(folder.join("logs")).expect("the target folder takes it");
     folder
 }
