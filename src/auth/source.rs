@@ -1,5 +1,8 @@
 //! Where keys and password files stand, as Java's `AuthTokenUtils.readKeyFromUrl` takes it: `file:` or a path (bytes as
 //! they are), `data:` (RFC 2397), or bare base64. Read once, at the start.
+//!
+//! Unlike in Java what begins with `/` is a path, also where nothing is there: its letters are those of base64, and the
+//! path of a mount that is missing would become the secret.
 
 use std::io::Read;
 use std::path::Path;
@@ -27,8 +30,11 @@ pub fn read(place: &str) -> Result<SecretBytes, String> {
         };
         return file(Path::new(&*percent_decoded(path)?));
     }
-    if Path::new(place).exists() {
-        return file(Path::new(place));
+    if place.starts_with('/') || Path::new(place).exists() {
+        return file(Path::new(place)).map_err(|why| match place.starts_with('/') {
+            true => format!("{why} (base64 that begins with / is written as data:;base64,/…)"),
+            false => why,
+        });
     }
     base64(place).ok_or_else(|| "is neither a file that is there, nor base64".to_owned())
 }

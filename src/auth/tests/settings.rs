@@ -116,6 +116,19 @@ fn a_key_that_cannot_be_used_stops_the_start_and_is_not_shown() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "looks for a file")]
+fn the_path_of_a_file_that_is_not_there_is_no_key() {
+    // Its characters are all of base64's alphabet, and it is as long as a key.
+    let path = "/run/secrets/pulsar/websocket/gateway/tokenSecretKey";
+    let faults = faults(&with_secret(path.to_owned()));
+    assert_eq!(faults[0].0, "tokenSecretKey");
+    assert!(faults[0].1.contains("cannot be read"), "{faults:?}");
+    assert!(!faults[0].1.contains(path), "{faults:?}");
+    let inline = format!("data:;base64,{path}");
+    assert!(Authentication::new(&with_secret(inline)).is_ok());
+}
+
+#[test]
 fn a_provider_that_cannot_be_had_is_named_with_what_to_use() {
     for name in [
         "AuthenticationProviderSasl",
