@@ -77,13 +77,16 @@ impl Client {
         let (status, body) = fetch(&address, None).map_err(|why| format!("{address}: {why}"))?;
         let metadata: Value = serde_json::from_slice(&body).unwrap_or_default();
         let endpoint = metadata.get("token_endpoint").and_then(Value::as_str);
-        match endpoint.filter(|_| status == 200) {
-            Some(endpoint) => {
-                self.endpoint = Some(endpoint.to_owned());
-                Ok(endpoint.to_owned())
-            }
-            None => Err(format!("{address}: status {status}, and no token_endpoint")),
+        let endpoint = endpoint
+            .filter(|_| status == 200)
+            .ok_or_else(|| format!("{address}: status {status}, and no token_endpoint"))?;
+        // The secret goes there, and an issuer that was asked over TLS must not have it sent without.
+        let is_https = |url: &str| url.starts_with("https://");
+        if is_https(issuer) && !is_https(endpoint) {
+            return Err(format!("{address}: its token_endpoint is not https"));
         }
+        self.endpoint = Some(endpoint.to_owned());
+        Ok(endpoint.to_owned())
     }
 
     /// The key is read for each token: it may have been replaced.
@@ -197,6 +200,38 @@ mod tests {
         let post = format!("POST https://issuer/token {form}");
         let get = "GET https://issuer/realm/.well-known/openid-configuration".to_owned();
         assert_eq!(*asked.lock().expect("no panic"), [get, post.clone(), post]);
+    }
+
+    #[test]
+    fn an_issuer_of_https_has_the_secret_posted_over_https_alone() {
+        let posted_to = |issuer: &str, endpoint: &'static str| {
+            let mut client = client();
+            client.settings.issuer_url = issuer.to_owned();
+            let posted = std::sync::Arc::new(Mutex::new(None));
+            let last = posted.clone();
+            let fetch = move |url: &str, form: Option<&str>| {
+                let answer = match form {
+                    None => format!(r#"{{"token_endpoint":"{endpoint}"}}"#),
+                    Some(_) => {
+                        *last.lock().expect("no panic") = Some(url.to_owned());
+                        r#"{"access_token":"t"}"#.to_owned()
+                    }
+                };
+                Ok((200, answer.into_bytes()))
+            };
+            let is_had = client.token(0, &fetch).is_ok();
+            (is_had, posted.lock().expect("no panic").clone())
+        };
+        let there = |url: &str| (true, Some(url.to_owned()));
+        for downgraded in ["http://issuer/token", "HTTP://issuer/token", "/token", ""] {
+            let went = posted_to("https://issuer", downgraded);
+            assert_eq!(went, (false, None), "{downgraded}");
+        }
+        let (https, http) = ("https://issuer/token", "http://issuer/token");
+        assert_eq!(posted_to("https://issuer", https), there(https));
+        // Where there was no TLS none is lost.
+        assert_eq!(posted_to("http://issuer", http), there(http));
+        assert_eq!(posted_to("http://issuer", https), there(https));
     }
 
     #[test]
