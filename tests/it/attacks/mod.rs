@@ -4,6 +4,7 @@
 //! refused or ended as told here, and the neighbours go on. Frames and requests that are merely broken are `bad_input`'s.
 
 mod cross_site;
+mod given_back;
 mod names;
 mod oversize;
 mod proxies;
