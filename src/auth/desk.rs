@@ -10,9 +10,14 @@ use super::openid::issuers::Issuers;
 use super::openid::{Fetching, Looked};
 use super::{Authentication, Identity, Offered, Why};
 
-/// Questions that wait for an issuer's document. A fleet that reconnects while the keys are fetched waits in the queue
-/// before this one; more than this wait only when an issuer does not answer, and are refused.
+/// Questions that wait for one of an issuer's documents. A fleet that reconnects while the keys are fetched waits in the
+/// queue before this one; more than this wait only when an issuer does not answer, and are refused. Each document has
+/// its own bound, so that they take no room from those of other issuers.
 const WAITING_MAX: usize = 1024;
+
+/// Documents that a question waits for: a description, the keys, and one of them again that has become too old meanwhile.
+/// Where issuers are slower than what they publish is kept, it would never end.
+const WAITS_MAX: u8 = 3;
 
 /// Credentials, and whose they are.
 pub struct Question<K> {
@@ -27,7 +32,13 @@ pub struct Desk<K> {
     authentication: Arc<Authentication>,
     issuers: Issuers,
     /// By the address of the document that they wait for.
-    waiting: FxHashMap<String, Vec<Question<K>>>,
+    waiting: FxHashMap<String, Vec<Waiting<K>>>,
+}
+
+struct Waiting<K> {
+    question: Question<K>,
+    /// This one included.
+    waits: u8,
 }
 
 impl<K> Desk<K> {
@@ -48,6 +59,11 @@ impl<K> Desk<K> {
 
     /// Slow. None: the answer comes when a document has.
     pub fn ask(&mut self, question: Question<K>, now_ms: u64) -> Option<Answer<K>> {
+        self.look(question, 0, now_ms)
+    }
+
+    /// The same of a question that has waited so often.
+    fn look(&mut self, question: Question<K>, waits: u8, now_ms: u64) -> Option<Answer<K>> {
         let offered = &question.offered;
         let issuers = &mut self.issuers;
         let mut awaited = None;
@@ -71,8 +87,13 @@ impl<K> Desk<K> {
             });
         match (said, awaited) {
             (Some(result), _) => Some((question.who, result)),
-            (None, Some(address)) if self.waiting_count() < WAITING_MAX => {
-                self.waiting.entry(address).or_default().push(question);
+            (None, Some(_)) if waits == WAITS_MAX => {
+                Some((question.who, Err("the issuer's keys do not come in time")))
+            }
+            (None, Some(address)) if self.waiting_for(&address) < WAITING_MAX => {
+                let waits = waits + 1;
+                let waiting = self.waiting.entry(address).or_default();
+                waiting.push(Waiting { question, waits });
                 None
             }
             (None, _) => Some((question.who, Err("too many wait for an issuer's keys"))),
@@ -90,12 +111,12 @@ impl<K> Desk<K> {
         let waiting = self.waiting.remove(address).unwrap_or_default();
         let asked_again = waiting.into_iter();
         asked_again
-            .filter_map(|question| self.ask(question, now_ms))
+            .filter_map(|it| self.look(it.question, it.waits, now_ms))
             .collect()
     }
 
-    fn waiting_count(&self) -> usize {
-        self.waiting.values().map(Vec::len).sum()
+    fn waiting_for(&self, address: &str) -> usize {
+        self.waiting.get(address).map_or(0, Vec::len)
     }
 }
 

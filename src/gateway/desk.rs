@@ -1,5 +1,6 @@
-//! The threads on which credentials are looked at that a shard has no time for, and an issuer's documents are fetched.
-//! Started only where a provider needs them; they end with the shards.
+//! The thread on which credentials are looked at that a shard has no time for, and the short-lived ones that fetch what
+//! issuers publish: each document on its own, so that who waits for an issuer that hangs is nobody else. Started only
+//! where a provider needs them.
 
 use std::io;
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use crate::runtime;
 /// these waits below a minute; more would have given up before their answer.
 const QUESTIONS_MAX: usize = 1024;
 
-/// Documents that may wait to be fetched: issuers have two each.
-const FETCHES_MAX: usize = 256;
+/// Documents that are fetched at a time, a thread for each: issuers have two, and are asked again some seconds after
+/// they have failed at the earliest. More hang only where dozens of issuers do; those beyond are tried later.
+const FETCHES_MAX: usize = 64;
 
 /// Where shards ask.
 pub type Questions = flume::Sender<Question<SocketId>>;
@@ -47,16 +49,14 @@ impl Vacant {
     /// A thread cannot be had.
     pub fn occupy(self, shards: Vec<runtime::Post<Post>>) -> io::Result<()> {
         let desk = Desk::new(self.authentication);
-        let (wanted, addresses) = flume::bounded(FETCHES_MAX);
+        let fetcher = desk.fetching().map(|it| Fetcher::new(&it).map(Arc::new));
+        let fetcher = fetcher.transpose().map_err(io::Error::other)?;
         let (fetched, documents) = flume::bounded(FETCHES_MAX);
-        if let Some(fetching) = desk.fetching() {
-            let fetcher = Fetcher::new(&fetching).map_err(io::Error::other)?;
-            let thread = thread::Builder::new().name("fetching".to_owned());
-            thread.spawn(move || fetch(&fetcher, &addresses, &fetched))?;
-        }
         let clerk = Clerk {
             desk,
-            wanted,
+            fetcher,
+            fetches: 0,
+            fetched,
             shards,
         };
         let thread = thread::Builder::new().name("desk".to_owned());
@@ -65,22 +65,23 @@ impl Vacant {
     }
 }
 
-fn fetch(fetcher: &Fetcher, addresses: &flume::Receiver<String>, fetched: &flume::Sender<Fetched>) {
-    for address in addresses {
-        let body = fetcher.get(&address);
-        if let Err(why) = &body {
-            tracing::warn!(address, why, "an issuer's document cannot be fetched");
-        }
-        if fetched.send((address, body.ok())).is_err() {
-            return;
-        }
+fn fetch(fetcher: &Fetcher, address: String, fetched: &flume::Sender<Fetched>) {
+    let body = fetcher.get(&address);
+    if let Err(why) = &body {
+        tracing::warn!(address, why, "an issuer's document cannot be fetched");
     }
+    // Nobody waits for it any more when the desk has gone.
+    let _ = fetched.send((address, body.ok()));
 }
 
 /// Whoever sits at the desk.
 struct Clerk {
     desk: Desk<SocketId>,
-    wanted: flume::Sender<String>,
+    /// None: nothing is ever fetched.
+    fetcher: Option<Arc<Fetcher>>,
+    /// Threads that fetch.
+    fetches: usize,
+    fetched: flume::Sender<Fetched>,
     shards: Vec<runtime::Post<Post>>,
 }
 
@@ -97,31 +98,44 @@ impl Clerk {
         questions: &flume::Receiver<Question<SocketId>>,
         documents: &flume::Receiver<Fetched>,
     ) {
-        // Without a fetching thread the other end of `documents` is gone, and would be ready for ever.
-        let fetches = self.desk.fetching().is_some();
         loop {
-            let mut next = flume::Selector::new()
-                .recv(questions, |asked| asked.map_or(Event::End, Event::Asked));
-            if fetches {
-                next = next.recv(documents, |it| it.map_or(Event::End, Event::Fetched));
-            }
+            let next = flume::Selector::new()
+                .recv(questions, |asked| asked.map_or(Event::End, Event::Asked))
+                .recv(documents, |it| it.map_or(Event::End, Event::Fetched))
+                .wait();
             let now_ms = runtime::wall_ms();
-            let answers = match next.wait() {
+            let answers = match next {
                 Event::Asked(question) => self.desk.ask(question, now_ms).into_iter().collect(),
                 Event::Fetched((address, body)) => {
+                    self.fetches -= 1;
                     self.desk.fetched(&address, body.as_deref(), now_ms)
                 }
                 Event::End => return,
             };
             for address in self.desk.take_wanted() {
-                let given = self.wanted.try_send(address);
-                if let Err(flume::TrySendError::Full(address)) = given {
+                if let Err(address) = self.begin_to_fetch(address) {
                     let answers = self.desk.fetched(&address, None, now_ms);
                     self.answer(answers);
                 }
             }
             self.answer(answers);
         }
+    }
+
+    /// Err: not now.
+    fn begin_to_fetch(&mut self, address: String) -> Result<(), String> {
+        let Some(fetcher) = self.fetcher.clone().filter(|_| self.fetches < FETCHES_MAX) else {
+            return Err(address);
+        };
+        let (wanted, fetched) = (address.clone(), self.fetched.clone());
+        let thread = thread::Builder::new().name("fetching".to_owned());
+        let started = thread.spawn(move || fetch(&fetcher, wanted, &fetched));
+        started.map_err(|error| {
+            tracing::warn!(address, %error, "no thread to fetch an issuer's document");
+            address
+        })?;
+        self.fetches += 1;
+        Ok(())
     }
 
     /// A shard's full mailbox is waited for: it empties its own at every turn.

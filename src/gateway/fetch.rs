@@ -44,7 +44,7 @@ impl Fetcher {
             .with_no_client_auth();
         Ok(Fetcher {
             tls: Arc::new(tls),
-            // Zero would be no time limit at all.
+            // Zero is refused by the system.
             connect_timeout: Duration::from_millis(fetching.connect_timeout_ms.max(1)),
             read_timeout: Duration::from_millis(fetching.read_timeout_ms.max(1)),
         })
@@ -74,66 +74,97 @@ impl Fetcher {
         });
         let fail = |error: io::Error| error.to_string();
         if !url.tls {
-            return self.exchange(stream, &request).map_err(fail);
+            return exchange(stream, &request).map_err(fail);
         }
         let name = ServerName::try_from(url.host.to_owned()).map_err(|error| error.to_string())?;
         let session = ClientConnection::new(self.tls.clone(), name);
         let session = session.map_err(|error| error.to_string())?;
-        self.exchange(StreamOwned::new(session, stream), &request)
-            .map_err(fail)
+        exchange(StreamOwned::new(session, stream), &request).map_err(fail)
     }
 
-    fn connect(&self, url: &Url<'_>) -> io::Result<TcpStream> {
+    fn connect(&self, url: &Url<'_>) -> io::Result<Timed> {
         #[expect(clippy::disallowed_methods, reason = "a thread of its own, no shard")]
         let addresses = (url.host, url.port).to_socket_addrs()?;
         let mut last = io::Error::new(io::ErrorKind::NotFound, "its host has no address");
         for address in addresses {
             match TcpStream::connect_timeout(&address, self.connect_timeout) {
                 Ok(stream) => {
-                    stream.set_read_timeout(Some(self.read_timeout))?;
-                    stream.set_write_timeout(Some(self.read_timeout))?;
-                    return Ok(stream);
+                    let deadline = Instant::now() + self.read_timeout;
+                    return Ok(Timed { stream, deadline });
                 }
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
+}
 
-    fn exchange(
-        &self,
-        mut stream: impl Read + Write,
-        request: &[u8],
-    ) -> io::Result<(u16, Vec<u8>)> {
-        stream.write_all(request)?;
-        stream.flush()?;
-        // A server that trickles must not hold up the other issuers.
-        let deadline = Instant::now() + self.read_timeout;
-        let mut reader = ResponseReader::default();
-        let mut unread = BytesMut::new();
-        let mut buffer = vec![0; READ_BYTES];
-        let response = loop {
-            let count = match stream.read(&mut buffer) {
-                Ok(count) => count,
-                // Servers that end TLS without saying so: the body's own length tells whether all is there.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-                Err(error) => return Err(error),
-            };
-            if count == 0 {
-                break reader.end();
-            }
-            if Instant::now() > deadline {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            unread.extend_from_slice(&buffer[..count]);
-            if let Some(response) = reader.feed(&mut unread).map_err(io::Error::other)? {
-                break Some(response);
-            }
+fn exchange(mut stream: impl Read + Write, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+    stream.write_all(request)?;
+    stream.flush()?;
+    let mut reader = ResponseReader::default();
+    let mut unread = BytesMut::new();
+    let mut buffer = vec![0; READ_BYTES];
+    let response = loop {
+        let count = match stream.read(&mut buffer) {
+            Ok(count) => count,
+            // Servers that end TLS without saying so: the body's own length tells whether all is there.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(error),
         };
-        match response {
-            Some(response) => Ok((response.status, response.body)),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        if count == 0 {
+            break reader.end();
         }
+        unread.extend_from_slice(&buffer[..count]);
+        if let Some(response) = reader.feed(&mut unread).map_err(io::Error::other)? {
+            break Some(response);
+        }
+    };
+    match response {
+        Some(response) => Ok((response.status, response.body)),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// A connection with an end: TLS, request and answer together take no longer, also where the server trickles.
+struct Timed {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Timed {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match left.is_zero() {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(Some(left)),
+        }
+    }
+}
+
+/// What the kernel calls a socket's time limit is not what people do.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer).map_err(timed_out)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes).map_err(timed_out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 
@@ -215,6 +246,40 @@ mod tests {
             Some((false, "a", 8080, "/x/y?z=1"))
         );
         assert_eq!(parts("https://[::1]:1/k"), Some((true, "::1", 1, "/k")));
+    }
+
+    /// Says `first`, and then a byte from time to time until nobody listens any more.
+    fn trickling(first: &'static [u8]) -> std::net::SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // Its own read times out, which is the pause.
+            let pause = Some(Duration::from_millis(20));
+            stream.set_read_timeout(pause).unwrap();
+            stream.write_all(first).unwrap();
+            while stream.write_all(b"0").is_ok() {
+                let _ = stream.read(&mut [0]);
+            }
+        });
+        address
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "has sockets")]
+    fn a_server_that_trickles_is_left_when_its_time_is_over_also_within_tls() {
+        let fetcher = Fetcher::new(&Fetching {
+            connect_timeout_ms: 60_000,
+            read_timeout_ms: 300,
+            ..Fetching::default()
+        })
+        .unwrap();
+        // The beginning of a record of 16 KiB.
+        let secured = trickling(&[0x16, 3, 3, 0x40, 0]);
+        let plain = trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n");
+        for url in [format!("https://{secured}/"), format!("http://{plain}/")] {
+            assert_eq!(fetcher.get(&url), Err("timed out".to_owned()), "{url}");
+        }
     }
 
     #[test]

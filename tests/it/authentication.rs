@@ -3,17 +3,14 @@
 //! Set-up: gateways with the settings of Java's providers, in front of a broker that asks nobody. Claim: statuses and
 //! texts are Java's, whatever the credentials and wherever they stand; what is let in works.
 
-use std::net::TcpListener;
-
 use serde_json::json;
 
-use crate::support::issuer::Issuer;
 use crate::support::raw::upgrade_request;
 use crate::support::tokens::{self, SECRET_SETTING, claiming, now_seconds};
 use crate::support::{Raw, World, base64, topic};
 
 /// The status and text of a request with these header lines; 101 for who is let in.
-fn ask(world: &World, path: &str, lines: &str) -> (u16, String) {
+pub fn ask(world: &World, path: &str, lines: &str) -> (u16, String) {
     let mut raw = Raw::connect(world.address());
     let request = upgrade_request(path).replace("Host:", &format!("{lines}Host:"));
     raw.send(request.as_bytes());
@@ -30,7 +27,7 @@ fn producer() -> String {
     format!("/ws/v2/producer/persistent/public/default/{name}")
 }
 
-fn bearer(token: &str) -> String {
+pub fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 
@@ -178,49 +175,4 @@ fn a_user_with_a_password_is_let_in_and_what_it_opens_works() {
     let (mut raw, _) = Raw::open_with(world.address(), &path, &basic("me:password"));
     raw.say(r#"{"payload":"eA=="}"#);
     assert!(raw.text().contains(r#""result":"ok""#));
-}
-
-#[test]
-fn an_issuers_token_is_verified_by_the_keys_that_it_publishes() {
-    let issuer = Issuer::start();
-    let world = World::with(&[
-        "authenticationEnabled=true",
-        "authenticationProviders=org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
-        &format!("openIDAllowedTokenIssuers={}", issuer.name),
-        "openIDAllowedAudiences=pulsar",
-        "openIDRequireIssuersUseHttps=false",
-    ]);
-    let token = |audience: &str| issuer.token("me", audience, 600);
-    let path = producer();
-    assert_eq!(ask(&world, &path, &bearer(&token("pulsar"))).0, 101);
-    assert_eq!(ask(&world, &path, &bearer(&token("other"))).0, 401);
-    assert_eq!(ask(&world, &path, &bearer(&tokens::token("me"))).0, 401);
-    assert_eq!(ask(&world, &path, &bearer(&token("pulsar"))).0, 101);
-    // What it describes, and its keys, once each.
-    assert_eq!(issuer.asked(), 2);
-}
-
-#[test]
-fn an_issuer_that_cannot_be_reached_lets_nobody_in() {
-    let gone = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let name = format!("http://{}", gone.local_addr().expect("an address"));
-    drop(gone);
-    let world = World::with(&[
-        "authenticationEnabled=true",
-        "authenticationProviders=org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
-        &format!("openIDAllowedTokenIssuers={name}"),
-        "openIDAllowedAudiences=pulsar",
-        "openIDRequireIssuersUseHttps=false",
-    ]);
-    let encode = |part: &str| base64_simd::URL_SAFE_NO_PAD.encode_to_string(part);
-    let claims = json!({ "iss": name }).to_string();
-    let token = format!(
-        "{}.{}.AA",
-        encode(r#"{"alg":"RS256","kid":"1"}"#),
-        encode(&claims)
-    );
-    let path = producer();
-    for _ in 0..2 {
-        assert_eq!(ask(&world, &path, &bearer(&token)).0, 401);
-    }
 }

@@ -28,6 +28,7 @@ mod interop;
 mod key_shared;
 mod moves;
 mod non_persistent;
+mod openid;
 mod partition_growth;
 mod partitioned;
 mod per_socket;

@@ -36,8 +36,7 @@ struct Document<T> {
     /// Where it is. Empty: not known yet.
     address: String,
     content: Option<T>,
-    /// When it was last asked for, and when it last came.
-    asked_ms: Option<u64>,
+    /// When it last came.
     fetched_ms: u64,
     failed_ms: Option<u64>,
     is_being_fetched: bool,
@@ -86,7 +85,7 @@ impl Issuers {
             Usable::No => return Found::Nothing("the issuer's keys cannot be had"),
         }
         if !keys.has(key_id) && keys.may_look_again(now_ms, self.fetching.missing_key_ms) {
-            keys.fetch(now_ms, wanted);
+            keys.fetch(wanted);
             return Found::Wants(keys.address.clone());
         }
         let mut all = keys.content.iter().flatten();
@@ -132,7 +131,6 @@ impl<T> Document<T> {
         Document {
             address,
             content: None,
-            asked_ms: None,
             fetched_ms: 0,
             failed_ms: None,
             is_being_fetched: false,
@@ -147,7 +145,7 @@ impl<T> Document<T> {
             .failed_ms
             .is_some_and(|failed_ms| now_ms.saturating_sub(failed_ms) < FAILED_MS);
         if is_old && !has_failed {
-            self.fetch(now_ms, wanted);
+            self.fetch(wanted);
         }
         match (is_there, self.is_being_fetched) {
             (true, _) => Usable::Yes,
@@ -156,9 +154,8 @@ impl<T> Document<T> {
         }
     }
 
-    fn fetch(&mut self, now_ms: u64, wanted: &mut Vec<String>) {
+    fn fetch(&mut self, wanted: &mut Vec<String>) {
         if !std::mem::replace(&mut self.is_being_fetched, true) {
-            self.asked_ms = Some(now_ms);
             wanted.push(self.address.clone());
         }
     }
@@ -175,9 +172,10 @@ impl<T> Document<T> {
         }
     }
 
+    /// Never for who has just waited for it, also where there is to be no pause.
     fn may_look_again(&self, now_ms: u64, pause_ms: u64) -> bool {
-        let asked_ms = self.asked_ms.unwrap_or_default();
-        !self.is_being_fetched && now_ms.saturating_sub(asked_ms) > pause_ms
+        let tried_ms = self.failed_ms.unwrap_or_default().max(self.fetched_ms);
+        !self.is_being_fetched && now_ms.saturating_sub(tried_ms) > pause_ms
     }
 }
 

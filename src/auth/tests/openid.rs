@@ -142,6 +142,42 @@ fn a_key_that_is_not_there_is_looked_for_again_but_not_all_the_time() {
     assert!(desk.take_wanted().is_empty());
 }
 
+/// Without a pause between two looks for a key, and with keys that take longer than they are kept, a question asked for
+/// documents for ever.
+#[test]
+fn no_question_asks_for_documents_for_ever() {
+    let mut without_pause = desk(|settings| {
+        settings.key_id_cache_miss_refresh_seconds = Some("0".to_owned());
+    });
+    ready(&mut without_pause, NOW_MS);
+    assert!(ask(&mut without_pause, 1, "unknown key", NOW_MS + 1).is_none());
+    assert_eq!(without_pause.take_wanted(), [KEYS_AT]);
+    let answers = without_pause.fetched(KEYS_AT, Some(KEY_SET.as_bytes()), NOW_MS + 2_000);
+    assert!(answers[0].1.is_err());
+    assert!(without_pause.take_wanted().is_empty());
+
+    let mut kept_briefly = desk(|settings| {
+        settings.cache_expiration_seconds = Some("1".to_owned());
+    });
+    let mut now_ms = NOW_MS;
+    assert!(ask(&mut kept_briefly, 1, "rsa", now_ms).is_none());
+    for fetched in 1..=3 {
+        let wanted = kept_briefly.take_wanted();
+        now_ms += 1_001;
+        let answers = wanted.iter().flat_map(|address| {
+            let document = if address == KEYS_AT {
+                KEY_SET
+            } else {
+                DESCRIPTION
+            };
+            kept_briefly.fetched(address, Some(document.as_bytes()), now_ms)
+        });
+        let answered = answers.collect::<Vec<_>>();
+        assert_eq!(answered.len(), usize::from(fetched == 3));
+        assert!(answered.iter().all(|(_, result)| result.is_err()));
+    }
+}
+
 #[test]
 fn old_documents_are_fetched_anew_while_they_are_used_and_not_used_when_too_old() {
     let mut desk = desk(|settings| {
@@ -211,7 +247,11 @@ fn the_role_may_be_in_another_claim() {
 
 #[test]
 fn no_more_wait_for_an_issuer_than_there_is_room_for() {
-    let mut desk = desk(|_| {});
+    let mut desk = desk(|settings| {
+        settings.allowed_token_issuers = Some(format!("{ISSUER},https://other.example"));
+    });
     let waiting = (0..2000).filter(|who| ask(&mut desk, *who, "rsa", NOW_MS).is_none());
     assert_eq!(waiting.count(), 1024);
+    // And they take no room from those of others.
+    assert!(ask(&mut desk, 2000, "other issuer", NOW_MS).is_none());
 }
