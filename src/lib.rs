@@ -18,7 +18,7 @@
 //! | [`hub`] | subscription hubs: members, windows, what is unsettled, redelivery; tails and their logs of frames (sans-IO) | pulsar |
 //! | [`session`] | what one socket does: producer, consumer, reader (sans-IO) | api, hub, pulsar, ws |
 //! | [`gateway`] | one shard's state: carries the effects of the sans-IO rooms to each other and to the runtime | all of the above |
-//! | [`auth`] | who may connect, and what they may do (sans-IO) | http |
+//! | [`auth`] | who may connect, and what they may do (sans-IO) | http, pulsar's plain types |
 //! | [`observe`] | counters, logs | – |
 //! | [`embedded`] | the in-process broker: the same wire, memory only, with faults on request | pulsar |
 //!

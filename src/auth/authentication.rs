@@ -9,6 +9,7 @@ use super::basic::Users;
 use super::openid::OpenIdProvider;
 use super::token::TokenProvider;
 use super::{Offered, tls};
+use crate::pulsar::client::WEBSOCKET_PRINCIPAL;
 
 /// A text that nobody may read but who it is meant for: zeroed when dropped, never printed.
 pub type Secret = Zeroizing<String>;
@@ -167,6 +168,20 @@ impl Authentication {
     /// The providers of the named method, or all, each in its turn: the first that accepts counts, and who is accepted
     /// by none is anonymous where that is a role. None: one of them is pending.
     pub(super) fn ask_each(
+        &self,
+        offered: &Offered,
+        ask: impl FnMut(&Provider) -> Verdict,
+    ) -> Option<Result<Identity, Why>> {
+        // Brokers let what is done under this name pass with the gateway's own rights.
+        let is_client = |identity: &Identity| &*identity.role != WEBSOCKET_PRINCIPAL;
+        let said = self.first_to_accept(offered, ask)?;
+        Some(said.and_then(|identity| match is_client(&identity) {
+            true => Ok(identity),
+            false => Err("the role is the one that stands for a gateway"),
+        }))
+    }
+
+    fn first_to_accept(
         &self,
         offered: &Offered,
         mut ask: impl FnMut(&Provider) -> Verdict,

@@ -243,6 +243,36 @@ fn the_role_is_in_the_claim_that_names_it() {
 }
 
 #[test]
+fn nobody_is_taken_for_the_gateway() {
+    let name = crate::pulsar::client::WEBSOCKET_PRINCIPAL;
+    let token = |role: &str| signed(&serde_json::json!({ "sub": role }).to_string());
+    let (as_gateway, other) = (token(name), token("other"));
+    assert!(judged(of_key(SECRET), &as_gateway).is_err());
+    assert!(judged(of_key(SECRET), &other).is_ok());
+    let certified = Offered {
+        common_name: some(name),
+        ..Offered::default()
+    };
+    let by_certificate = Settings {
+        providers: vec![
+            "org.apache.pulsar.broker.authentication.AuthenticationProviderTls".to_owned(),
+        ],
+        ..Settings::default()
+    };
+    let anonymous = Settings {
+        anonymous_role: some(name),
+        ..by_certificate.clone()
+    };
+    for (settings, offered) in [
+        (by_certificate, &certified),
+        (anonymous, &Offered::default()),
+    ] {
+        let (by, _) = Authentication::new(&settings).unwrap();
+        assert!(matches!(by.check(offered, NOW_MS), Step::Done(Err(_))));
+    }
+}
+
+#[test]
 fn an_identity_prints_no_credential() {
     let mut by = of_key(SECRET);
     by.keep_credentials = true;

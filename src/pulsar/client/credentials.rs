@@ -20,7 +20,7 @@ use crate::pulsar::types::{BrokerError, ErrorKind};
 /// The principal that a gateway names where it speaks for nobody in particular (Java's
 /// `Constants.WEBSOCKET_DUMMY_ORIGINAL_PRINCIPLE`). Brokers want some original principal from a role in their
 /// `proxyRoles`, and take this one from anybody.
-pub(super) const WEBSOCKET_PRINCIPAL: &str = "__websocket_dummy_original_principle";
+pub const WEBSOCKET_PRINCIPAL: &str = "__websocket_dummy_original_principle";
 
 /// In whose name: connections, lookups, producers and consumers of different principals share nothing. The owner
 /// numbers the principals and knows their credentials.

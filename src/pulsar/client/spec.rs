@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use super::credentials::{Credentials, Original, Principal, Secret};
+pub use super::credentials::{Credentials, Original, Principal, Secret, WEBSOCKET_PRINCIPAL};
 use crate::pulsar::crypto::Sealing;
 use crate::pulsar::types::{BrokerError, Entry, InitialPosition, MessageId, SubscriptionType};
 use crate::pulsar::wire::Compression;
