@@ -27,7 +27,7 @@ pub struct Offered {
     /// The provider's method that the client names.
     pub method: Option<String>,
     pub token: Option<Secret>,
-    /// What follows `Basic`: base64 of `user:password`.
+    /// `user:password`, out of the base64 that follows `Basic`.
     pub basic: Option<Secret>,
     /// The role named by the client's certificate, which TLS has verified.
     pub common_name: Option<String>,
@@ -68,7 +68,7 @@ impl Offered {
         if let Some(token) = after_scheme(value, BEARER) {
             self.take_token(token);
         } else if let Some(pair) = after_scheme(value, BASIC) {
-            self.basic = Some(Zeroizing::new(pair.trim().to_owned()));
+            self.basic = decoded(pair);
         }
     }
 
@@ -79,7 +79,7 @@ impl Offered {
         }
     }
 
-    /// What was shown to a provider of this method, for who must show it again.
+    /// What was shown to a provider of this method, as brokers want it from who must show it again.
     pub(super) fn credential(&self, method: Method) -> Option<Secret> {
         match method {
             Method::Token => self.token.clone(),
@@ -99,6 +99,14 @@ fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
     first
         .eq_ignore_ascii_case(scheme)
         .then(|| rest.trim_start())
+}
+
+/// With padding or without, and white space between: clients write all of that.
+fn decoded(base64: &str) -> Option<Secret> {
+    let bytes = base64_simd::forgiving_decode_to_vec(base64.as_bytes()).map(Zeroizing::new);
+    let bytes = bytes.ok()?;
+    let text = std::str::from_utf8(&bytes).ok()?;
+    Some(Zeroizing::new(text.to_owned()))
 }
 
 /// Each protocol that the client offers.

@@ -42,14 +42,7 @@ impl Speaker {
     /// What it has shown, as brokers want it. None: nothing that could be shown again.
     fn secret(&self) -> Option<client::Secret> {
         let credential = self.credential.as_ref()?;
-        let data = match self.method {
-            // As it stood in the header.
-            Method::Basic => base64_simd::STANDARD
-                .decode_to_vec(credential.as_bytes())
-                .unwrap_or_default(),
-            _ => credential.as_bytes().to_vec(),
-        };
-        Some(client::Secret::new(data))
+        Some(client::Secret::new(credential.as_bytes().to_vec()))
     }
 
     /// What it has shown holds longer than that.
@@ -332,7 +325,7 @@ mod tests {
         );
         let by_password = principals.take(Some(&Speaker {
             method: Method::Basic,
-            ..speaker("b", "YjpzZWNyZXQ=", None)
+            ..speaker("b", "b:secret", None)
         }));
         assert_eq!(
             shown(&principals, by_password).as_deref(),

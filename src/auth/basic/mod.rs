@@ -12,7 +12,6 @@ use std::sync::Mutex;
 
 use ring::rand::SystemRandom;
 use ring::{digest, hmac};
-use zeroize::Zeroizing;
 
 use super::Why;
 
@@ -73,14 +72,11 @@ impl Users {
         })
     }
 
-    /// The user that `pair`, the base64 of `user:password`, names rightly. Slow.
+    /// The user that `pair`, a `user:password`, names rightly. Slow.
     ///
     /// # Errors
     /// There is none, or the password is another.
     pub fn check(&self, pair: &str) -> Result<String, Why> {
-        let pair = base64_simd::forgiving_decode_to_vec(pair.as_bytes()).map(Zeroizing::new);
-        let pair = pair.map_err(|_| "Basic without base64")?;
-        let pair = std::str::from_utf8(&pair).map_err(|_| "Basic without text")?;
         let (user, password) = pair.split_once(':').ok_or("Basic without a colon")?;
         if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
             return Err(REFUSED);

@@ -1,6 +1,6 @@
 //! What a request offers, in all the forms that clients use; and what a certificate names.
 
-use crate::auth::{Offered, protocol_to_answer, tls};
+use crate::auth::{Authentication, Desk, Offered, Question, Settings, protocol_to_answer, tls};
 use crate::http::{HeadReader, Request};
 
 fn request(headers: &str) -> Request {
@@ -61,15 +61,42 @@ fn user_and_password_are_taken_out_of_the_header() {
         let offered = Offered::of(&request(header), None, None);
         offered.basic.map(|pair| pair.to_string())
     };
-    assert_eq!(
-        basic("Authorization: Basic dTpw\r\n").as_deref(),
-        Some("dTpw")
-    );
-    assert_eq!(
-        basic("Authorization: basic  dTpw\r\n").as_deref(),
-        Some("dTpw")
-    );
-    assert_eq!(basic("Authorization: Bearer dTpw\r\n"), None);
+    for header in [
+        "Authorization: Basic dTpwdw==\r\n",
+        "Authorization: basic  dTpwdw== \r\n",
+        "Authorization: Basic dTpwdw\r\n",
+        "Authorization: Basic dTpw dw==\r\n",
+    ] {
+        assert_eq!(basic(header).as_deref(), Some("u:pw"), "{header}");
+    }
+    for header in [
+        "Authorization: Bearer dTpwdw==\r\n",
+        "Authorization: Basic u:pw\r\n",
+        "Authorization: Basic dTr/\r\n",
+    ] {
+        assert_eq!(basic(header), None, "{header}");
+    }
+}
+
+#[test]
+fn brokers_are_shown_the_password_that_was_judged_however_it_was_written() {
+    let settings = Settings {
+        providers: vec![
+            "org.apache.pulsar.broker.authentication.AuthenticationProviderBasic".to_owned(),
+        ],
+        basic_auth_conf: Some("data:,u:{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM=".to_owned()),
+        ..Settings::default()
+    };
+    for written in ["dTpwdw==", "dTpwdw", "dTpw dw=="] {
+        let (mut by, _) = Authentication::new(&settings).unwrap();
+        by.keep_credentials = true;
+        let request = request(&format!("Authorization: Basic {written}\r\n"));
+        let offered = Offered::of(&request, None, None);
+        let question = Question { who: (), offered };
+        let (_, result) = Desk::new(by.into()).ask(question, 0).unwrap();
+        let shown = result.unwrap().credential.unwrap();
+        assert_eq!(shown.as_str(), "u:pw", "{written}");
+    }
 }
 
 #[test]
