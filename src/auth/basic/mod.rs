@@ -8,6 +8,7 @@ mod apr1;
 mod crypt;
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Mutex;
 
 use ring::rand::SystemRandom;
@@ -21,13 +22,16 @@ const PASSWORD_BYTES_MAX: usize = 255;
 /// Who there is, with the hash of each one's password.
 pub struct Users {
     hashes: HashMap<String, Hash>,
+    /// One of each kind that is in the file: a refusal takes the time of all of them, so that it does not tell who is
+    /// known, and by which kind of hash.
+    kinds: Vec<Hash>,
     /// Of each user who has been let in, the password's keyed hash; no more of them than users. The key is this process's own.
     seen: Mutex<HashMap<String, hmac::Tag>>,
     key: hmac::Key,
 }
 
 /// A line's second half, by its form.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Hash {
     Crypt(String),
     Apr1(String),
@@ -45,6 +49,7 @@ impl Users {
     pub fn parse(bytes: &[u8]) -> Result<Users, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "is no text in UTF-8")?;
         let mut hashes = HashMap::new();
+        let mut kinds: Vec<Hash> = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() {
@@ -59,6 +64,9 @@ impl Users {
                     "has a line {line} that is not user:hash with a hash of htpasswd (-B, -m, -d or -s)"
                 ));
             };
+            if !kinds.iter().any(|kind| kind.is_like(&hash)) {
+                kinds.push(hash.clone());
+            }
             hashes.insert(user.to_owned(), hash);
         }
         if hashes.is_empty() {
@@ -67,6 +75,7 @@ impl Users {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         Ok(Users {
             hashes,
+            kinds,
             seen: Mutex::default(),
             key: key.map_err(|_| "cannot be used: the system gives no random bytes")?,
         })
@@ -81,25 +90,24 @@ impl Users {
         if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
             return Err(REFUSED);
         }
-        let Some(hash) = self.hashes.get(user) else {
-            // As long as for who is known, so that the time does not tell who is.
-            let _ = self
-                .hashes
-                .values()
-                .next()
-                .map(|hash| hash.is_of(password, &self.key));
-            return Err(REFUSED);
-        };
         if self.has_seen(user, password) {
             return Ok(user.to_owned());
         }
-        match hash.is_of(password, &self.key) {
-            true => {
-                self.remember(user, password);
-                Ok(user.to_owned())
-            }
-            false => Err(REFUSED),
+        let hash = self.hashes.get(user);
+        if hash.is_some_and(|hash| hash.is_of(password, &self.key)) {
+            self.remember(user, password);
+            return Ok(user.to_owned());
         }
+        for other in self.kinds_beside(hash) {
+            std::hint::black_box(other.is_of(password, &self.key));
+        }
+        Err(REFUSED)
+    }
+
+    /// One of each other kind.
+    fn kinds_beside(&self, hash: Option<&Hash>) -> impl Iterator<Item = &Hash> {
+        let kinds = self.kinds.iter();
+        kinds.filter(move |kind| !hash.is_some_and(|hash| hash.is_like(kind)))
     }
 
     fn has_seen(&self, user: &str, password: &str) -> bool {
@@ -135,6 +143,15 @@ impl Hash {
         crypt::is_hash(text).then(|| Hash::Crypt(text.to_owned()))
     }
 
+    /// Takes as long: bcrypt's hashes say how often it goes round.
+    fn is_like(&self, other: &Hash) -> bool {
+        let rounds = |hash: &str| hash.parse().ok().map(|it: bcrypt::HashParts| it.get_cost());
+        match (self, other) {
+            (Hash::Bcrypt(one), Hash::Bcrypt(other)) => rounds(one) == rounds(other),
+            _ => mem::discriminant(self) == mem::discriminant(other),
+        }
+    }
+
     /// `key` is any: what is compared is hashed with it, so that the time does not tell how much of it is right.
     fn is_of(&self, password: &str, key: &hmac::Key) -> bool {
         let bytes = password.as_bytes();
@@ -152,6 +169,32 @@ impl Hash {
             Hash::Sha1(hash) => {
                 let made = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
                 same(made.as_ref(), hash)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USERS: &str = "crypt:abJnggxhB/yWI\ncrypt2:QxMiOwJIBli3w\napr1:$apr1$abcdefgh$FBwExRW4dCc8aL.OvjpIE1\n\
+         sha:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n\
+         bcrypt:$2y$04$3RyqFWE.7Ju5WlZQ3v.6Tu1kXuvGWTc.uRWE1XHlNlsON1E1O0LF2\n\
+         also:$2b$04$3RyqFWE.7Ju5WlZQ3v.6Tu1kXuvGWTc.uRWE1XHlNlsON1E1O0LF2\n\
+         slow:$2y$10$3RyqFWE.7Ju5WlZQ3v.6Tu1kXuvGWTc.uRWE1XHlNlsON1E1O0LF2\n";
+
+    #[test]
+    fn a_refusal_takes_one_hash_of_each_kind_whoever_it_is_about() {
+        let users = Users::parse(USERS.as_bytes()).unwrap();
+        let names = ["crypt", "apr1", "sha", "bcrypt", "slow"];
+        let kinds = names.map(|name| &users.hashes[name]);
+        let everybody = users.hashes.values().map(Some).chain([None]);
+        for own in everybody {
+            let taken: Vec<&Hash> = own.into_iter().chain(users.kinds_beside(own)).collect();
+            assert_eq!(taken.len(), kinds.len(), "{own:?}");
+            for kind in kinds {
+                assert!(taken.iter().any(|it| it.is_like(kind)), "{own:?} {kind:?}");
             }
         }
     }
