@@ -75,8 +75,12 @@ impl Shard {
 
     pub(super) fn on_consuming_event(&mut self, now_ms: u64, event: Event) {
         match event {
-            Event::Refused { broker, error, .. } => {
-                self.consuming.refused(now_ms, &broker, &error);
+            Event::Refused {
+                principal,
+                broker,
+                error,
+            } => {
+                self.consuming.refused(now_ms, principal, &broker, &error);
             }
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::Topics { tag, result } => self.topics_answered(now_ms, tag, result),

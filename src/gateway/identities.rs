@@ -8,6 +8,7 @@ use super::post::SocketId;
 use super::shard::{Shard, Timer};
 use crate::api::{Refusal, WebSocketError, append_auth_challenge, parse_auth_response};
 use crate::auth::{self, Identity, Method, Offered, Question, Step, Why};
+use crate::config::Authorization;
 use crate::http::Request;
 use crate::runtime::{self, OneShot, OneShotReceiver, TimerKey, oneshot};
 use crate::session::{CloseWith, append_frame};
@@ -112,7 +113,13 @@ impl Shard {
     pub fn watch_identity(&mut self, now_ms: u64, id: SocketId) {
         self.forget_identity(id);
         let refresh_ms = self.config.authentication_refresh_ms;
-        let Some(left_ms) = self.identity_left_ms(id).filter(|_| refresh_ms > 0) else {
+        // Where it is what brokers see, they look at its end whether or not this gateway does.
+        let brokers_look = matches!(
+            self.config.authorization,
+            Some(Authorization::Broker { .. })
+        );
+        let is_watched = refresh_ms > 0 || brokers_look;
+        let Some(left_ms) = self.identity_left_ms(id).filter(|_| is_watched) else {
             return;
         };
         // Of a token that lives no longer than that, after half of its time.

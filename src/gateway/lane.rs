@@ -15,10 +15,10 @@ use super::principals::{Principals, Shown};
 use super::turn::ShardRef;
 use crate::credentials::tls::remedy;
 use crate::observe::seldom::Seldom;
-use crate::pulsar::BrokerError;
 use crate::pulsar::client::{
-    BrokerAddress, Client, ConnectionId, Credentials, Io, Original, ProducerId,
+    BrokerAddress, Client, ConnectionId, Credentials, Io, Original, Principal, ProducerId,
 };
+use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime::{self, Socket, TlsSide};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,16 +190,23 @@ impl Lane {
         }
     }
 
-    /// The broker does not let this gateway in.
-    pub fn refused(&mut self, now_ms: u64, broker: &str, error: &BrokerError) {
-        if let Some(unsaid) = self.unreached.due(now_ms, broker) {
-            tracing::warn!(
-                broker,
-                error = %error.message,
-                unsaid,
-                "the broker refuses this gateway: check brokerClientAuthenticationPlugin and \
-                 brokerClientAuthenticationParameters against the broker's authenticationProviders"
-            );
+    /// The broker does not let this gateway in, or somebody for whom it speaks.
+    pub fn refused(
+        &mut self,
+        now_ms: u64,
+        principal: Principal,
+        broker: &str,
+        error: &BrokerError,
+    ) {
+        let is_own = principal == Principal::GATEWAY;
+        // Clients that are refused keep nobody from hearing that the gateway is.
+        let subject = match is_own {
+            true => broker.to_owned(),
+            false => format!("clients of {broker}"),
+        };
+        if let Some(unsaid) = self.unreached.due(now_ms, &subject) {
+            let remedy = remedy_of_refusal(is_own, error.kind);
+            tracing::warn!(broker, error = %error.message, unsaid, "the broker refuses {remedy}");
         }
     }
 
@@ -222,6 +229,24 @@ impl Lane {
             .drain()
             .filter_map(|(_, socket)| socket)
             .collect()
+    }
+}
+
+/// Whom it refuses, and what a person can do about it.
+fn remedy_of_refusal(is_own: bool, kind: ErrorKind) -> &'static str {
+    match (is_own, kind) {
+        (true, _) => {
+            "this gateway: check brokerClientAuthenticationPlugin and brokerClientAuthenticationParameters against the \
+             broker's authenticationProviders"
+        }
+        (false, ErrorKind::Unauthorized) => {
+            "a client for whom this gateway speaks: the gateway's role has to be one of the broker's proxyRoles, and the \
+             client's none of them"
+        }
+        (false, _) => {
+            "a client whom this gateway has let in: with authorization=broker both have to believe the same keys, \
+             issuers and passwords"
+        }
     }
 }
 
@@ -311,6 +336,20 @@ async fn read_until_lost(
         });
         if !open {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_settings_of_whom_it_is_about() {
+        let kinds = [ErrorKind::Unauthenticated, ErrorKind::Unauthorized];
+        for kind in kinds {
+            assert!(remedy_of_refusal(true, kind).contains("brokerClientAuthenticationPlugin"));
+            assert!(!remedy_of_refusal(false, kind).contains("brokerClient"));
         }
     }
 }

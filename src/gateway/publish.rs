@@ -30,8 +30,12 @@ impl Shard {
             return;
         };
         match event {
-            Event::Refused { broker, error, .. } => {
-                self.publishing.refused(now_ms, &broker, &error);
+            Event::Refused {
+                principal,
+                broker,
+                error,
+            } => {
+                self.publishing.refused(now_ms, principal, &broker, &error);
             }
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::ProducerReady { producer, name, .. } => {
