@@ -57,9 +57,11 @@ impl TopicName {
                 ("persistent", full.as_str())
             }
         };
-        if !["persistent", "non-persistent"].contains(&domain) {
+        // TopicDomain.getEnum looks at no case.
+        let known = ["persistent", "non-persistent"];
+        let Some(domain) = known.into_iter().find(|it| it.eq_ignore_ascii_case(domain)) else {
             return Err(format!("Invalid topic domain: '{domain}'"));
-        }
+        };
         let (namespace, local) = match rest.splitn(4, '/').collect::<Vec<_>>()[..] {
             [tenant, name, local] => (Namespace::v2(tenant, name)?, local),
             [tenant, cluster, name, local] => (Namespace::v1(tenant, cluster, name)?, local),

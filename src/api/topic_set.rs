@@ -2,11 +2,10 @@
 //! and `MultiTopicsConsumerImpl`). What Java answers with a 500 there is a 400 here, in the same words.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::topic::is_blank;
 use super::{Query, Refusal, TopicName};
-use crate::pulsar::TopicsPattern;
+use crate::pulsar::PatternText;
 
 /// Topics that one consumer may name: each is an upstream consumer, a question for its partitions and a place in what is
 /// kept for as long as the socket is open. Java has no bound but its request head of 8 KiB, which holds some 270 full names.
@@ -17,7 +16,7 @@ const TOPICS_MAX: usize = 1_000;
 pub enum TopicSet {
     /// In order, each once; never empty.
     Named(Vec<TopicName>),
-    Pattern(Arc<TopicsPattern>),
+    Pattern(PatternText),
 }
 
 impl TopicSet {
@@ -71,6 +70,6 @@ fn trim(text: &str) -> &str {
 
 fn by_pattern(text: &str) -> Result<(TopicName, TopicSet), Refusal> {
     let name = TopicName::parse(text).map_err(|text| Refusal::new(400, text))?;
-    let pattern = TopicsPattern::new(text, name.namespace()).map_err(Refusal::invalid_params)?;
-    Ok((name, TopicSet::Pattern(Arc::new(pattern))))
+    let pattern = PatternText::new(text, name.namespace());
+    Ok((name, TopicSet::Pattern(pattern)))
 }

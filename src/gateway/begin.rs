@@ -1,6 +1,7 @@
 //! From an upgrade request to a session that asks its upstream: which endpoint, with which parameters.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -39,7 +40,7 @@ pub struct Understood {
 pub enum Wanted {
     Producer(Result<ProducerParams, Refusal>),
     Consumer {
-        topics: Topics,
+        topics: TopicSet,
         subscription: String,
         params: ConsumerParams,
     },
@@ -110,7 +111,7 @@ impl Shard {
                 topics,
                 subscription,
                 params,
-            } => self.begin_consumer(id, topics, subscription, params),
+            } => self.begin_consumer(id, compiled(topics)?, subscription, params),
             Wanted::Reader(params) => self.begin_reader(id, topic, params?),
         }
         Ok(Begun {
@@ -227,13 +228,12 @@ impl Shard {
         hub: HubSpec,
         spec: MemberSpec,
     ) {
-        let topics = hub.topics.to_string();
         let home = match private {
             true => self.index,
-            false => home_shard(&topics, self.shards()),
+            false => home_shard(&hub.topics, self.shards()),
         };
         let key = HubKey {
-            topics,
+            topics: hub.topics.clone(),
             subscription: hub.subscription.clone(),
             durable: hub.durable,
             speaker: self.speaker(id),
@@ -268,19 +268,25 @@ fn wanted(endpoint: Endpoint, query: &Query) -> Result<Wanted, Refusal> {
         EndpointKind::Producer => Ok(Wanted::Producer(ProducerParams::parse(query))),
         EndpointKind::Reader => Ok(Wanted::Reader(ReaderParams::parse(query, topic))),
         EndpointKind::Consumer { subscription } => {
-            consumer(Topics::one(topic.as_str()), subscription)
+            consumer(TopicSet::Named(vec![topic.clone()]), subscription)
         }
         EndpointKind::MultiTopicConsumer {
             subscription,
             topics,
-        } => {
-            let topics = match topics {
-                TopicSet::Named(names) => {
-                    Topics::Named(names.iter().map(|name| name.as_str().into()).collect())
-                }
-                TopicSet::Pattern(pattern) => Topics::Pattern(pattern),
-            };
-            consumer(topics, subscription)
+        } => consumer(topics, subscription),
+    }
+}
+
+/// As the hub takes them.
+fn compiled(topics: TopicSet) -> Result<Topics, Refusal> {
+    match topics {
+        TopicSet::Named(names) => {
+            let names = names.iter().map(|name| name.as_str().into());
+            Ok(Topics::Named(names.collect()))
+        }
+        TopicSet::Pattern(text) => {
+            let pattern = text.compile().map_err(Refusal::invalid_params)?;
+            Ok(Topics::Pattern(Arc::new(pattern)))
         }
     }
 }
@@ -291,10 +297,10 @@ fn window(deflate: &PerMessageDeflate) -> Window {
         .map_or(Window::FULL, Window::new)
 }
 
-/// The shard that a topic's hubs live on.
-pub fn home_shard(topic: &str, shards: usize) -> usize {
+/// The shard that what is shared by all who ask for the same topics lives on.
+pub fn home_shard(topics: impl Hash, shards: usize) -> usize {
     let mut hasher = rustc_hash::FxHasher::default();
-    topic.hash(&mut hasher);
+    topics.hash(&mut hasher);
     (hasher.finish() % shards as u64) as usize
 }
 

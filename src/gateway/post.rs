@@ -15,7 +15,7 @@ use crate::auth::claim::Resource;
 use crate::auth::{Identity, Why};
 use crate::cluster::records::Found;
 use crate::hub::tail::{Batch, Points};
-use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal};
+use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal, Topics};
 use crate::pulsar::client::{ConnectionId, Credentials, Tag};
 use crate::pulsar::{BrokerError, CryptoFailureAction, Message};
 use crate::runtime::Accepted;
@@ -24,8 +24,7 @@ use crate::tls::server::Served;
 /// What two sockets that share a hub have in common; which of several such hubs it is, `siblings` decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HubKey {
-    /// All of them, as one text.
-    pub topics: String,
+    pub topics: Topics,
     pub subscription: String,
     pub durable: bool,
     /// Only those of the same share, where the broker decides what they may do.
@@ -143,7 +142,7 @@ impl Join {
         speaker: Option<Speaker>,
     ) -> Join {
         let key = HubKey {
-            topics: hub.topics.to_string(),
+            topics: hub.topics.clone(),
             subscription: hub.subscription.clone(),
             durable: hub.durable,
             speaker,

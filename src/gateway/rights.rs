@@ -1,10 +1,9 @@
 //! What a request needs the right to.
 
 use super::begin::{Understood, Wanted};
-use crate::api::TopicName;
+use crate::api::{TopicName, TopicSet};
 use crate::auth::claim::{Action, Right};
-use crate::hub::Topics;
-use crate::pulsar::TopicsPattern;
+use crate::pulsar::PatternText;
 
 impl Understood {
     /// Never empty.
@@ -28,16 +27,16 @@ impl Understood {
     }
 }
 
-fn consumer_rights(topics: &Topics, subscription: &str) -> Vec<Right> {
+fn consumer_rights(topics: &TopicSet, subscription: &str) -> Vec<Right> {
     match topics {
-        Topics::Named(names) => {
-            let consume = |name: &_| {
+        TopicSet::Named(names) => {
+            let consume = |name: &TopicName| {
                 let subscription = Some(subscription.into());
-                right(name, Action::Consume { subscription })
+                right(name.as_str(), Action::Consume { subscription })
             };
-            names.iter().map(|name| consume(&**name)).collect()
+            names.iter().map(consume).collect()
         }
-        Topics::Pattern(pattern) => {
+        TopicSet::Pattern(pattern) => {
             let subscription = subscription.into();
             vec![right(&all_of(pattern), Action::ConsumeAll { subscription })]
         }
@@ -45,7 +44,7 @@ fn consumer_rights(topics: &Topics, subscription: &str) -> Vec<Right> {
 }
 
 /// A name in the namespace that the pattern's topics are listed in.
-fn all_of(pattern: &TopicsPattern) -> String {
+fn all_of(pattern: &PatternText) -> String {
     let domain = match pattern.is_persistent() {
         true => "persistent",
         false => "non-persistent",

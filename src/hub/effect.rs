@@ -1,6 +1,5 @@
 //! What a hub is told and what it asks for.
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::pulsar::client::{AckPosition, ConsumerSpec, Principal, SeekTarget, StartPosition, Tag};
@@ -15,7 +14,7 @@ use crate::pulsar::{
 pub struct MemberId(pub u64);
 
 /// What a hub subscribes to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topics {
     /// At least one full topic name, without partition suffixes of the gateway's own; sorted, each once.
     Named(Vec<Arc<str>>),
@@ -33,16 +32,6 @@ impl Topics {
         match self {
             Topics::Named(topics) => topics.first().map_or("", |topic| topic),
             Topics::Pattern(pattern) => pattern.text(),
-        }
-    }
-}
-
-/// All of it in one line: equal for equal ones.
-impl fmt::Display for Topics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Topics::Named(topics) => f.write_str(&topics.join(",")),
-            Topics::Pattern(pattern) => write!(f, "pattern {}", pattern.text()),
         }
     }
 }

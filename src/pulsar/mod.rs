@@ -12,11 +12,12 @@ pub mod message;
 pub mod murmur;
 pub mod rest;
 pub mod topics;
+mod topics_pattern;
 pub mod types;
 pub mod wire;
 
 pub use message::Message;
-pub use topics::TopicsPattern;
+pub use topics_pattern::{PatternError, PatternText, TopicsPattern};
 pub use types::{
     BrokerError, CryptoFailureAction, Entry, ErrorKind, InitialPosition, MessageId,
     SubscriptionType,

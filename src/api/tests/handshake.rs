@@ -284,6 +284,7 @@ fn several_topics_are_named_as_the_java_client_takes_them() {
             vec!["persistent://public/default/a-partition-1"],
         ),
         ("%C3%A9", vec!["persistent://public/default/é"]),
+        ("Non-Persistent://t/n/x", vec!["non-persistent://t/n/x"]),
     ] {
         let expected = format!("consumer of {} {}", expected.join(","), "s");
         assert_eq!(
@@ -387,17 +388,6 @@ fn a_consumer_names_a_thousand_topics_and_no_more() {
     // Also where they are all the same.
     let same = several(&format!("topics={}", "a,".repeat(1_000) + "a"));
     assert_eq!(same, Err((400, text.to_owned())));
-}
-
-#[test]
-#[cfg_attr(miri, ignore = "compiles regular expressions")]
-fn a_pattern_that_cannot_be_served_is_a_mistake_of_the_client() {
-    for pattern in ["[a-", "(?=a)b", "a*%2B"] {
-        let refused = several(&format!("topicsPattern={pattern}"));
-        let (status, text) = refused.expect_err(pattern);
-        assert_eq!(status, 400);
-        assert!(text.starts_with("Invalid query params: "), "{text}");
-    }
 }
 
 #[test]

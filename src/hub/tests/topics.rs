@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::pulsar::TopicsPattern;
+use crate::pulsar::PatternText;
 use crate::pulsar::client::{ConsumerSpec, StartPosition};
 use SubscriptionType::{Exclusive, Shared};
 
@@ -207,7 +207,9 @@ fn a_subscription_that_is_being_deleted_is_not_made_anew_on_a_new_partition() {
 }
 
 fn pattern_hub(window: u32) -> World {
-    let pattern = TopicsPattern::new("public/default/[ab]", "public/default").expect("a pattern");
+    let pattern = PatternText::new("public/default/[ab]", "public/default")
+        .compile()
+        .expect("a pattern");
     let mut spec = hub_spec(Shared);
     spec.topics = Topics::Pattern(Arc::new(pattern));
     let mut world = World::new(spec);

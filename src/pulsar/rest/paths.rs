@@ -13,9 +13,10 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
 /// (`TopicName.getLookupName`), and whether it is the former.
 fn lookup_name(topic: &str) -> (String, bool) {
     let (domain, rest) = topic.split_once("://").unwrap_or(("persistent", topic));
+    let domain = utf8_percent_encode(domain, KEPT).to_string();
     let parts: Vec<&str> = rest.splitn(4, '/').collect();
     let encoded = parts.iter().map(|part| utf8_percent_encode(part, KEPT));
-    let name = encoded.fold(domain.to_owned(), |name, part| format!("{name}/{part}"));
+    let name = encoded.fold(domain, |name, part| format!("{name}/{part}"));
     (name, parts.len() < 4)
 }
 
@@ -101,6 +102,14 @@ mod tests {
         assert_eq!(
             partitions_path("persistent://sample/standalone/ns1/t", true),
             "/admin/persistent/sample/standalone/ns1/t/partitions?checkAllowAutoCreation=true"
+        );
+    }
+
+    #[test]
+    fn nothing_in_a_topics_name_leaves_its_place_in_the_path() {
+        assert_eq!(
+            partitions_path("x HTTP/1.1\r\nDELETE /admin ://a/b/c\r\n", false),
+            "/admin/v2/x%20HTTP%2F1.1%0D%0ADELETE%20%2Fadmin%20/a/b/c%0D%0A/partitions?checkAllowAutoCreation=false"
         );
     }
 
