@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, Mistake, Place, Setting};
 
@@ -36,13 +37,25 @@ impl Options {
 /// # Errors
 /// Wrong usage, and also `--help` and `--version`: what to print is in it, and [`clap::Error::use_stderr`] tells them apart.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let flags = Flags::try_parse_from(arguments)?;
+    let flags = Flags::try_parse_from(arguments).map_err(without_values)?;
     Ok(match flags.action {
         None => Command::Run(flags.settings.options()),
         Some(Action::Checkconfig(more)) => {
             Command::CheckConfig(flags.settings.merged(more).options())
         }
     })
+}
+
+/// The library shows the word that it does not understand. A setting that was mistyped may be a secret.
+fn without_values(error: clap::Error) -> clap::Error {
+    let why = match error.kind() {
+        ErrorKind::ValueValidation => "--set: there is no '=' in it: --set KEY=VALUE is meant",
+        ErrorKind::InvalidSubcommand => {
+            "there is a word too many: checkconfig is the only one, and --set KEY=VALUE has no spaces"
+        }
+        _ => return error,
+    };
+    Flags::command().error(error.kind(), why)
 }
 
 /// A WebSocket gateway for Apache Pulsar, with the wire protocol of Pulsar's own.
@@ -165,8 +178,6 @@ fn key_value(text: &str) -> Result<(String, String), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
     use crate::config::limits;
 
@@ -246,6 +257,20 @@ mod tests {
         }
         for line in ["--prot 1", "--set nothing", "start"] {
             assert!(parse_line(line).unwrap_err().use_stderr(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_setting_is_not_repeated() {
+        for line in [
+            "--set tokenSecretKey:hidden",
+            "--set tokenSecretKey= hidden",
+            "tokenSecretKey=hidden",
+            "checkconfig --set hidden",
+        ] {
+            let error = parse_line(line).unwrap_err().to_string();
+            assert!(!error.contains("hidden"), "{error}");
+            assert!(error.contains("--set KEY=VALUE"), "{error}");
         }
     }
 

@@ -56,7 +56,8 @@ impl Client {
         let body = Zeroizing::new(body);
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         if status != 200 {
-            return Err(format!("{endpoint}: status {status}: {}", reason(&answer)));
+            let why = reason(&answer, &form);
+            return Err(format!("{endpoint}: status {status}: {why}"));
         }
         let token = answer.get("access_token").and_then(Value::as_str);
         let token = token
@@ -122,9 +123,21 @@ impl Client {
     }
 }
 
-/// RFC 6749 §5.2.
-fn reason(answer: &Value) -> String {
-    let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+/// RFC 6749 §5.2. Issuers may repeat what was posted: words with the secret in them are left out.
+fn reason(answer: &Value, form: &str) -> String {
+    let mut pairs = form.split('&');
+    let encoded = pairs.find_map(|pair| pair.strip_prefix("client_secret="));
+    let encoded = encoded.unwrap_or_default();
+    let secret = Zeroizing::new(percent_encoding::percent_decode_str(encoded).collect::<Vec<u8>>());
+    let secret = std::str::from_utf8(&secret).unwrap_or_default();
+    let repeats =
+        |text: &&str| !secret.is_empty() && (text.contains(secret) || text.contains(encoded));
+    let text = |name: &str| {
+        let text = answer.get(name).and_then(Value::as_str).unwrap_or_default();
+        Some(text)
+            .filter(|text| !repeats(text))
+            .unwrap_or("(left out)")
+    };
     let reason = format!("{} {}", text("error"), text("error_description"));
     reason
         .chars()
@@ -179,6 +192,16 @@ mod tests {
             })
         };
         (Box::new(fetch), asked)
+    }
+
+    #[test]
+    fn an_issuer_that_repeats_the_secret_is_not_quoted() {
+        for description in ["hidden/+ is wrong", "client_secret=hidden%2F%2B"] {
+            let answer =
+                serde_json::json!({ "error": "invalid_client", "error_description": description });
+            let form = client().form().expect("a key");
+            assert_eq!(reason(&answer, &form), "invalid_client (left out)");
+        }
     }
 
     #[test]
