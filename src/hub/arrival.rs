@@ -160,12 +160,19 @@ impl Hub {
         if let Some(mean) = bytes.checked_div(messages.len()) {
             self.mean_bytes = (self.mean_bytes * 7 + mean) / 8;
         }
-        self.retained_bytes += bytes;
         let passes_on = self.passes_on(slot);
         let state = &mut self.slots[slot];
         match state.entries.get_mut(&key) {
-            Some(entry) if passes_on => entry.bytes += bytes,
-            _ => state.opened_bytes += bytes,
+            Some(entry) if passes_on => {
+                for message in &messages {
+                    self.retained_bytes +=
+                        entry.charge(message.id.batch_index, message_bytes(message));
+                }
+            }
+            _ => {
+                self.retained_bytes += bytes;
+                state.opened_bytes += bytes;
+            }
         }
         state.waiting += messages.len();
         self.waiting_in_slots += messages.len();
@@ -233,7 +240,7 @@ impl Hub {
         let parts = state.chunks.take_parts(key);
         for key in parts.iter().chain([&key]) {
             if let Some(entry) = state.entries.remove(key) {
-                self.retained_bytes -= entry.bytes;
+                self.retained_bytes -= entry.bytes();
             }
         }
         parts

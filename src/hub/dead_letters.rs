@@ -150,16 +150,14 @@ impl Hub {
         self.publish_dead(position, letter, out);
     }
 
-    /// The bytes of a kept message count until its entry goes. Where members share messages they count anyway.
+    /// The bytes of a kept message count as long as it is. Where members share messages they count anyway.
     pub(super) fn charge_kept(&mut self, position: &Position, message: &Message) {
         if self.passes_on(position.slot as usize) {
             return;
         }
         let slot = &mut self.slots[position.slot as usize];
         if let Some(entry) = slot.entries.get_mut(&position.key()) {
-            let bytes = message_bytes(message);
-            entry.bytes += bytes;
-            self.retained_bytes += bytes;
+            self.retained_bytes += entry.charge(position.index, message_bytes(message));
         }
     }
 

@@ -82,6 +82,7 @@ impl Hub {
         let entry = self.slots[slot].entries.get_mut(&key);
         if let Some(entry) = entry.filter(|entry| entry.get(index) == Some(Index::Queued)) {
             entry.set(index, Index::Absent);
+            self.retained_bytes -= entry.discharge(index);
             self.make_dormant(slot, key);
         }
     }

@@ -117,6 +117,9 @@ impl Hub {
             return Some((was, None));
         }
         entry.set(index, to);
+        if !to.is_live() {
+            self.retained_bytes -= entry.discharge(index);
+        }
         let position = Position {
             slot: slot as u32,
             ledger: key.0,

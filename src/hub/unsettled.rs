@@ -24,9 +24,17 @@ pub(super) enum Index {
 
 impl Index {
     /// Whether something here still waits for it or holds it.
-    fn is_live(self) -> bool {
+    pub fn is_live(self) -> bool {
         !matches!(self, Index::Absent | Index::Settled)
     }
+}
+
+/// One message of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Indexed {
+    state: Index,
+    /// What is charged for it.
+    bytes: u32,
 }
 
 #[derive(Debug)]
@@ -35,7 +43,7 @@ pub(super) enum Indexes {
     Unopened,
     One(Index),
     Batch {
-        states: Box<[Index]>,
+        states: Box<[Indexed]>,
         /// Not `Settled`.
         unsettled: u32,
         /// Neither `Settled` nor `Absent`.
@@ -43,11 +51,11 @@ pub(super) enum Indexes {
     },
 }
 
-/// The state of one entry, and the bytes that are charged for it until it goes.
+/// The state of one entry, and the bytes that are charged for what is live of it.
 #[derive(Debug)]
 pub(super) struct EntryState {
     pub indexes: Indexes,
-    pub bytes: usize,
+    bytes: usize,
 }
 
 /// What a change made of the entry as a whole.
@@ -60,24 +68,61 @@ pub(super) enum Outcome {
     Live,
 }
 
+impl From<Indexes> for EntryState {
+    fn from(indexes: Indexes) -> EntryState {
+        EntryState { indexes, bytes: 0 }
+    }
+}
+
 impl EntryState {
     pub fn unopened() -> EntryState {
-        EntryState {
-            indexes: Indexes::Unopened,
-            bytes: 0,
-        }
+        Indexes::Unopened.into()
     }
 
     /// A batch of which every index is settled, until it is told otherwise.
     pub fn settled_batch(size: usize) -> EntryState {
-        EntryState {
-            indexes: Indexes::Batch {
-                states: vec![Index::Settled; size].into(),
-                unsettled: 0,
-                live: 0,
-            },
+        let settled = Indexed {
+            state: Index::Settled,
             bytes: 0,
+        };
+        let indexes = Indexes::Batch {
+            states: vec![settled; size].into(),
+            unsettled: 0,
+            live: 0,
+        };
+        indexes.into()
+    }
+
+    /// What is charged for all of it.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Charges for a message that is live. What that adds to what is charged.
+    pub fn charge(&mut self, index: i32, bytes: usize) -> usize {
+        // No message comes near 4 GiB.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if let Indexes::Batch { states, .. } = &mut self.indexes {
+            match usize::try_from(index).ok().and_then(|i| states.get_mut(i)) {
+                Some(indexed) => indexed.bytes = indexed.bytes.saturating_add(bytes),
+                None => return 0,
+            }
         }
+        self.bytes += bytes as usize;
+        bytes as usize
+    }
+
+    /// Once the message is not live any more: what was charged for it.
+    pub fn discharge(&mut self, index: i32) -> usize {
+        let bytes = match &mut self.indexes {
+            Indexes::Batch { states, .. } => usize::try_from(index)
+                .ok()
+                .and_then(|i| states.get_mut(i))
+                .map_or(0, |indexed| std::mem::take(&mut indexed.bytes) as usize),
+            _ => self.bytes,
+        };
+        self.bytes -= bytes;
+        bytes
     }
 
     /// The state of a message; `None` for an index that the entry does not have.
@@ -85,7 +130,10 @@ impl EntryState {
         match &self.indexes {
             Indexes::Unopened => None,
             Indexes::One(state) => (index < 0).then_some(*state),
-            Indexes::Batch { states, .. } => states.get(usize::try_from(index).ok()?).copied(),
+            Indexes::Batch { states, .. } => {
+                let indexed = states.get(usize::try_from(index).ok()?)?;
+                Some(indexed.state)
+            }
         }
     }
 
@@ -103,7 +151,8 @@ impl EntryState {
                 unsettled,
                 live,
             } => {
-                let Some(state) = usize::try_from(index).ok().and_then(|i| states.get_mut(i))
+                let Some(Indexed { state, .. }) =
+                    usize::try_from(index).ok().and_then(|i| states.get_mut(i))
                 else {
                     return;
                 };
@@ -178,7 +227,7 @@ impl EntryState {
             return None;
         };
         let partly = *unsettled > 0 && (*unsettled as usize) < states.len();
-        partly.then(|| ack_set(states.iter().map(|state| *state != Index::Settled)))
+        partly.then(|| ack_set(states.iter().map(|of| of.state != Index::Settled)))
     }
 }
 
@@ -222,10 +271,7 @@ mod tests {
 
     #[test]
     fn an_index_that_is_not_there_is_harmless() {
-        let mut one = EntryState {
-            indexes: Indexes::One(Index::Queued),
-            bytes: 0,
-        };
+        let mut one = EntryState::from(Indexes::One(Index::Queued));
         one.set(0, Index::Settled);
         assert_eq!(one.outcome(), Outcome::Live);
         assert!(one.meant_by(0).is_empty());

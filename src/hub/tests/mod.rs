@@ -121,6 +121,23 @@ pub(super) fn refusal(kind: ErrorKind) -> BrokerError {
 
 /// What the gateway says in one run, a piece at a time.
 impl Hub {
+    /// What is retained is what lies in the slots, and an entry of which nothing is live is charged nothing.
+    pub fn check_retained_bytes(&self) {
+        let mut sum = 0;
+        for slot in &self.slots {
+            let waiting = slot.queue.iter();
+            sum += slot.opened_bytes
+                + waiting
+                    .map(|it| arrival::entry_bytes(&it.entry))
+                    .sum::<usize>();
+            for (key, entry) in &slot.entries {
+                assert!(entry.live() > 0 || entry.bytes() == 0, "{key:?}: {entry:?}");
+                sum += entry.bytes();
+            }
+        }
+        assert_eq!(self.retained_bytes, sum);
+    }
+
     pub fn command(
         &mut self,
         now_ms: u64,

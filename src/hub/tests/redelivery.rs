@@ -86,6 +86,26 @@ fn acked_indexes_of_a_batch_are_remembered_when_the_rest_was_asked_for() {
     assert_eq!(world.acks(), vec![(0, vec![])]);
 }
 
+/// What came again was charged once more each time and given back with the entry as a whole: after a while the hub
+/// asked the broker for nothing.
+#[test]
+fn a_half_held_batch_is_charged_for_what_is_live_however_often_the_rest_comes() {
+    let mut world = World::open(Shared, 10);
+    world.batch(0, 2);
+    let both = world.hub.retained_bytes();
+    for _ in 0..100 {
+        world.command(1, Command::NegativeAck(batch_id(0, 1, 2)));
+        world.wait(2000);
+        assert_eq!(world.hub.retained_bytes(), both / 2);
+        world.upstream(again(0, Some(2)));
+        assert_eq!(world.hub.retained_bytes(), both);
+    }
+    world.command(1, Command::Ack(batch_id(0, 0, 2)));
+    assert_eq!(world.hub.retained_bytes(), both / 2);
+    world.command(1, Command::Ack(batch_id(0, 1, 2)));
+    assert_eq!(world.hub.retained_bytes(), 0);
+}
+
 #[test]
 fn a_batch_that_waits_again_survives_that_the_rest_of_it_times_out() {
     let mut world = World::open(Shared, 4);

@@ -36,16 +36,18 @@ pub struct Message {
     pub decrypted_from: Option<Arc<[u8]>>,
 }
 
-/// Messages up to this size are copied by [`Message::unpinned`]: about what one read of a busy connection brings, of
-/// which a larger message is a good part itself.
+/// Messages outside batches are copied by [`Message::unpinned`] up to this size: about what one read of a busy connection
+/// brings, of which a larger message is a good part itself.
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 
 impl Message {
     /// The same message in memory of its own, for whoever keeps it long: metadata and payload are slices of what was
-    /// read from the connection, and a small message would keep all of that alive. A large one stays as it is.
+    /// read from the connection, or of a batch that may unpack to a hundred times its size, and a small message would
+    /// keep all of that alive. A large one that is no batch's stays as it is.
     pub fn unpinned(&self) -> Message {
         let (metadata, payload) = (&self.metadata, &self.payload);
-        if metadata.len() + payload.len() > COPIED_BYTES_MAX {
+        let whole_entry = self.id.batch_index < 0;
+        if whole_entry && metadata.len() + payload.len() > COPIED_BYTES_MAX {
             return self.clone();
         }
         let mut copy = BytesMut::with_capacity(metadata.len() + payload.len());

@@ -3,8 +3,8 @@
 //!
 //! Claims: no message is held by two members; none comes again except after a negative ack, a timeout, a member's
 //! leaving or a new hub; windows and permits are never exceeded; on Exclusive and Failover the order holds, and each
-//! partition is the active member's alone; redelivery counts rise when a message is asked for again and never else; and in
-//! the end, when members ack what they get, everything is acked and nothing is retained. A failure prints its seed;
+//! partition is the active member's alone; redelivery counts rise when a message is asked for again and never else; what is
+//! retained is what is live; and in the end, when members ack what they get, everything is acked and nothing is retained. A failure prints its seed;
 //! `PWS_SEED=n` replays it.
 
 mod broker;
@@ -288,6 +288,7 @@ impl Model {
     fn call(&mut self, call: impl FnOnce(&mut Hub, u64, &mut Vec<Effect>)) {
         let mut out = Vec::new();
         call(&mut self.hub, self.now_ms, &mut out);
+        self.hub.check_retained_bytes();
         self.carry_out(out);
     }
 

@@ -9,6 +9,7 @@ impl Model {
             self.now_ms = at_ms.max(self.now_ms);
             let mut out = Vec::new();
             self.hub.tick(self.now_ms, &mut out);
+            self.hub.check_retained_bytes();
             self.time_passed();
             self.carry_out(out);
         }
