@@ -14,6 +14,7 @@ mod broker_tls;
 mod brokers_decide;
 mod oauth2;
 mod pulsar_itself;
+mod pulsars_proxy;
 mod renewal;
 mod scenarios;
 mod secrets;

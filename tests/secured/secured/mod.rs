@@ -8,6 +8,7 @@
 //! | any | a token (`Secured::token`), a certificate ([`Secured::certificate`]) | what it is granted ([`Secured::grant`]) |
 //! | [`BASIC_USER`] | a password, [`BASIC_PASSWORD`] | what it is granted |
 
+mod proxy;
 mod pulsar;
 mod rest;
 
@@ -17,6 +18,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
+pub use self::proxy::Proxy;
 pub use self::rest::Rest;
 use crate::support::certificates::{Authority, Signed};
 use crate::support::issuer::Issuer;

@@ -14,6 +14,7 @@ const KEEPER: &str = r#"trap '' INT TERM HUP; read -r _; kill -9 "$1"; mv "$2/pu
 
 /// Small: some topics, a few connections.
 const MEMORY: &str = "-Xms128m -Xmx700m -XX:MaxDirectMemorySize=512m";
+const PROXY_MEMORY: &str = "-Xms64m -Xmx256m -XX:MaxDirectMemorySize=256m";
 
 /// A folder of one Pulsar of this process alone.
 pub fn new_folder(name: &str) -> PathBuf {
@@ -35,26 +36,43 @@ pub fn free_port() -> u16 {
 
 /// Its metadata is in a ZooKeeper, as a cluster's is: what is granted stands there too.
 pub fn start(folder: &Path, zookeeper_port: u16, settings: &[(&str, String)]) -> Child {
-    let home = install();
-    fs::write(
-        folder.join("standalone.conf"),
-        configuration(&home, settings),
-    )
-    .expect("a file");
-    let out = File::create(folder.join("pulsar.out")).expect("a file");
     let option = |name: &str, value: &str| format!("--{name}={}", folder.join(value).display());
-    let pulsar = Command::new(home.join("bin/pulsar"))
-        .args(["standalone", "-nfw", "-nss"])
-        .arg(option("zookeeper-dir", "zookeeper"))
-        .arg(format!("--zookeeper-port={zookeeper_port}"))
-        .arg(option("bookkeeper-dir", "bookkeeper"))
-        .arg(format!("--bookkeeper-port={}", free_port()))
+    run(folder, "standalone", settings, |command| {
+        command
+            .args(["-nfw", "-nss"])
+            .arg(option("zookeeper-dir", "zookeeper"))
+            .arg(format!("--zookeeper-port={zookeeper_port}"))
+            .arg(option("bookkeeper-dir", "bookkeeper"))
+            .arg(format!("--bookkeeper-port={}", free_port()))
+            .env("PULSAR_STANDALONE_USE_ZOOKEEPER", "1")
+            .env("PULSAR_MEM", MEMORY)
+    })
+}
+
+/// Pulsar's own proxy.
+pub fn start_proxy(folder: &Path, settings: &[(&str, String)]) -> Child {
+    run(folder, "proxy", settings, |command| {
+        command.env("PULSAR_MEM", PROXY_MEMORY)
+    })
+}
+
+/// `bin/pulsar KIND`, with these settings instead of those of its `KIND.conf`.
+fn run(
+    folder: &Path,
+    kind: &str,
+    settings: &[(&str, String)],
+    with: impl FnOnce(&mut Command) -> &mut Command,
+) -> Child {
+    let home = install();
+    let file = folder.join(format!("{kind}.conf"));
+    fs::write(&file, configuration(&home, kind, settings)).expect("a file");
+    let out = File::create(folder.join("pulsar.out")).expect("a file");
+    let mut command = Command::new(home.join("bin/pulsar"));
+    let pulsar = with(command.arg(kind))
         .current_dir(folder)
-        .env("PULSAR_STANDALONE_USE_ZOOKEEPER", "1")
-        .env("PULSAR_STANDALONE_CONF", folder.join("standalone.conf"))
+        .env(format!("PULSAR_{}_CONF", kind.to_uppercase()), file)
         .env("PULSAR_LOG_DIR", folder.join("logs"))
         .env("PULSAR_LOG_LEVEL", "warn")
-        .env("PULSAR_MEM", MEMORY)
         .env("PULSAR_GC", "-XX:+UseSerialGC")
         .stdin(Stdio::null())
         .stdout(out.try_clone().expect("a descriptor"))
@@ -79,14 +97,14 @@ fn keep(folder: &Path, pulsar: &Child) {
 }
 
 pub fn wait_until_ready(folder: &Path, pulsar: &mut Child, admin: &Rest) {
-    let deadline = Instant::now() + PATIENCE;
     // A lookup only succeeds when namespace, bundle and topic can be served.
-    while !admin.is_up()
-        || admin
-            .get("/lookup/v2/topic/persistent/public/default/ready")
-            .0
-            != 200
-    {
+    let path = "/lookup/v2/topic/persistent/public/default/ready";
+    wait_until(folder, pulsar, || admin.is_up() && admin.get(path).0 == 200);
+}
+
+pub fn wait_until(folder: &Path, pulsar: &mut Child, is_ready: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_ready() {
         let ended = pulsar.try_wait().expect("our child");
         let log = || fs::read_to_string(folder.join("pulsar.out")).unwrap_or_default();
         assert!(ended.is_none(), "Pulsar has ended:\n{}", log());
@@ -107,8 +125,9 @@ fn install() -> PathBuf {
 }
 
 /// Pulsar's own file with these settings instead of its own.
-fn configuration(home: &Path, settings: &[(&str, String)]) -> String {
-    let shipped = fs::read_to_string(home.join("conf/standalone.conf")).expect("it is shipped");
+fn configuration(home: &Path, kind: &str, settings: &[(&str, String)]) -> String {
+    let shipped = home.join(format!("conf/{kind}.conf"));
+    let shipped = fs::read_to_string(shipped).expect("it is shipped");
     let is_set = |line: &str| {
         let key = line.split('=').next().unwrap_or_default();
         settings.iter().any(|(set, _)| *set == key)
