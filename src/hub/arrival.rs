@@ -34,7 +34,11 @@ impl Hub {
         state.waiting += messages as usize;
         self.waiting_in_slots += messages as usize;
         self.retained_bytes += entry_bytes(&entry);
-        state.queue.push_back(Waiting { entry, messages });
+        state.queue.push_back(Waiting {
+            entry,
+            messages,
+            tried: Default::default(),
+        });
     }
 
     /// Learns which topic the ledger's ids are of, and settles what was acked before that was known.
@@ -104,7 +108,10 @@ impl Hub {
             return false;
         }
         let state = &mut self.slots[slot];
-        let Some(Waiting { entry, messages }) = state.queue.pop_front() else {
+        let Some(Waiting {
+            entry, messages, ..
+        }) = state.queue.pop_front()
+        else {
             return false;
         };
         state.waiting -= messages as usize;

@@ -27,13 +27,13 @@ impl Hub {
         let Some(decryption) = &mut self.decryption else {
             return true;
         };
-        let Some(Waiting { entry, .. }) = self.slots[slot].queue.front_mut() else {
+        let Some(Waiting { entry, tried, .. }) = self.slots[slot].queue.front_mut() else {
             return true;
         };
         if entry.is_decrypted || !is_encrypted(&entry.metadata) {
             return true;
         }
-        match decryption.data_keys.open(now_ms, entry) {
+        match decryption.data_keys.open(now_ms, entry, tried) {
             Opened::Payload(payload) => {
                 // Without its tag.
                 self.retained_bytes -= entry.payload.len() - payload.len();

@@ -11,6 +11,7 @@ use super::effect::MemberId;
 use super::memory::AckedMemory;
 use super::unsettled::EntryState;
 use crate::pulsar::client::StartPosition;
+use crate::pulsar::crypto::Tried;
 use crate::pulsar::{Entry, Message};
 
 /// Ledger and entry: an entry's name within its slot.
@@ -48,6 +49,8 @@ pub(super) enum Link {
 pub(super) struct Waiting {
     pub entry: Entry,
     pub messages: u32,
+    /// Of an encrypted entry that waits for a data key.
+    pub tried: Tried,
 }
 
 #[derive(Debug)]

@@ -29,5 +29,5 @@ mod tests;
 
 pub use data_key::{DataKey, IV_BYTES, TAG_BYTES};
 pub use keys::{KeyError, PrivateKey, PublicKey};
-pub use opening::{DataKeys, Opened, SealedDataKey};
+pub use opening::{DataKeys, Opened, SealedDataKey, Tried};
 pub use sealing::{Sealing, SealingError};

@@ -24,6 +24,11 @@ const REFUSED_MS: u64 = 5_000;
 /// Keys of one entry that are looked at. Java sets no limit; publishers name their readers in the request line.
 const KEYS_PER_ENTRY_MAX: usize = 100;
 
+/// Data keys that are tried on one entry in vain: each try costs a copy of the payload and a pass over it. All keys of
+/// an entry are the same data key, encrypted to one reader each, so that the first that is known either opens it or the
+/// entry is damaged; the others are for publishers that put a wrong one before.
+const FAILED_TRIES_MAX: usize = 3;
+
 /// The longest encrypted data key: of RSA with 4096 bits, twice.
 const SEALED_BYTES_MAX: usize = 1024;
 
@@ -46,6 +51,33 @@ pub enum Opened {
     Waits,
     /// None of its keys is ours.
     Undecryptable,
+}
+
+/// Which keys of one entry, by their place, were known and have not opened it. To be kept as long as the entry waits: it
+/// is looked at in every turn until its data key is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tried {
+    failed: [u8; FAILED_TRIES_MAX],
+    count: u8,
+}
+
+impl Tried {
+    pub(super) fn failed(&self) -> impl Iterator<Item = usize> + '_ {
+        let failed = self.failed.iter().take(usize::from(self.count));
+        failed.copied().map(usize::from)
+    }
+
+    fn fail(&mut self, place: usize) {
+        if let Some(next) = self.failed.get_mut(usize::from(self.count)) {
+            // Places are below KEYS_PER_ENTRY_MAX.
+            *next = place as u8;
+            self.count += 1;
+        }
+    }
+
+    fn is_hopeless(&self) -> bool {
+        usize::from(self.count) == FAILED_TRIES_MAX
+    }
 }
 
 #[derive(Debug)]
@@ -75,11 +107,20 @@ pub struct DataKeys {
 impl DataKeys {
     /// Decrypts an encrypted entry with the first of its keys that does it. As in Java, those that are known go first:
     /// what came with a key of ours and one of somebody else's does not wait for the other.
-    pub fn open(&mut self, now_ms: u64, entry: &Entry) -> Opened {
+    /// Beside the entry stands what has been tried on it before.
+    pub fn open(&mut self, now_ms: u64, entry: &Entry, tried: &mut Tried) -> Opened {
+        if tried.is_hopeless() {
+            return Opened::Undecryptable;
+        }
         let encryption = Encryption::of(&entry.metadata);
         let mut unknown = None;
-        for sealed in encryption.keys.iter().take(KEYS_PER_ENTRY_MAX) {
-            if sealed.value.len() > SEALED_BYTES_MAX {
+        let keys = encryption.keys.iter().take(KEYS_PER_ENTRY_MAX);
+        for (place, sealed) in keys.enumerate() {
+            let is_same = |failed| {
+                let failed = encryption.keys.get::<usize>(failed);
+                failed.is_some_and(|failed| failed.value == sealed.value)
+            };
+            if sealed.value.len() > SEALED_BYTES_MAX || tried.failed().any(is_same) {
                 continue;
             }
             let known = self.known.get_mut(sealed.value);
@@ -90,6 +131,10 @@ impl DataKeys {
                     *used_ms = now_ms;
                     if let Some(payload) = key.decrypt(encryption.param, &entry.payload) {
                         return Opened::Payload(payload);
+                    }
+                    tried.fail(place);
+                    if tried.is_hopeless() {
+                        return Opened::Undecryptable;
                     }
                 }
             }

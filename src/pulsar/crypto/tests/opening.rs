@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::super::{DataKey, DataKeys, Opened};
+use super::super::{DataKey, DataKeys, Opened, Tried};
 use super::data_key;
 use crate::pulsar::Entry;
 use crate::pulsar::wire::encode_encryption_key;
@@ -38,6 +38,11 @@ fn entry(key: &DataKey, values: &[&[u8]]) -> Entry {
     }
 }
 
+/// An entry that was not looked at before.
+fn open(keys: &mut DataKeys, now_ms: u64, entry: &Entry) -> Opened {
+    keys.open(now_ms, entry, &mut Tried::default())
+}
+
 fn payload(opened: Opened) -> Bytes {
     match opened {
         Opened::Payload(payload) => payload,
@@ -60,14 +65,14 @@ fn a_data_key_is_asked_for_once() {
     let (key, _) = data_key();
     let one = entry(&key, &[b"k"]);
     let mut keys = DataKeys::default();
-    assert_eq!(&*wanted(keys.open(0, &one)), b"k");
-    assert!(matches!(keys.open(0, &one), Opened::Waits));
+    assert_eq!(&*wanted(open(&mut keys, 0, &one)), b"k");
+    assert!(matches!(open(&mut keys, 0, &one), Opened::Waits));
     keys.answer(0, Some(key));
-    assert_eq!(payload(keys.open(0, &one)), &b"text"[..]);
-    assert_eq!(payload(keys.open(3 * HOUR_MS, &one)), &b"text"[..]);
+    assert_eq!(payload(open(&mut keys, 0, &one)), &b"text"[..]);
+    assert_eq!(payload(open(&mut keys, 3 * HOUR_MS, &one)), &b"text"[..]);
     // Since it was used last.
-    assert_eq!(payload(keys.open(6 * HOUR_MS, &one)), &b"text"[..]);
-    wanted(keys.open(10 * HOUR_MS, &one));
+    assert_eq!(payload(open(&mut keys, 6 * HOUR_MS, &one)), &b"text"[..]);
+    wanted(open(&mut keys, 10 * HOUR_MS, &one));
 }
 
 #[test]
@@ -75,15 +80,54 @@ fn the_keys_of_an_entry_are_tried_in_turn() {
     let (key, _) = data_key();
     let one = entry(&key, &[b"of another", b"damaged", b"ours"]);
     let mut keys = DataKeys::default();
-    assert_eq!(&*wanted(keys.open(0, &one)), b"of another");
+    assert_eq!(&*wanted(open(&mut keys, 0, &one)), b"of another");
     keys.answer(0, None);
-    assert_eq!(&*wanted(keys.open(0, &one)), b"damaged");
+    assert_eq!(&*wanted(open(&mut keys, 0, &one)), b"damaged");
     keys.answer(0, Some(data_key().0));
-    assert_eq!(&*wanted(keys.open(0, &one)), b"ours");
+    assert_eq!(&*wanted(open(&mut keys, 0, &one)), b"ours");
     keys.answer(0, Some(key));
-    assert_eq!(payload(keys.open(0, &one)), &b"text"[..]);
+    assert_eq!(payload(open(&mut keys, 0, &one)), &b"text"[..]);
     // Nobody asks for the others again.
-    assert_eq!(payload(keys.open(HOUR_MS, &one)), &b"text"[..]);
+    assert_eq!(payload(open(&mut keys, HOUR_MS, &one)), &b"text"[..]);
+}
+
+/// Makes all of them known, as the same key.
+fn knows(keys: &mut DataKeys, key: &Arc<DataKey>, values: &[&[u8]]) {
+    for value in values {
+        wanted(open(keys, 0, &entry(key, &[value])));
+        keys.answer(0, Some(Arc::clone(key)));
+    }
+}
+
+/// A publisher may list a key that we know a hundred times, and break the payload: each try is a pass over it.
+#[test]
+fn a_broken_entry_is_tried_with_a_few_keys_only_and_with_each_once() {
+    let (key, _) = data_key();
+    let mut keys = DataKeys::default();
+    knows(&mut keys, &key, &[b"a", b"b", b"c", b"d"]);
+    let broken = |values: &[&[u8]]| {
+        let mut broken = entry(&key, values);
+        broken.payload = Bytes::from_static(b"twenty bytes and more");
+        broken
+    };
+    let failed = |keys: &mut DataKeys, entry: &Entry, tried: &mut Tried| {
+        let opened = keys.open(0, entry, tried);
+        assert!(matches!(opened, Opened::Undecryptable), "{opened:?}");
+        tried.failed().collect::<Vec<_>>()
+    };
+    let mut tried = Tried::default();
+    let same = broken(&[&b"a"[..]; 100]);
+    assert_eq!(failed(&mut keys, &same, &mut tried), [0]);
+    assert_eq!(failed(&mut keys, &same, &mut tried), [0]);
+    let four = broken(&[b"a", b"b", b"c", b"d"]);
+    assert_eq!(failed(&mut keys, &four, &mut Tried::default()), [0, 1, 2]);
+    // What has failed is not tried again when another key is known.
+    let mut tried = Tried::default();
+    let mixed = broken(&[b"a", b"new", b"a", b"b"]);
+    wanted(keys.open(0, &mixed, &mut tried));
+    assert_eq!(tried.failed().collect::<Vec<_>>(), [0, 3]);
+    keys.answer(0, Some(Arc::clone(&key)));
+    assert_eq!(failed(&mut keys, &mixed, &mut tried), [0, 3, 1]);
 }
 
 #[test]
@@ -91,12 +135,12 @@ fn a_key_that_is_not_ours_is_asked_for_again_after_a_while() {
     let (key, _) = data_key();
     let one = entry(&key, &[b"k"]);
     let mut keys = DataKeys::default();
-    wanted(keys.open(0, &one));
+    wanted(open(&mut keys, 0, &one));
     keys.answer(0, None);
-    assert!(matches!(keys.open(4_999, &one), Opened::Undecryptable));
-    wanted(keys.open(5_000, &one));
+    assert!(matches!(open(&mut keys, 4_999, &one), Opened::Undecryptable));
+    wanted(open(&mut keys, 5_000, &one));
     keys.answer(5_000, Some(key));
-    payload(keys.open(5_000, &one));
+    payload(open(&mut keys, 5_000, &one));
 }
 
 #[test]
@@ -104,11 +148,11 @@ fn an_encrypted_key_that_is_too_long_is_none() {
     let (key, _) = data_key();
     let one = entry(&key, &[&[0; 1025]]);
     assert!(matches!(
-        DataKeys::default().open(0, &one),
+        open(&mut DataKeys::default(), 0, &one),
         Opened::Undecryptable
     ));
     assert!(matches!(
-        DataKeys::default().open(0, &entry(&key, &[])),
+        open(&mut DataKeys::default(), 0, &entry(&key, &[])),
         Opened::Undecryptable
     ));
 }
@@ -120,11 +164,11 @@ fn the_keys_that_are_kept_are_bounded() {
     let mut keys = DataKeys::default();
     for number in 0..3_000_u64 {
         let one = entry(&key, &[&number.to_be_bytes()]);
-        wanted(keys.open(number, &one));
+        wanted(open(&mut keys, number, &one));
         keys.answer(number, Some(Arc::clone(&key)));
     }
     assert_eq!(keys.known(), 1024);
     // The ones that were used last.
-    payload(keys.open(3_000, &entry(&key, &[&2_999_u64.to_be_bytes()])));
-    wanted(keys.open(3_000, &entry(&key, &[&0_u64.to_be_bytes()])));
+    payload(open(&mut keys, 3_000, &entry(&key, &[&2_999_u64.to_be_bytes()])));
+    wanted(open(&mut keys, 3_000, &entry(&key, &[&0_u64.to_be_bytes()])));
 }
