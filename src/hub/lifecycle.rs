@@ -34,6 +34,8 @@ pub(super) struct Unsubscribing {
     request: Option<RequestNumber>,
     tag: Tag,
     answers_left: usize,
+    /// Slots whose part of the subscription is deleted.
+    deleted: Vec<usize>,
     error: Option<BrokerError>,
 }
 
@@ -226,6 +228,7 @@ impl Hub {
             request,
             tag: self.next_tag,
             answers_left: self.live_slots(),
+            deleted: Vec::new(),
             error: None,
         });
         if self.live_slots() == 0 {
@@ -242,6 +245,7 @@ impl Hub {
 
     pub(super) fn unsubscribed(
         &mut self,
+        slot: usize,
         tag: Tag,
         result: Result<(), BrokerError>,
         out: &mut Vec<Effect>,
@@ -250,7 +254,12 @@ impl Hub {
             return;
         };
         state.answers_left -= 1;
-        state.error = state.error.take().or(result.err());
+        match result {
+            Ok(()) => state.deleted.push(slot),
+            Err(error) => {
+                state.error.get_or_insert(error);
+            }
+        }
         if state.answers_left == 0 {
             self.all_unsubscribed(out);
         }
@@ -262,6 +271,10 @@ impl Hub {
         };
         match state.error {
             Some(error) => {
+                // The client machine knows these consumers no more; the others are where they were.
+                for slot in state.deleted {
+                    self.reopen_slot(slot, out);
+                }
                 let member = state.member;
                 if self.members.contains(member) {
                     self.unsubscribe_failed(member, state.request, error, out);

@@ -374,7 +374,7 @@ impl Hub {
             Upstream::EndOfTopic => self.slots[slot].end_of_topic = true,
             Upstream::AckDone { tag, result } => self.ack_done(slot, tag, result, out),
             Upstream::Sought { tag, result } => self.sought(slot, tag, result, out),
-            Upstream::Unsubscribed { tag, result } => self.unsubscribed(tag, result, out),
+            Upstream::Unsubscribed { tag, result } => self.unsubscribed(slot, tag, result, out),
         }
     }
 

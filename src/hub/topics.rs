@@ -316,6 +316,24 @@ impl Hub {
         self.seek_without(slot, out);
     }
 
+    /// Its subscription is deleted, and its members stay: as if it had not been open before.
+    pub(super) fn reopen_slot(&mut self, slot: usize, out: &mut Vec<Effect>) {
+        let name = self.slots[slot].topic.clone();
+        let slots = self.topic_at(&name).map(|at| &self.topics[at].slots);
+        let place = slots.and_then(|slots| slots.iter().find(|(_, of)| *of == slot));
+        let Some((partition, _)) = place.copied() else {
+            return;
+        };
+        self.remove_slot(slot, out);
+        let at = self.topic_at(&name).unwrap_or_else(|| {
+            // A pattern's topic goes with its last slot.
+            let at = self.topics.partition_point(|topic| topic.name < name);
+            self.topics.insert(at, Topic::new(name));
+            at
+        });
+        self.open_slot(at, partition, From::Subscription, out);
+    }
+
     /// Out of the hands of its member, whose window stays charged.
     fn drop_index(&mut self, slot: usize, key: super::slot::EntryKey, index: i32) {
         let entry = self.slots[slot].entries.get(&key);

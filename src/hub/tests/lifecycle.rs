@@ -309,6 +309,44 @@ fn a_refused_unsubscribe_leaves_everything_as_it_was() {
     assert_eq!(world.delivered_entries(), vec![0, 1]);
 }
 
+/// One partition's part of the subscription was deleted when the other one's connection broke: the client machine knew
+/// the first one's consumer no more, and nothing ever came from that partition again.
+#[test]
+fn what_a_failed_unsubscribe_has_deleted_is_opened_anew() {
+    let mut world = World::new(hub_spec(Shared));
+    world.join(1, member_spec(Shared, 5));
+    world.hub.partitions(0, TOPIC, Ok(2), &mut world.out);
+    for slot in 0..2 {
+        world.hub.upstream(0, slot, Upstream::Ready, &mut world.out);
+    }
+    world.command(1, Command::Unsubscribe);
+    let Some(&Effect::Unsubscribe { tag, .. }) = world.out.last() else {
+        panic!("{:?}", world.out);
+    };
+    world.out.clear();
+    let answered = |result| Upstream::Unsubscribed { tag, result };
+    (world.hub).upstream(0, 0, answered(Ok(())), &mut world.out);
+    let lost = Err(refusal(ErrorKind::Retryable));
+    (world.hub).upstream(0, 1, answered(lost), &mut world.out);
+    assert!(matches!(
+        &world.out[..3],
+        [
+            Effect::CloseConsumer { slot: 0 },
+            Effect::OpenConsumer { slot: 0, spec },
+            Effect::UnsubscribeFailed { .. },
+        ] if spec.partition == 0
+    ));
+    world.out.clear();
+    world.hub.upstream(0, 0, Upstream::Ready, &mut world.out);
+    assert!(matches!(world.out[..], [Effect::Flow { slot: 0, .. }]));
+    let arrived = Upstream::Entry(Entry {
+        partition: 0,
+        ..entry(7, None)
+    });
+    (world.hub).upstream(0, 0, arrived, &mut world.out);
+    assert_eq!(world.delivered_entries(), [7]);
+}
+
 #[test]
 fn a_member_that_left_hears_nothing_of_its_unsubscribe() {
     let mut world = World::open(Shared, 5);
