@@ -3,6 +3,8 @@
 //!
 //! A chunk's entry is known to its slot as unopened as long as the message is incomplete or unsettled, so that it is not
 //! taken twice; the message goes by the last one's id.
+//!
+//! What is in the making is bounded by what has come, not by what its chunks claim, and for all slots together.
 
 use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
@@ -73,7 +75,7 @@ impl Chunks {
                 // The producer has begun anew.
                 up.acked.extend(self.remove(begun).keys);
             }
-            place = Some(self.begin(now_ms, &chunk, max_bytes, up));
+            place = Some(self.begin(now_ms, &chunk, up));
         }
         let Some(place) = place else {
             return Taken::Stray;
@@ -107,11 +109,8 @@ impl Chunks {
     }
 
     /// Room for a new message is made by giving up the oldest ones.
-    fn begin(&mut self, now_ms: u64, chunk: &Chunk, max_bytes: usize, up: &mut GivenUp) -> usize {
-        while !self.incomplete.is_empty()
-            && (self.incomplete.len() >= MAX_INCOMPLETE_MESSAGES
-                || self.bytes + chunk.total_bytes > max_bytes)
-        {
+    fn begin(&mut self, now_ms: u64, chunk: &Chunk, up: &mut GivenUp) -> usize {
+        while self.incomplete.len() >= MAX_INCOMPLETE_MESSAGES {
             up.left.extend(self.remove(0).keys);
         }
         self.incomplete.push(Incomplete {
@@ -169,6 +168,15 @@ impl Chunks {
         }
     }
 
+    /// The message that has waited longest for its next chunk, except the one that has this entry: since when, and its
+    /// place.
+    fn oldest(&self, but: Option<EntryKey>) -> Option<(u64, usize)> {
+        let all = self.incomplete.iter().enumerate();
+        let others = all.filter(|(_, begun)| begun.keys.last().copied() != but);
+        let times = others.map(|(place, begun)| (begun.since_ms, place));
+        times.min()
+    }
+
     fn take_expired(&mut self, now_ms: u64) -> Option<Vec<EntryKey>> {
         let expired =
             |begun: &Incomplete| begun.since_ms.saturating_add(CHUNKS_EXPIRE_MS) <= now_ms;
@@ -187,7 +195,10 @@ impl Hub {
         let chunks = &mut self.slots[slot].chunks;
         chunks.saw(published_ms);
         let is_old = chunks.is_old(published_ms);
-        let taken = chunks.take(now_ms, entry, max_bytes, &mut up);
+        let taken = self.with_chunks(slot, |chunks| {
+            chunks.take(now_ms, entry, max_bytes, &mut up)
+        });
+        self.give_up_oldest(slot, key);
         for key in up.left {
             self.forget_entry(slot, key);
         }
@@ -205,6 +216,42 @@ impl Hub {
             Taken::Stray => {
                 self.stats.unreadable += 1;
                 self.forget_entry(slot, key);
+            }
+        }
+    }
+
+    /// What is in the making is retained.
+    pub(super) fn with_chunks<R>(
+        &mut self,
+        slot: usize,
+        change: impl FnOnce(&mut Chunks) -> R,
+    ) -> R {
+        let chunks = &mut self.slots[slot].chunks;
+        let before = chunks.bytes;
+        let result = change(chunks);
+        let after = chunks.bytes;
+        self.incomplete_bytes = self.incomplete_bytes - before + after;
+        self.retained_bytes = self.retained_bytes - before + after;
+        result
+    }
+
+    /// Other messages make room for the one that has grown by this entry. They are left to come again.
+    fn give_up_oldest(&mut self, slot: usize, key: EntryKey) {
+        let limits = &self.limits;
+        // One message of the largest size is always possible.
+        let most = limits.hub_retained_bytes.max(limits.max_uncompressed_bytes);
+        while self.incomplete_bytes > most {
+            let slots = self.slots.iter().enumerate();
+            let oldest = slots.filter_map(|(of, state)| {
+                let (since_ms, place) = state.chunks.oldest((of == slot).then_some(key))?;
+                Some((since_ms, of, place))
+            });
+            let Some((_, of, place)) = oldest.min() else {
+                return;
+            };
+            let given_up = self.with_chunks(of, |chunks| chunks.remove(place));
+            for key in given_up.keys {
+                self.forget_entry(of, key);
             }
         }
     }
@@ -236,7 +283,7 @@ impl Hub {
     pub(super) fn expire_chunks(&mut self, now_ms: u64) {
         self.excuse_stalled_chunks(now_ms);
         for slot in 0..self.slots.len() {
-            while let Some(keys) = self.slots[slot].chunks.take_expired(now_ms) {
+            while let Some(keys) = self.with_chunks(slot, |chunks| chunks.take_expired(now_ms)) {
                 self.stats.chunks_expired += 1;
                 for key in keys {
                     self.settle_chunk(now_ms, slot, key);

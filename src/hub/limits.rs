@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// What a hub may hold of messages that wait or are unsettled; reaching it stops Flow until it falls.
-    /// The permits that the broker has at that moment may still bring more: see `MAX_PERMITS`.
+    /// The permits that the broker has at that moment may still bring more: see `MAX_PERMITS`. Messages in the making
+    /// (chunks) may be as much again, or one message of the largest size.
     pub hub_retained_bytes: usize,
     /// The largest payload of an entry after decompression.
     pub max_uncompressed_bytes: usize,

@@ -131,8 +131,10 @@ pub struct Hub {
     /// Failover: members that may be active, and where each is.
     candidates: Candidates,
     active_slots: ActiveSlots,
-    /// Charged for waiting entries and for what is unsettled.
+    /// Charged for waiting entries, for what is unsettled, and for messages of which chunks are missing.
     retained_bytes: usize,
+    /// The last of these.
+    incomplete_bytes: usize,
     /// Messages that members hold.
     held: usize,
     /// A running mean of what a message from this broker takes.
@@ -169,6 +171,7 @@ impl Hub {
             candidates: Candidates::default(),
             active_slots: ActiveSlots::new(),
             retained_bytes: 0,
+            incomplete_bytes: 0,
             held: 0,
             mean_bytes: limits::FIRST_MEAN_BYTES,
         }

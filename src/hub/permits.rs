@@ -10,7 +10,10 @@ impl Hub {
     /// for what the broker has yet to send.
     pub(super) fn flow(&mut self, out: &mut Vec<Effect>) {
         let open = self.members.open_total();
-        let full = self.retained_bytes >= self.limits.hub_retained_bytes
+        // Of what is incomplete nobody can settle anything: it is bounded by itself, and must not keep out what it waits
+        // for.
+        let settleable = self.retained_bytes - self.incomplete_bytes;
+        let full = settleable >= self.limits.hub_retained_bytes
             || self.held >= MAX_UNSETTLED_MESSAGES
             || self.dead_letters.on_their_way() >= MAX_DEAD_LETTERS;
         if open == 0 || full || self.unsubscribing.is_some() || self.live_slots() == 0 {
@@ -20,7 +23,7 @@ impl Hub {
         for slot in &mut self.slots {
             slot.repeats = slot.repeats.min(live);
         }
-        let room = self.limits.hub_retained_bytes - self.retained_bytes;
+        let room = (self.limits.hub_retained_bytes).saturating_sub(self.retained_bytes);
         let room_messages = (room / self.mean_bytes.max(1)) as u64;
         let mut most = MAX_PERMITS.min(room_messages);
         if self.is_limited() {

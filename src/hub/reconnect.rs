@@ -2,6 +2,7 @@
 
 use super::Hub;
 use super::arrival::entry_bytes;
+use super::chunks::Chunks;
 use super::effect::Effect;
 use super::limits::MAX_REPEAT_PERMITS;
 use super::slot::{EntryKey, Link, Position};
@@ -40,8 +41,8 @@ impl Hub {
 
     /// Forgets what waits in the slot: the broker will send it again.
     pub(super) fn drop_waiting(&mut self, slot: usize) {
+        let incomplete = self.with_chunks(slot, Chunks::drop_incomplete);
         let state = &mut self.slots[slot];
-        let incomplete = state.chunks.drop_incomplete();
         let opened = std::mem::take(&mut state.opened);
         let queue = std::mem::take(&mut state.queue);
         self.waiting_in_slots -= std::mem::take(&mut state.waiting);

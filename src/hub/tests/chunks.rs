@@ -10,18 +10,30 @@ fn chunk(at: u64, uuid: &str, index: i32, count: i32) -> Upstream {
 }
 
 fn chunk_published(at: u64, uuid: &str, index: i32, count: i32, publish_time: u64) -> Upstream {
+    let total = count * 2;
+    let payload = format!("{uuid}{index}").into_bytes();
+    chunk_of(total, payload, at, (uuid, index, count), publish_time)
+}
+
+fn chunk_of(
+    total: i32,
+    payload: Vec<u8>,
+    at: u64,
+    (uuid, index, count): (&str, i32, i32),
+    publish_time: u64,
+) -> Upstream {
     let metadata = ::pulsar::proto::MessageMetadata {
         producer_name: "p".to_owned(),
         publish_time,
         uuid: Some(uuid.to_owned()),
         chunk_id: Some(index),
         num_chunks_from_msg: Some(count),
-        total_chunk_msg_size: Some(count * 2),
+        total_chunk_msg_size: Some(total),
         ..Default::default()
     };
     Upstream::Entry(Entry {
         metadata: Bytes::from(metadata.encode_to_vec()),
-        payload: Bytes::from(format!("{uuid}{index}")),
+        payload: payload.into(),
         ..entry(at, None)
     })
 }
@@ -247,6 +259,58 @@ fn the_oldest_incomplete_message_makes_room() {
     assert_eq!(delivered.len(), MAX_INCOMPLETE_MESSAGES);
     assert_eq!(delivered[0].1, "b0b1");
     assert!(world.acked_entries().is_empty());
+}
+
+/// Each passed alone, since little of the others had come when it began; then all of them grew in full, and nothing
+/// counted them.
+#[test]
+fn messages_in_the_making_are_bounded_together_and_counted() {
+    const COUNT: i32 = 10;
+    let mut world = World::new(hub_spec(Exclusive));
+    world.join(1, member_spec(Exclusive, 10));
+    world.hub.partitions(0, TOPIC, Ok(2), &mut world.out);
+    for slot in 0..2 {
+        world.hub.upstream(0, slot, Upstream::Ready, &mut world.out);
+    }
+    let most = LIMITS.max_uncompressed_bytes;
+    let part = most / 11;
+    for index in 0..COUNT {
+        for (slot, uuid) in [(0, "a"), (0, "b"), (1, "c")] {
+            let at = 10 * index as u64 + u64::from(uuid.as_bytes()[0]);
+            let total = COUNT * part as i32;
+            let chunk = chunk_of(total, vec![7; part], at, (uuid, index, COUNT), 1);
+            world.out.clear();
+            world.hub.upstream(0, slot, chunk, &mut world.out);
+            world.hub.check_retained_bytes();
+            assert!(world.hub.incomplete_bytes <= most);
+            assert!(world.hub.retained_bytes() >= world.hub.incomplete_bytes);
+        }
+        world.now_ms += 1;
+    }
+    // What had come last made the others wait for another time.
+    let lengths = world.take(|effect| match effect {
+        Effect::Deliver { messages, .. } => Some(messages[0].payload.len()),
+        _ => None,
+    });
+    assert_eq!(lengths, [COUNT as usize * part]);
+    assert_eq!(world.hub.incomplete_bytes, 0);
+}
+
+/// Nobody can settle it, so that nothing could ever come if it closed the door.
+#[test]
+fn a_message_larger_than_what_a_hub_retains_still_becomes_whole() {
+    const COUNT: i32 = 10;
+    let mut world = World::new(hub_spec(Exclusive));
+    world.hub.limits.hub_retained_bytes = 1000;
+    world.open_with(member_spec(Exclusive, 1));
+    for index in 0..COUNT {
+        world.out.clear();
+        let key = ("a", index, COUNT);
+        world.upstream(chunk_of(2000, vec![7; 200], index as u64, key, 1));
+        let last = index + 1 == COUNT;
+        assert_eq!(world.flows().len(), usize::from(!last), "{index}");
+    }
+    assert_eq!(world.delivered_whole().len(), 1);
 }
 
 #[test]

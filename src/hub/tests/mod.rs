@@ -121,9 +121,9 @@ pub(super) fn refusal(kind: ErrorKind) -> BrokerError {
 
 /// What the gateway says in one run, a piece at a time.
 impl Hub {
-    /// What is retained is what lies in the slots, and an entry of which nothing is live is charged nothing.
+    /// What is retained is what lies in the slots and what is in the making, and an entry of which nothing is live is charged nothing.
     pub fn check_retained_bytes(&self) {
-        let mut sum = 0;
+        let mut sum = self.incomplete_bytes;
         for slot in &self.slots {
             let waiting = slot.queue.iter();
             sum += slot.opened_bytes

@@ -137,7 +137,10 @@ fn a_key_that_is_not_ours_is_asked_for_again_after_a_while() {
     let mut keys = DataKeys::default();
     wanted(open(&mut keys, 0, &one));
     keys.answer(0, None);
-    assert!(matches!(open(&mut keys, 4_999, &one), Opened::Undecryptable));
+    assert!(matches!(
+        open(&mut keys, 4_999, &one),
+        Opened::Undecryptable
+    ));
     wanted(open(&mut keys, 5_000, &one));
     keys.answer(5_000, Some(key));
     payload(open(&mut keys, 5_000, &one));
@@ -169,6 +172,14 @@ fn the_keys_that_are_kept_are_bounded() {
     }
     assert_eq!(keys.known(), 1024);
     // The ones that were used last.
-    payload(open(&mut keys, 3_000, &entry(&key, &[&2_999_u64.to_be_bytes()])));
-    wanted(open(&mut keys, 3_000, &entry(&key, &[&0_u64.to_be_bytes()])));
+    payload(open(
+        &mut keys,
+        3_000,
+        &entry(&key, &[&2_999_u64.to_be_bytes()]),
+    ));
+    wanted(open(
+        &mut keys,
+        3_000,
+        &entry(&key, &[&0_u64.to_be_bytes()]),
+    ));
 }
