@@ -8,7 +8,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Method, Secret};
+use super::{Method, Secret, tls};
 use crate::http::Request;
 
 /// Names the provider that is to judge, as in Java.
@@ -29,8 +29,8 @@ pub struct Offered {
     pub token: Option<Secret>,
     /// `user:password`, out of the base64 that follows `Basic`.
     pub basic: Option<Secret>,
-    /// The role named by the client's certificate, which TLS has verified.
-    pub common_name: Option<String>,
+    /// Whom the client's certificate names, which TLS has verified.
+    pub certificate: Option<tls::Subject>,
 }
 
 impl Offered {
@@ -39,7 +39,7 @@ impl Offered {
     pub fn of(request: &Request, query_token: Option<&str>, certificate: Option<&[u8]>) -> Offered {
         let mut offered = Offered {
             method: request.header(METHOD_HEADER).map(str::to_owned),
-            common_name: certificate.and_then(super::tls::common_name),
+            certificate: certificate.and_then(tls::subject),
             ..Offered::default()
         };
         if request.header_count(AUTHORIZATION) > 0 {

@@ -1,4 +1,4 @@
-//! `AuthenticationProviderTls`: a client is who its certificate names.
+//! `AuthenticationProviderTls`: a client is who its certificate names, for as long as that is valid.
 //!
 //! The role is the subject's common name, of several the most specific, which Java finds first. Java searches the name as
 //! text (RFC 2253) for `,CN=`, which an organization called `x,CN=admin` has too; here the certificate's structure counts.
@@ -13,18 +13,27 @@ const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// String types that hold UTF-8 or a part of it: UTF8String, PrintableString, IA5String, TeletexString as far as it is ASCII.
 const STRINGS: [u8; 4] = [0x0c, 0x13, 0x16, 0x14];
 
+/// What a certificate says of its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Of several names the most specific. Never blank.
+    pub common_name: String,
+    /// Its last second, in milliseconds since 1970.
+    pub until_ms: u64,
+}
+
 pub(super) fn check(offered: &Offered) -> Verdict {
-    match &offered.common_name {
-        Some(name) => Verdict::Accepted {
-            role: name.clone(),
-            expires_ms: None,
+    match &offered.certificate {
+        Some(subject) => Verdict::Accepted {
+            role: subject.common_name.clone(),
+            expires_ms: Some(subject.until_ms),
         },
         None => Verdict::Rejected("no client certificate with a common name"),
     }
 }
 
-/// The common name of an X.509 certificate's subject. None: it has none that is a role, or it is no certificate.
-pub fn common_name(certificate: &[u8]) -> Option<String> {
+/// The subject of an X.509 certificate. None: it has no name that is a role, or it is no certificate.
+pub fn subject(certificate: &[u8]) -> Option<Subject> {
     let mut to_be_signed = Der::new(certificate)
         .enter(der::SEQUENCE)?
         .enter(der::SEQUENCE)?;
@@ -33,10 +42,18 @@ pub fn common_name(certificate: &[u8]) -> Option<String> {
     }
     // Serial number, signature, issuer, validity: RFC 5280 §4.1.
     to_be_signed.take(der::INTEGER)?;
-    for _ in 0..3 {
-        to_be_signed.take(der::SEQUENCE)?;
-    }
-    let mut subject = to_be_signed.enter(der::SEQUENCE)?;
+    to_be_signed.take(der::SEQUENCE)?;
+    to_be_signed.take(der::SEQUENCE)?;
+    let mut validity = to_be_signed.enter(der::SEQUENCE)?;
+    validity.next()?;
+    let (tag, not_after) = validity.next()?;
+    Some(Subject {
+        until_ms: der::time_ms(tag, not_after)?,
+        common_name: common_name(to_be_signed.enter(der::SEQUENCE)?)?,
+    })
+}
+
+fn common_name(mut subject: Der<'_>) -> Option<String> {
     let mut name = None;
     while !subject.is_empty() {
         let mut attributes = subject.enter(der::SET)?;

@@ -1,4 +1,5 @@
-//! Who the clients of this shard's sockets are: found out in the handshake, and again before a token runs out.
+//! Who the clients of this shard's sockets are: found out in the handshake, and again before a token runs out. Who is there
+//! by a certificate goes with it.
 
 use std::mem;
 
@@ -14,7 +15,7 @@ use crate::runtime::{self, OneShot, OneShotReceiver, TimerKey, oneshot};
 use crate::session::{CloseWith, append_frame};
 use rustc_hash::FxHashMap;
 
-/// A token's end is looked at anew after this time at the latest: the wall clock that it is told by may be set.
+/// An identity's end is looked at anew after this time at the latest: the wall clock that it is told by may be set.
 const LOOK_AGAIN_MS: u64 = 60 * 60 * 1000;
 
 /// A client with a token that is about to end is not asked more often than this.
@@ -33,6 +34,8 @@ pub struct Identities {
 
 struct Ending {
     timer: TimerKey,
+    /// The client can show a new one in band; a certificate is shown to TLS alone, in the next handshake.
+    renewable: bool,
     /// The client has been asked for a new token.
     challenged: bool,
     /// One that it has sent is being looked at; further ones are not.
@@ -113,24 +116,35 @@ impl Shard {
     pub fn watch_identity(&mut self, now_ms: u64, id: SocketId) {
         self.forget_identity(id);
         let refresh_ms = self.config.authentication_refresh_ms;
-        // Where it is what brokers see, they look at its end whether or not this gateway does.
+        let renewable = self.method(id) != Method::Tls;
+        // Where a token is what brokers see, they look at its end whether or not this gateway does.
         let brokers_look = matches!(
             self.config.authorization,
             Some(Authorization::Broker { .. })
         );
-        let is_watched = refresh_ms > 0 || brokers_look;
+        let is_watched = refresh_ms > 0 || brokers_look && renewable;
         let Some(left_ms) = self.identity_left_ms(id).filter(|_| is_watched) else {
             return;
         };
         // Of a token that lives no longer than that, after half of its time.
-        let early_ms = refresh_ms.min(left_ms / 2);
+        let early_ms = match renewable {
+            true => refresh_ms.min(left_ms / 2),
+            false => 0,
+        };
         let wait_ms = (left_ms - early_ms).clamp(CHALLENGE_PAUSE_MS.min(left_ms), LOOK_AGAIN_MS);
         let ending = Ending {
             timer: self.wheel.insert(now_ms + wait_ms, Timer::Identity(id)),
+            renewable,
             challenged: false,
             is_at_desk: false,
         };
         self.identities.ending.insert(id, ending);
+    }
+
+    fn method(&mut self, id: SocketId) -> Method {
+        let entry = self.sockets.get(id);
+        let identity = entry.and_then(|entry| entry.identity.as_ref());
+        identity.map_or(Method::None, |identity| identity.method)
     }
 
     /// None: it does not end.
@@ -154,12 +168,17 @@ impl Shard {
             return;
         };
         if left_ms == 0 {
-            return self.not_who_it_was(now_ms, id, "the token has expired");
+            let why = match ending.renewable {
+                true => "the token has expired",
+                false => "the certificate has expired",
+            };
+            return self.not_who_it_was(now_ms, id, why);
         }
-        let is_first = left_ms <= refresh_ms && !mem::replace(&mut ending.challenged, true);
-        let wait_ms = match ending.challenged {
-            true => left_ms,
-            false => left_ms - refresh_ms,
+        let is_time = ending.renewable && left_ms <= refresh_ms;
+        let is_first = is_time && !mem::replace(&mut ending.challenged, true);
+        let wait_ms = match ending.renewable && !ending.challenged {
+            true => left_ms - refresh_ms,
+            false => left_ms,
         };
         let due_ms = now_ms + wait_ms.clamp(1, LOOK_AGAIN_MS);
         ending.timer = self.wheel.insert(due_ms, Timer::Identity(id));
@@ -169,19 +188,16 @@ impl Shard {
     }
 
     fn challenge(&mut self, id: SocketId) {
-        let identity = self
-            .sockets
-            .get(id)
-            .and_then(|entry| entry.identity.as_ref());
-        let method = identity.map_or(Method::Token, |identity| identity.method);
+        let method = self.method(id);
         let mut frame = Vec::new();
         append_frame(&mut frame, |out| append_auth_challenge(out, method.name()));
         self.reply(id, &frame);
     }
 
-    /// Takes a frame with a new token. False: it is another frame, or the socket's identity does not end.
+    /// Takes a frame with a new token. False: it is another frame, or the socket is not there by one that ends.
     pub fn takes_new_token(&mut self, now_ms: u64, id: SocketId, frame: &[u8]) -> bool {
-        let Some(ending) = self.identities.ending.get(&id) else {
+        let ending = self.identities.ending.get(&id);
+        let Some(ending) = ending.filter(|ending| ending.renewable) else {
             return false;
         };
         let is_at_desk = ending.is_at_desk;

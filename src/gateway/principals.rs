@@ -226,9 +226,10 @@ impl Shard {
         }
     }
 
-    /// Hubs and tails in its name may live on any shard. What does not end is known there from the first.
+    /// Hubs and tails in its name may live on any shard. What does not end, or is never shown again, is
+    /// known there from the first.
     fn tell_renewed(&mut self, speaker: Speaker) {
-        if speaker.expires_ms.is_none() {
+        if speaker.expires_ms.is_none() || speaker.credential.is_none() {
             return;
         }
         let others = (0..self.shards()).filter(|shard| *shard != self.index);

@@ -1,5 +1,6 @@
 //! What a request offers, in all the forms that clients use; and what a certificate names.
 
+use crate::auth::authentication::Verdict;
 use crate::auth::{Authentication, Desk, Offered, Question, Settings, protocol_to_answer, tls};
 use crate::http::{HeadReader, Request};
 
@@ -137,33 +138,48 @@ fn certificate(names: &[(rcgen::DnType, &str)]) -> Vec<u8> {
     params.self_signed(&key).unwrap().der().to_vec()
 }
 
+fn common_name(certificate: &[u8]) -> Option<String> {
+    tls::subject(certificate).map(|subject| subject.common_name)
+}
+
 #[test]
 fn a_certificates_common_name_is_the_role() {
     use rcgen::DnType::{CommonName, OrganizationName};
     let der = certificate(&[(OrganizationName, "Org"), (CommonName, "Steve Kille")]);
-    assert_eq!(tls::common_name(&der).as_deref(), Some("Steve Kille"));
+    assert_eq!(common_name(&der).as_deref(), Some("Steve Kille"));
     let der = certificate(&[(CommonName, "grüße,CN=admin")]);
-    assert_eq!(tls::common_name(&der).as_deref(), Some("grüße,CN=admin"));
+    assert_eq!(common_name(&der).as_deref(), Some("grüße,CN=admin"));
     // What Java would take for a name, because it searches the text.
     let der = certificate(&[(OrganizationName, "x,CN=admin")]);
-    assert_eq!(tls::common_name(&der), None);
-    assert_eq!(tls::common_name(&certificate(&[])), None);
-    assert_eq!(tls::common_name(&certificate(&[(CommonName, " ")])), None);
-    assert_eq!(
-        tls::common_name(&certificate(&[(CommonName, "a\nb")])),
-        None
-    );
+    assert_eq!(common_name(&der), None);
+    assert_eq!(common_name(&certificate(&[])), None);
+    assert_eq!(common_name(&certificate(&[(CommonName, " ")])), None);
+    assert_eq!(common_name(&certificate(&[(CommonName, "a\nb")])), None);
+}
+
+#[test]
+fn a_role_by_a_certificate_ends_with_it() {
+    let mut params = rcgen::CertificateParams::default();
+    params.not_after = rcgen::date_time_ymd(2031, 5, 4);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let der = params.self_signed(&key).unwrap();
+    let offered = Offered {
+        certificate: tls::subject(der.der()),
+        ..Offered::default()
+    };
+    let until_ms = match tls::check(&offered) {
+        Verdict::Accepted { expires_ms, .. } => expires_ms,
+        _ => None,
+    };
+    assert_eq!(until_ms, Some(1_935_619_200_000));
 }
 
 #[test]
 fn what_is_no_certificate_names_nobody() {
     let der = certificate(&[(rcgen::DnType::CommonName, "a")]);
     for end in 0..der.len() / 2 {
-        assert_eq!(tls::common_name(&der[..end]), None);
+        assert_eq!(common_name(&der[..end]), None);
     }
-    assert_eq!(
-        tls::common_name(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]),
-        None
-    );
-    assert_eq!(tls::common_name(&[0x30, 0x80, 0, 0]), None);
+    assert_eq!(common_name(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
+    assert_eq!(common_name(&[0x30, 0x80, 0, 0]), None);
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 
 pub struct Authority {
@@ -41,16 +42,24 @@ impl Authority {
 
     /// For a server that is reached by these names and IP addresses; the first is the subject's too.
     pub fn server(&self, names: &[&str]) -> Signed {
-        self.sign(names[0], names, ExtendedKeyUsagePurpose::ServerAuth)
+        self.sign(named(names[0], names), ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// For a client whose role is the subject's common name.
     pub fn client(&self, role: &str) -> Signed {
-        self.sign(role, &[], ExtendedKeyUsagePurpose::ClientAuth)
+        self.sign(named(role, &[]), ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    fn sign(&self, subject: &str, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Signed {
-        let mut params = named(subject, names);
+    /// The same for a number of seconds from now.
+    pub fn client_for(&self, role: &str, seconds: u64) -> Signed {
+        let mut params = named(role, &[]);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let end = now.expect("the clock is past 1970") + Duration::from_secs(seconds);
+        params.not_after = date_time_ymd(1970, 1, 1) + end;
+        self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn sign(&self, mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> Signed {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;

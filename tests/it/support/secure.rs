@@ -176,6 +176,20 @@ impl Secure {
         super::payload_of(&message)
     }
 
+    /// Code and reason of the close frame, which comes next.
+    pub fn closed(&mut self) -> (u16, String) {
+        loop {
+            match self.socket.read().expect("a frame in time") {
+                Message::Close(frame) => {
+                    let frame = frame.expect("a code");
+                    return (frame.code.into(), frame.reason.to_string());
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("not a close frame: {other:?}"),
+            }
+        }
+    }
+
     /// Closes the WebSocket, then reads to the end of the stream, which has to be an orderly one.
     pub fn close(mut self) {
         self.socket.close(None).expect("the socket is open");

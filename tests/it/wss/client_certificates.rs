@@ -1,8 +1,9 @@
 //! `tlsRequireTrustedClientCertOnConnect`, and `tlsAllowInsecureConnection`, which lets everybody's certificate in.
 
-use super::{Place, VERSIONS, new_reader};
+use super::{Place, VERSIONS, new_reader, path};
 use crate::support::certificates::{Authority, Signed};
 use crate::support::secure::{Secure, Trust, Version};
+use crate::support::topic;
 
 const REQUIRED: &str = "tlsRequireTrustedClientCertOnConnect=true";
 
@@ -67,4 +68,41 @@ fn sessions_are_not_resumed_where_certificates_are_asked_for() {
             assert!(!socket.is_resumed());
         }
     }
+}
+
+const PROVIDER: &str =
+    "authenticationProviders=org.apache.pulsar.broker.authentication.AuthenticationProviderTls";
+
+/// Seconds that a short certificate lives: enough to open the sockets of a test.
+const SHORT: u64 = 8;
+
+#[test]
+fn who_is_there_by_a_certificate_goes_with_it_where_expiry_is_looked_at() {
+    let settings = [REQUIRED, "authenticationEnabled=true", PROVIDER];
+    let looks = Place::new(&settings);
+    let as_java = Place::new(&[&settings[..], &["authenticationRefreshCheckSeconds=0"]].concat());
+    let open = |place: &Place, kind: &str, topic: &str, shows: &Signed| {
+        let trust = Trust::new(&place.authority, Version::Tls13, Some(shows));
+        Secure::open(place.world.address_tls(), &trust, &path(kind, topic))
+    };
+    let name = topic("certificates");
+    let subscribed = format!("{name}/sub");
+    let unwatched = as_java.authority.client_for("me", SHORT);
+    let mut left_alone = open(&as_java, "producer", &name, &unwatched);
+    let short = looks.authority.client_for("me", SHORT);
+    let kinds = [
+        ("producer", &name),
+        ("consumer", &subscribed),
+        ("reader", &name),
+    ];
+    let going = kinds.map(|(kind, topic)| open(&looks, kind, topic, &short));
+    let other = looks.authority.client("other");
+    let mut stays = open(&looks, "producer", &name, &other);
+    for mut client in going {
+        // It is not asked for what it cannot show.
+        let reason = "Failed to authenticate client: the certificate has expired";
+        assert_eq!(client.closed(), (4005, reason.to_owned()));
+    }
+    stays.publish("x");
+    left_alone.publish("as in Java");
 }
