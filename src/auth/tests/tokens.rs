@@ -3,7 +3,7 @@
 use ring::hmac;
 
 use super::vectors::{ED25519, P256, P384, P521, RSA, SECRET, TOKENS};
-use crate::auth::{Authentication, Identity, Offered, Settings, Step, TokenSettings, Why};
+use crate::auth::{Authentication, Identity, Offered, Settings, Step, TokenSettings, Why, tls};
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -250,7 +250,10 @@ fn nobody_is_taken_for_the_gateway() {
     assert!(judged(of_key(SECRET), &as_gateway).is_err());
     assert!(judged(of_key(SECRET), &other).is_ok());
     let certified = Offered {
-        common_name: some(name),
+        certificate: Some(tls::Subject {
+            common_name: name.to_owned(),
+            until_ms: u64::MAX,
+        }),
         ..Offered::default()
     };
     let by_certificate = Settings {
