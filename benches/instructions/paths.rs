@@ -66,7 +66,7 @@ fn batch(entry: &Entry) -> Arc<Batch> {
     let bytes = messages.iter().map(reader::frame_size_hint).sum();
     let mut batch = Batch::with_capacity(bytes, messages.len());
     for message in &messages {
-        batch.push(&message.id, |out| reader::append(message, out));
+        batch.push(0, &message.id, |out| reader::append(message, out));
     }
     Arc::new(batch)
 }

@@ -5,7 +5,7 @@ use super::post::{MemberEvent, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::api::{ReaderParams, WebSocketError};
-use crate::hub::tail::Form;
+use crate::hub::tail::{Form, Places};
 use crate::hub::{Answer, Command, Refusal};
 use crate::pulsar::Message;
 use crate::pulsar::client::StartPosition;
@@ -284,7 +284,8 @@ impl Shard {
         if !reader.reading.is_catching_up() {
             return;
         }
-        if reader.reading.misses(messages) && self.reader_missed(now_ms, id) {
+        let places = Places::of_topic(&reader.key.topic);
+        if reader.reading.misses(places, messages) && self.reader_missed(now_ms, id) {
             return;
         }
         let Some(entry) = self.sockets.get(id) else {
@@ -296,7 +297,7 @@ impl Shard {
         let before = entry.out.len();
         ConsumerSession::Reader.deliver(messages, &mut entry.out);
         entry.delivered_bytes += entry.out.len() - before;
-        let permits = reader.reading.caught(messages);
+        let permits = reader.reading.caught(places, messages);
         self.counters.delivered += messages.len() as u64;
         self.sockets.mark(id);
         if permits > 0 {

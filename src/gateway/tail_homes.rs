@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use super::catch_up::{by_permits, upstream_reader};
 use super::post::{Join, MemberEvent, Post, SLOTS_MAX, SocketId, TailKey};
 use super::shard::Shard;
-use crate::hub::tail::{Batch, Feeder, Point, Points};
+use crate::hub::tail::{Batch, Feeder, Places, Point, Points};
 use crate::hub::{Command, MemberId, Refusal};
 use crate::pulsar::Message;
 use crate::pulsar::client::StartPosition;
@@ -134,7 +134,8 @@ impl Shard {
         let Some(home) = self.tail_homes.by_feeder.get_mut(&member) else {
             return;
         };
-        let batch = Arc::new(encode(messages));
+        let places = Places::of_topic(&home.key.topic);
+        let batch = Arc::new(encode(places, messages));
         home.feeder.posted(messages.len() as u32);
         let shards: Vec<_> = home.feeder.shards().collect();
         for (shard, joining) in shards {
@@ -196,11 +197,13 @@ impl Shard {
     }
 }
 
-fn encode(messages: &[Message]) -> Batch {
+fn encode(places: Places, messages: &[Message]) -> Batch {
     let bytes = messages.iter().map(session::reader::frame_size_hint).sum();
     let mut batch = Batch::with_capacity(bytes, messages.len());
     for message in messages {
-        batch.push(&message.id, |out| session::reader::append(message, out));
+        batch.push(places.of(&message.id), &message.id, |out| {
+            session::reader::append(message, out)
+        });
     }
     batch
 }

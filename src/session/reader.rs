@@ -5,7 +5,7 @@
 
 use super::frames::append_frame_of;
 use crate::api::{self, Flow};
-use crate::hub::tail::{Evicted, FrameLog, Point, Points, point::partition_of};
+use crate::hub::tail::{Evicted, FrameLog, Places, Point, Points};
 use crate::pulsar::Message;
 use crate::pulsar::client::StartPosition;
 use crate::ws::encode;
@@ -194,7 +194,7 @@ impl Reading {
     }
 
     /// Whether the broker has no more what this socket lacked first, as what its own upstream reader brings shows. Told once.
-    pub fn misses(&mut self, messages: &[Message]) -> bool {
+    pub fn misses(&mut self, places: Places, messages: &[Message]) -> bool {
         let Place::CatchingUp(lack) = &mut self.place else {
             return false;
         };
@@ -202,7 +202,7 @@ impl Reading {
             return false;
         };
         let mut came = messages.iter().map(|message| &message.id);
-        let Some(id) = came.find(|id| partition_of(id) == partition) else {
+        let Some(id) = came.find(|id| places.of(id) == partition) else {
             return false;
         };
         lack.first = None;
@@ -210,11 +210,11 @@ impl Reading {
     }
 
     /// Its own upstream reader has brought these, which are being sent. How many more it may bring at once.
-    pub fn caught(&mut self, messages: &[Message]) -> u32 {
+    pub fn caught(&mut self, places: Places, messages: &[Message]) -> u32 {
         self.charge(messages.len() as u64);
         if let Place::CatchingUp(lack) = &mut self.place {
             for Message { id, .. } in messages {
-                lack.points.set(partition_of(id), Point::behind(id));
+                lack.points.set(places.of(id), Point::behind(id));
             }
         }
         match self.flow {
@@ -301,7 +301,7 @@ mod tests {
     fn push(log: &mut FrameLog, entries: std::ops::Range<u64>) {
         let mut batch = Batch::default();
         for entry in entries {
-            batch.push(&id(entry), |out| out.push(b'0' + entry as u8));
+            batch.push(0, &id(entry), |out| out.push(b'0' + entry as u8));
         }
         log.push(Arc::new(batch));
     }
@@ -335,7 +335,7 @@ mod tests {
         let starts = reading.catch_up().unwrap();
         assert_eq!(starts[0], StartPosition::After(id(5)));
         assert_eq!(reading.catch_up_permits(), 2);
-        assert_eq!(reading.caught(&[message(6)]), 0);
+        assert_eq!(reading.caught(Places::ByPartition, &[message(6)]), 0);
         assert!(reading.join(&log));
         assert_eq!(reading.next(), Some(2));
     }
@@ -356,20 +356,20 @@ mod tests {
     #[test]
     fn what_the_broker_has_no_more_is_missed_and_told_once() {
         let mut reading = caught_up_from_6();
-        assert!(!reading.misses(&[]));
-        assert!(reading.misses(&[message(7)]));
-        assert!(!reading.misses(&[message(9)]));
+        assert!(!reading.misses(Places::ByPartition, &[]));
+        assert!(reading.misses(Places::ByPartition, &[message(7)]));
+        assert!(!reading.misses(Places::ByPartition, &[message(9)]));
     }
 
     #[test]
     fn a_reader_that_gets_what_it_lacked_misses_nothing() {
         let mut reading = caught_up_from_6();
-        assert!(!reading.misses(&[message(6), message(7)]));
+        assert!(!reading.misses(Places::ByPartition, &[message(6), message(7)]));
         // Holes further on are the topic's own: markers, what was compacted or belongs to an aborted transaction.
-        assert!(!reading.misses(&[message(9)]));
+        assert!(!reading.misses(Places::ByPartition, &[message(9)]));
         let mut from_an_id = Reading::new(Flow::Tcp, StartPosition::After(id(2)));
         from_an_id.catch_up();
-        assert!(!from_an_id.misses(&[message(5)]));
+        assert!(!from_an_id.misses(Places::ByPartition, &[message(5)]));
     }
 
     #[test]
@@ -377,7 +377,10 @@ mod tests {
         let mut log = log_behind(4);
         let mut reading = Reading::new(Flow::Tcp, StartPosition::After(id(2)));
         assert!(reading.catch_up().is_some());
-        assert_eq!(reading.caught(&[message(3), message(4), message(5)]), 3);
+        assert_eq!(
+            reading.caught(Places::ByPartition, &[message(3), message(4), message(5)]),
+            3
+        );
         assert!(reading.join(&log));
         push(&mut log, 5..7);
         reading.skip_seen(&log);
@@ -392,12 +395,46 @@ mod tests {
         let mut log = log_behind(4);
         let mut reading = Reading::new(Flow::Tcp, StartPosition::After(id(2)));
         reading.catch_up();
-        reading.caught(&[message(6)]);
+        reading.caught(Places::ByPartition, &[message(6)]);
         assert!(reading.join(&log));
         push(&mut log, 5..6);
         push(&mut log, 6..9);
         assert!(reading.fall(&log.evict().unwrap()));
         assert_eq!(reading.catch_up().unwrap()[0], StartPosition::After(id(6)));
+    }
+
+    #[test]
+    fn a_reader_of_one_partition_by_name_goes_on_behind_what_it_was_sent() {
+        let of_partition = |entry| MessageId {
+            partition: i32::MAX,
+            ..id(entry)
+        };
+        let places = Places::of_topic(&format!("persistent://p/d/t-partition-{}", i32::MAX));
+        let mut log = log_behind(4);
+        let mut reading = Reading::new(Flow::Tcp, StartPosition::Latest);
+        reading.go_live(log.next());
+        for entries in [5..8, 8..9] {
+            let mut batch = Batch::default();
+            for id in entries.map(of_partition) {
+                batch.push(places.of(&id), &id, |out| out.push(b'x'));
+            }
+            log.push(Arc::new(batch));
+        }
+        reading.sent_to(2);
+        assert!(reading.fall(&log.evict().unwrap()));
+        let starts = reading.catch_up().unwrap();
+        assert_eq!(
+            starts,
+            [StartPosition::After(id(6)), StartPosition::Earliest]
+        );
+        let seventh = Message {
+            id: of_partition(7),
+            ..message(7)
+        };
+        assert!(!reading.misses(places, std::slice::from_ref(&seventh)));
+        reading.caught(places, &[seventh]);
+        assert!(reading.join(&log));
+        assert_eq!(reading.next(), Some(3));
     }
 
     #[test]

@@ -112,6 +112,22 @@ fn on_a_partitioned_topic_each_partition_goes_on_where_the_reader_was() {
 }
 
 #[test]
+fn a_topic_may_be_named_as_any_partition_and_a_reader_of_it_sees_nothing_twice() {
+    let world = World::with(TINY_LOG);
+    // The number comes with every id: it is no size of anything.
+    for partition in [1, 1_000_000] {
+        let name = format!("{}-partition-{partition}", topic("by-name"));
+        let mut slow = world.reader(&format!("{name}?receiverQueueSize=2"));
+        let mut quick = world.reader(&name);
+        publish(&world, &name, 0..200);
+        for reader in [&mut quick, &mut slow] {
+            (0..200).for_each(|n| assert_eq!(next(reader), n));
+            assert!(reader.is_silent());
+        }
+    }
+}
+
+#[test]
 fn a_reader_survives_a_lost_broker_whether_it_is_in_the_log_or_behind_it() {
     let world = World::with(TINY_LOG);
     let name = topic("unloaded-tail");

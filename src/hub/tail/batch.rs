@@ -1,6 +1,6 @@
 //! Frames that came together from the broker: encoded once, behind each other, shared by refcount with every shard.
 
-use super::point::{Point, partition_of};
+use super::point::Point;
 use crate::pulsar::MessageId;
 
 /// Frames of a topic in the order in which every socket gets them. Never empty once it is posted.
@@ -26,12 +26,13 @@ impl Batch {
         }
     }
 
-    /// Appends one message's frame, which `encode` writes to the end of what it is given.
-    pub fn push(&mut self, id: &MessageId, encode: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends one message's frame, which `encode` writes to the end of what it is given. `partition`: its place in
+    /// [`Points`](super::Points).
+    pub fn push(&mut self, partition: usize, id: &MessageId, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(&mut self.bytes);
         self.frames.push(Frame {
             end: self.bytes.len(),
-            partition: partition_of(id),
+            partition,
             point: Point::behind(id),
         });
     }

@@ -32,5 +32,5 @@ mod tests;
 pub use batch::Batch;
 pub use feeder::Feeder;
 pub use log::{Evicted, FrameLog};
-pub use point::{Point, Points};
+pub use point::{Places, Point, Points};
 pub use stored::Form;

@@ -1,7 +1,9 @@
 //! Where a reader is in a partition, and in a topic.
 
+use crate::hub::limits::MAX_SLOTS;
 use crate::pulsar::MessageId;
 use crate::pulsar::client::StartPosition;
+use crate::pulsar::topics::partition_index;
 
 /// The last message of one partition that lies behind a reader. Ordered as the partition is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +98,11 @@ impl Points {
         self.known.get(partition).copied().unwrap_or(self.rest)
     }
 
+    /// Without effect for a partition that no hub could have opened.
     pub fn set(&mut self, partition: usize, point: Point) {
+        if partition >= MAX_SLOTS {
+            return;
+        }
         if self.known.len() <= partition {
             self.known.resize(partition + 1, self.rest);
         }
@@ -134,9 +140,31 @@ impl Points {
     }
 }
 
-/// The place of a message's partition in [`Points`].
-pub fn partition_of(id: &MessageId) -> usize {
-    usize::try_from(id.partition).unwrap_or(0)
+/// Which place in [`Points`] the messages of a topic have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// There is one only.
+    One,
+    /// That of their partition.
+    ByPartition,
+}
+
+impl Places {
+    /// A topic that is itself named as a partition has but this one, whatever number its name gives to all its ids: that
+    /// comes from a client and is no index.
+    pub fn of_topic(topic: &str) -> Places {
+        match partition_index(topic) {
+            ..0 => Places::ByPartition,
+            _ => Places::One,
+        }
+    }
+
+    pub fn of(self, id: &MessageId) -> usize {
+        match self {
+            Places::One => 0,
+            Places::ByPartition => usize::try_from(id.partition).unwrap_or(0),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +201,27 @@ mod tests {
             Point::behind(&id(3, 1, 2, 3)),
             Point::behind(&id(3, 1, -1, 0))
         );
+    }
+
+    #[test]
+    fn a_topic_named_as_a_partition_has_one_place() {
+        let id = MessageId {
+            partition: i32::MAX,
+            ..id(3, 1, -1, 0)
+        };
+        let name = format!("persistent://p/d/t-partition-{}", i32::MAX);
+        assert_eq!(Places::of_topic(&name).of(&id), 0);
+        assert_eq!(
+            Places::of_topic("persistent://p/d/t").of(&id),
+            i32::MAX as usize
+        );
+    }
+
+    #[test]
+    fn a_partition_that_cannot_be_takes_no_room() {
+        let mut points = Points::everywhere(Point::EARLIEST);
+        points.set(i32::MAX as usize, Point::behind(&id(3, 1, -1, 0)));
+        assert!(points.starts().len() <= 2);
     }
 
     #[test]

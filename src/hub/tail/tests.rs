@@ -38,7 +38,9 @@ fn filled(sizes: &[usize]) -> (FrameLog, Vec<MessageId>) {
         for _ in 0..*size {
             let number = ids.len() as u64;
             let id = id(number % PARTITIONS, number / PARTITIONS);
-            batch.push(&id, |out| out.extend_from_slice(text(&id).as_bytes()));
+            batch.push(id.partition as usize, &id, |out| {
+                out.extend_from_slice(text(&id).as_bytes())
+            });
             ids.push(id);
         }
         log.push(Arc::new(batch));

@@ -1,9 +1,11 @@
 //! Well-formed frames with nonsense in them: JSON, base64, ids, permits.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tungstenite::Message;
 
-use crate::support::{Closed, Neighbours, World, base64, topic};
+use crate::support::{Closed, Neighbours, World, base64, id_fields, id_of, query_value, topic};
 
 fn nested(depth: usize) -> String {
     format!(
@@ -66,6 +68,45 @@ fn a_producer_is_told_what_is_wrong_and_stays() {
     producer.publish("after all that");
     assert_eq!(consumer.receive(), "after all that");
     neighbours.are_well();
+}
+
+#[test]
+fn the_largest_numbers_in_an_id_take_no_room() {
+    let world = World::start();
+    let most = i64::from(i32::MAX);
+    // MessageIdData: partition, batch_index and batch_size.
+    let numbers = [
+        (most, most - 1, most),
+        (most, 0, most),
+        (0, most, most),
+        (most, -1, 0),
+    ];
+    for suffix in ["", "-partition-2147483647"] {
+        let name = format!("{}{suffix}", topic("largest-numbers"));
+        let mut consumer = world.consumer(&name, "sub");
+        let mut reader = world.reader(&name);
+        let mut producer = world.producer(&name);
+        let id = producer.publish("0");
+        assert_eq!(consumer.receive(), "0");
+        assert_eq!(reader.receive(), "0");
+        for (partition, index, size) in numbers {
+            let mut fields: BTreeMap<u64, i64> = id_fields(&id).into_iter().collect();
+            fields.extend([(3, partition), (4, index), (6, size)]);
+            let id = id_of(&fields.into_iter().collect::<Vec<_>>());
+            for kind in ["negativeAcknowledge", "ack", "ackCumulative", "seek"] {
+                consumer.send_json(json!({ "type": kind, "messageId": id }));
+                reader.send_json(json!({ "type": kind, "messageId": id }));
+            }
+            let start = query_value(&id);
+            world.reader(&format!("{name}?messageId={start}")).close();
+        }
+        // All of that is behind it.
+        let mut consumer = world.consumer(&name, "other");
+        let mut reader = world.reader(&name);
+        producer.publish("1");
+        assert_eq!(consumer.receive(), "1");
+        assert_eq!(reader.receive(), "1");
+    }
 }
 
 #[test]

@@ -280,6 +280,21 @@ pub fn query_value(id: &str) -> String {
         .replace('=', "%3D")
 }
 
+/// An id of these fields: what [`id_fields`] takes apart.
+pub fn id_of(fields: &[(u64, i64)]) -> String {
+    let mut bytes = Vec::new();
+    for (number, value) in fields {
+        for mut rest in [number << 3, *value as u64] {
+            while rest > 0x7f {
+                bytes.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest as u8);
+        }
+    }
+    base64_simd::STANDARD.encode_to_string(bytes)
+}
+
 /// Numbers and values of the fields of a message id (`MessageIdData` of PulsarApi.proto), which are all varints.
 pub fn id_fields(id: &str) -> Vec<(u64, i64)> {
     let bytes = base64_simd::STANDARD.decode_to_vec(id).expect("base64");

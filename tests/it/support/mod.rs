@@ -31,7 +31,9 @@ use pws_fast::gateway::{self, Running};
 use pws_fast::runtime::Ended;
 
 pub use admin::Admin;
-pub use client::{Client, Closed, base64, http_get, id_fields, payload_of, query_value, take_from};
+pub use client::{
+    Client, Closed, base64, http_get, id_fields, id_of, payload_of, query_value, take_from,
+};
 pub use neighbours::Neighbours;
 pub use raw::Raw;
 pub use relay::Relay;
