@@ -3,11 +3,13 @@
 //! Set-up: real sockets that say what attackers say, beside sockets on both shards that have no part in it. Claim: each is
 //! refused or ended as told here, and the neighbours go on. Frames and requests that are merely broken are `bad_input`'s.
 
+mod crash;
 mod cross_site;
 mod given_back;
 mod names;
 mod oversize;
 mod proxies;
+mod secret_settings;
 mod secrets;
 pub mod slow;
 mod smuggling;

@@ -1,10 +1,13 @@
 //! What the log lets out: secrets of clients, lines that clients write.
 //!
 //! Set-up: the program at level trace, with authentication; clients that show every kind of secret, rightly and wrongly, and
-//! names full of control characters. Claim: nothing of either can be found in what it has logged.
+//! names full of control characters. Claim: nothing of either can be found in what it has logged, nor in its answers.
+
+use serde_json::json;
 
 use super::{AUTHENTICATED, TOKEN, WRONG_TOKEN, with_lines};
 use crate::support::process::Gateway;
+use crate::support::tokens::{now_seconds, signed_by};
 use crate::support::{Client, Raw, base64, topic};
 
 const PAYLOAD: &str = "secret payload";
@@ -68,7 +71,7 @@ fn use_it(address: std::net::SocketAddr, name: &str) {
         address,
         &format!("/ws/v2/producer/{base}?{token}&producerName=p{EVIL}{name}"),
     );
-    producer.publish_json(serde_json::json!({
+    producer.publish_json(json!({
         "payload": base64(PAYLOAD), "key": "secret-key", "context": "secret-context",
         "properties": { "secret-property": "secret-property" },
     }));
@@ -80,10 +83,19 @@ fn use_it(address: std::net::SocketAddr, name: &str) {
     assert_eq!(producer.json()["result"], "send-error:3");
     consumer.send(r#"{"messageId":"secret payload"}"#);
     assert_eq!(consumer.closed().code, 4003);
+    // A token that ends, and a new one in band that is none.
+    let claims = json!({ "sub": "attacked", "exp": now_seconds() + 3600 });
+    let ending = signed_by(b"a key of the attack list, no other", &claims);
+    let mut reader = open(address, &format!("/ws/v2/reader/{base}?token={ending}"));
+    reader.send_json(json!({ "type": "AUTH_RESPONSE", "authResponse": {
+        "response": { "authMethodName": "token", "authData": WRONG_TOKEN },
+    }}));
+    assert_eq!(reader.closed().code, 4005);
 }
 
-/// Requests that are refused, each at another place.
-fn be_refused(address: std::net::SocketAddr, name: &str) {
+/// Requests that are refused, each at another place: the answers.
+fn be_refused(address: std::net::SocketAddr, name: &str) -> Vec<String> {
+    let mut answers = Vec::new();
     let producer = format!("/ws/v2/producer/persistent/public/default/{name}{EVIL}");
     let query = format!("{producer}?%74oken={WRONG_TOKEN}&token={TOKEN}&secret-parameter");
     let offers = [
@@ -99,7 +111,9 @@ fn be_refused(address: std::net::SocketAddr, name: &str) {
     for lines in &offers {
         let mut raw = Raw::connect(address);
         raw.try_send(with_lines(&query, lines).as_bytes());
-        assert!([400, 401, 403].contains(&raw.answer().status), "{lines}");
+        let answer = raw.answer();
+        assert!([400, 401, 403].contains(&answer.status), "{lines}");
+        answers.push(answer.head + &answer.body);
     }
     let with_token = format!("Authorization: Bearer {TOKEN}\r\n");
     for (path, status) in [
@@ -116,8 +130,11 @@ fn be_refused(address: std::net::SocketAddr, name: &str) {
     ] {
         let mut raw = Raw::connect(address);
         raw.try_send(with_lines(&path, &with_token).as_bytes());
-        assert_eq!(raw.answer().status, status, "{path}");
+        let answer = raw.answer();
+        assert_eq!(answer.status, status, "{path}");
+        answers.push(answer.head + &answer.body);
     }
+    answers
 }
 
 #[test]
@@ -125,7 +142,7 @@ fn nothing_secret_is_logged_at_any_level_and_nobody_else_writes_the_log() {
     let (mut gateway, address, mut log) = start();
     let name = topic("secrets");
     use_it(address, &name);
-    be_refused(address, &name);
+    let answers = be_refused(address, &name);
     log.extend(gateway.rest_of_log());
     let tells = |text: &str| log.iter().any(|line| line.contains(text));
     assert!(
@@ -142,7 +159,10 @@ fn nothing_secret_is_logged_at_any_level_and_nobody_else_writes_the_log() {
         &base64(PAYLOAD),
     ];
     for secret in SECRETS.iter().copied().chain(tokens.iter().map(|it| &**it)) {
-        let told = log.iter().find(|line| line.contains(secret));
+        let told = log
+            .iter()
+            .chain(&answers)
+            .find(|line| line.contains(secret));
         assert_eq!(told, None, "{secret}");
     }
     for line in &log {

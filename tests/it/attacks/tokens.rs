@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{answer, producer, with_lines};
 use crate::support::raw::upgrade_request;
-use crate::support::tokens::now_seconds;
+use crate::support::tokens::{now_seconds, signed_by};
 use crate::support::{Neighbours, World};
 
 /// Who signs tokens with ES256: the one that the gateway believes, or somebody else.
@@ -58,14 +58,6 @@ fn signed_part(header: &Value, claims: &Value) -> String {
     )
 }
 
-/// Signed with HS256, with what everybody knows for the secret.
-fn by_secret(secret: &[u8], claims: &Value) -> String {
-    let signed = signed_part(&json!({ "alg": "HS256" }), claims);
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
-    let signature = ring::hmac::sign(&key, signed.as_bytes());
-    format!("{signed}.{}", encode(signature))
-}
-
 fn good_claims() -> Value {
     json!({ "sub": "me", "aud": "gateway", "exp": now_seconds() + 3600 })
 }
@@ -109,22 +101,22 @@ fn attacks(signer: &Signer, url: &str) -> Vec<(&'static str, String)> {
         ("no alg", signer.sign(&json!({ "typ": "JWT" }), &good)),
         (
             "the public key as a secret",
-            by_secret(&signer.public_der, &good),
+            signed_by(&signer.public_der, &good),
         ),
         (
             "its PEM as a secret",
-            by_secret(signer.public_pem.as_bytes(), &good),
+            signed_by(signer.public_pem.as_bytes(), &good),
         ),
         (
             "its base64 as a secret",
-            by_secret(
+            signed_by(
                 base64_simd::STANDARD
                     .encode_to_string(&signer.public_der)
                     .as_bytes(),
                 &good,
             ),
         ),
-        ("an empty secret", by_secret(b"", &good)),
+        ("an empty secret", signed_by(b"", &good)),
         ("another's signature", stranger.sign(&es256, &good)),
         ("a key of its own", own("jwk", stranger.jwk())),
         ("a key elsewhere", own("jku", json!(format!("{url}/keys")))),
