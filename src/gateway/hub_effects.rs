@@ -5,7 +5,7 @@ use super::lane::LaneKind;
 use super::post::{MemberEvent, Post, SocketId};
 use super::shard::Shard;
 use super::topics::{Asked, HubPlace, Watcher};
-use crate::hub::{Effect, MemberId};
+use crate::hub::{Effect, Input, MemberId};
 use crate::pulsar::client::{Client, ConsumerId};
 
 impl Shard {
@@ -55,6 +55,11 @@ impl Shard {
                 source,
                 message,
             } => self.publish_dead_letter(now_ms, slot, letter, topic, &source, &message),
+            Effect::TellSiblings(seek) => {
+                for sibling in self.hubs.siblings(slot) {
+                    self.hubs.put(sibling, Input::SeekByOther(seek.clone()));
+                }
+            }
             Effect::Finished => self.hub_finished(now_ms, slot),
             upstream => self.hub_upstream_effect(now_ms, slot, upstream),
         }

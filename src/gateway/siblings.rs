@@ -37,6 +37,27 @@ impl Hubs {
         })
     }
 
+    /// The other hubs of the subscription, whoever they are for. One whose upstream consumer is a socket's own is none.
+    pub(super) fn siblings(&self, slot: usize) -> Vec<usize> {
+        let Some(key) = self.places.get(slot).map(Place::key) else {
+            return Vec::new();
+        };
+        let mut siblings = match key.speaker {
+            _ if key.private.is_some() => return Vec::new(),
+            None => self.by_key.get(key).cloned().unwrap_or_default(),
+            Some(_) => {
+                let keys = self.by_key.iter();
+                let same = keys.filter(|(other, _)| {
+                    (&other.topics, &other.subscription) == (&key.topics, &key.subscription)
+                        && (other.durable, other.private) == (key.durable, None)
+                });
+                same.flat_map(|(_, slots)| slots).copied().collect()
+            }
+        };
+        siblings.retain(|sibling| *sibling != slot);
+        siblings
+    }
+
     pub(super) fn forget_sibling(&mut self, key: &HubKey, slot: usize) {
         if let Some(siblings) = self.by_key.get_mut(key) {
             siblings.retain(|sibling| *sibling != slot);

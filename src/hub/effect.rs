@@ -161,8 +161,28 @@ pub enum Input {
         request: Option<Box<str>>,
         id: MessageId,
     },
+    /// By a member of another hub of the subscription.
+    SeekByOther(Box<SiblingSeek>),
     /// By slot.
     Upstream(usize, Upstream),
+}
+
+/// A seek, as far as it concerns the other hubs of the subscription: they have what it moves, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiblingSeek {
+    /// Of a partitioned one the partition's.
+    pub topic: String,
+    pub target: SeekTarget,
+    pub stage: SeekStage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeekStage {
+    /// The broker is about to be told. One of the others follows, whatever happens.
+    Begun,
+    Moved,
+    /// Everything is as it was.
+    Refused,
 }
 
 /// Why a member is refused or let go.
@@ -240,6 +260,8 @@ pub enum Effect {
         tag: Tag,
         target: SeekTarget,
     },
+    /// To the other hubs of the subscription, as [`Input::SeekByOther`].
+    TellSiblings(Box<SiblingSeek>),
     /// The position and all before it; answered as `Ack` is.
     AckCumulative {
         slot: usize,

@@ -199,6 +199,7 @@ impl Hub {
     }
 
     fn finish(&mut self, out: &mut Vec<Effect>) {
+        self.leave_seek(out);
         *self = Hub {
             phase: Phase::Finished,
             stats: self.stats,
@@ -313,6 +314,7 @@ impl Hub {
         if self.waiting.is_empty() {
             return self.finish(out);
         }
+        self.leave_seek(out);
         *self = Hub {
             stats: self.stats,
             next_tag: self.next_tag,

@@ -19,6 +19,7 @@
 //! | `settle` | acks and negative acks |
 //! | `cumulative` | acks of a message and all before it |
 //! | `seek` | moving the subscription |
+//! | `sibling_seek` | the same, on another hub of the subscription |
 //! | `acks` | acks on their way to the broker |
 //! | `redelivery` | negative-ack delays, ack timeouts |
 //! | `dead_letters` | what goes to a dead-letter topic instead |
@@ -61,6 +62,7 @@ mod redelivery;
 mod requests;
 mod seek;
 mod settle;
+mod sibling_seek;
 mod slot;
 pub mod tail;
 #[cfg(test)]
@@ -126,6 +128,8 @@ pub struct Hub {
     next_tag: Tag,
     unsubscribing: Option<Unsubscribing>,
     seeking: Option<Seeking>,
+    /// Slots that other hubs' seeks move now, as often as there are such.
+    moved_by_others: Vec<usize>,
     /// It is where `HubSpec::start_time_ms` wants it, or on its way there.
     started: bool,
     /// Failover: members that may be active, and where each is.
@@ -167,6 +171,7 @@ impl Hub {
             next_tag: 0,
             unsubscribing: None,
             seeking: None,
+            moved_by_others: Vec::new(),
             started: false,
             candidates: Candidates::default(),
             active_slots: ActiveSlots::new(),
@@ -209,6 +214,7 @@ impl Hub {
                     request,
                     id,
                 } => self.ack_by_other(now_ms, member, request, id, out),
+                Input::SeekByOther(seek) => self.seek_by_other(&seek),
                 Input::Upstream(slot, event) if slot < self.slots.len() => {
                     self.take_event(now_ms, slot, event, out);
                 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::Hub;
 use super::chunks::Chunks;
-use super::effect::{CommandRefused, Effect};
+use super::effect::{CommandRefused, Effect, SeekStage};
 use super::lifecycle::Phase;
 use super::requests::RequestNumber;
 use super::slot::{Link, Slot};
@@ -21,10 +21,10 @@ use crate::pulsar::{BrokerError, ErrorKind, Message};
 pub(super) struct Seeking {
     /// None: the hub's own, before it opens.
     number: Option<RequestNumber>,
-    target: SeekTarget,
+    pub target: SeekTarget,
     tag: Tag,
     /// Slots that have not answered.
-    left: BTreeSet<usize>,
+    pub left: BTreeSet<usize>,
     error: Option<BrokerError>,
 }
 
@@ -36,7 +36,8 @@ impl Hub {
         target: SeekTarget,
         out: &mut Vec<Effect>,
     ) {
-        if self.seeking.is_some() || self.unsubscribing.is_some() {
+        let under_way = self.seeking.is_some() || !self.moved_by_others.is_empty();
+        if under_way || self.unsubscribing.is_some() {
             let text = "Another seek or unsubscribe is under way";
             return self.refuse(number, text, out);
         }
@@ -70,6 +71,9 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) {
         self.send_all_acks(out);
+        for slot in slots.iter().filter(|_| number.is_some()) {
+            self.tell_siblings(*slot, target, SeekStage::Begun, out);
+        }
         self.next_tag += 1;
         let tag = self.next_tag;
         out.extend(slots.iter().map(|slot| Effect::Seek {
@@ -116,12 +120,19 @@ impl Hub {
             return;
         };
         seeking.left.remove(&slot);
-        let target = seeking.target;
-        match result {
-            Ok(()) => self.begin_slot_anew(slot, target),
+        let (target, number) = (seeking.target, seeking.number);
+        let stage = match result {
+            Ok(()) => {
+                self.begin_slot_anew(slot, target);
+                SeekStage::Moved
+            }
             Err(error) => {
                 seeking.error.get_or_insert(error);
+                SeekStage::Refused
             }
+        };
+        if number.is_some() {
+            self.tell_siblings(slot, target, stage, out);
         }
         self.end_seek(out);
     }
@@ -132,6 +143,7 @@ impl Hub {
             seeking.left.remove(&slot);
             self.end_seek(out);
         }
+        self.moved_by_others.retain(|moved| *moved != slot);
     }
 
     /// Once all have answered.
@@ -150,7 +162,7 @@ impl Hub {
     }
 
     /// Everything of the slot comes anew, from the target on.
-    fn begin_slot_anew(&mut self, slot: usize, target: SeekTarget) {
+    pub(super) fn begin_slot_anew(&mut self, slot: usize, target: SeekTarget) {
         for key in self.take_all_back(slot) {
             self.forget_entry(slot, key);
         }
@@ -204,6 +216,6 @@ impl Slot {
 impl Hub {
     /// Nothing goes either way meanwhile.
     pub(super) fn is_seeking(&self) -> bool {
-        self.seeking.is_some() && self.phase == Phase::Open
+        (self.seeking.is_some() || !self.moved_by_others.is_empty()) && self.phase == Phase::Open
     }
 }

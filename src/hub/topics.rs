@@ -225,7 +225,7 @@ impl Hub {
         }
     }
 
-    fn topic_at(&self, name: &str) -> Option<usize> {
+    pub(super) fn topic_at(&self, name: &str) -> Option<usize> {
         self.topics
             .binary_search_by(|topic| (*topic.name).cmp(name))
             .ok()

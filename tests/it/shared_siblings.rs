@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Client, World, eventually, payload_of, take_from, topic};
 
@@ -192,4 +192,33 @@ fn a_message_may_be_acked_on_a_socket_of_another_hub() {
     assert!(next.is_silent());
     assert!(other.is_silent());
     eventually("all are acked", || backlog(&world, &name) == 0);
+}
+
+/// The other hub was told by its own connection only that the broker had closed its consumer: it acked its part of the
+/// batch once more, and took what came anew for what its member had already.
+#[test]
+fn a_seek_on_one_socket_begins_those_of_all_hubs_anew() {
+    let world = World::start();
+    let name = topic("sought");
+    let mut second = member(&world, &name, 1, 10);
+    let query = "batchingEnabled=true&batchingMaxMessages=3&batchingMaxPublishDelay=60000";
+    let mut producer = world.producer(&format!("{name}?{query}"));
+    producer.publish_numbers(0..3);
+    let held: Vec<Value> = (0..3).map(|_| second.json()).collect();
+    second.send_json(json!({ "messageId": held[1]["messageId"], "requestId": "ack" }));
+    assert_eq!(second.json(), json!({ "result": "ok", "requestId": "ack" }));
+    let mut first = member(&world, &name, 0, 10);
+    assert_eq!(consumers(&world, &name), 2);
+    first.send_json(json!({ "type": "seek", "messageId": "earliest", "requestId": "seek" }));
+    assert_eq!(first.json(), json!({ "result": "ok", "requestId": "seek" }));
+    let mut seen = Vec::new();
+    let mut both = [first, second];
+    take_from(&mut both, 3, |_, socket, message| {
+        seen.push(number(message));
+        socket.ack(message);
+    });
+    seen.sort_unstable();
+    assert_eq!(seen, [0, 1, 2]);
+    eventually("all are acked", || backlog(&world, &name) == 0);
+    assert!(both.iter_mut().all(Client::is_silent));
 }

@@ -156,6 +156,102 @@ fn an_id_moves_its_own_partition_only() {
     assert_eq!(world.seek_answers().len(), 1);
 }
 
+impl World {
+    fn told_siblings(&mut self) -> Vec<SiblingSeek> {
+        self.take(|effect| match effect {
+            Effect::TellSiblings(seek) => Some((**seek).clone()),
+            _ => None,
+        })
+    }
+
+    fn hear_seek(&mut self, stage: SeekStage) {
+        let seek = SiblingSeek {
+            topic: TOPIC.to_owned(),
+            target: SeekTarget::Earliest,
+            stage,
+        };
+        let heard = [Input::SeekByOther(Box::new(seek))];
+        (self.hub).run(self.now_ms, heard, &mut Vec::new(), &mut self.out);
+    }
+}
+
+/// It only saw that its consumer was closed in order: it acked again what it had acked of the batch, and kept back what
+/// it held, so that the seek replayed neither.
+#[test]
+fn a_hub_beside_the_one_that_seeks_pauses_and_forgets_too() {
+    for outcome_first in [false, true] {
+        let mut world = World::open(Shared, 10);
+        world.batch(0, 3);
+        world.entries(1..3);
+        world.command(1, Command::Ack(batch_id(0, 1, 3)));
+        world.command(1, Command::Ack(id(1)));
+        world.out.clear();
+        world.hear_seek(SeekStage::Begun);
+        world.entries(3..4);
+        if outcome_first {
+            world.hear_seek(SeekStage::Moved);
+        }
+        world.upstream(Upstream::Lost { abrupt: false });
+        world.upstream(Upstream::Resumed);
+        if !outcome_first {
+            world.wait(10_000);
+            assert!(world.out.is_empty(), "{:?}", world.out);
+            world.hear_seek(SeekStage::Moved);
+        }
+        assert!(world.acks().is_empty());
+        world.out.clear();
+        world.batch(0, 3);
+        world.entries(1..4);
+        let got: Vec<_> = world.delivered().into_iter().map(|m| (m.1, m.2)).collect();
+        assert_eq!(got, [(0, 0), (0, 1), (0, 2), (1, -1), (2, -1), (3, -1)]);
+    }
+}
+
+#[test]
+fn a_refused_seek_of_another_hub_changes_nothing() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..2);
+    world.command(1, Command::Ack(id(0)));
+    world.out.clear();
+    world.hear_seek(SeekStage::Begun);
+    world.command(1, Command::Seek(SeekTarget::Latest));
+    assert_eq!(world.seek_answers().len(), 1);
+    assert!(world.seeks().is_empty());
+    world.entries(2..3);
+    assert!(world.delivered().is_empty());
+    world.hear_seek(SeekStage::Refused);
+    assert_eq!(world.delivered_entries(), [2]);
+    assert_eq!(world.acks(), [(0, vec![])]);
+    // An end without a beginning is of a seek that was before this consumer.
+    world.hear_seek(SeekStage::Moved);
+    world.command(1, Command::Ack(id(1)));
+    assert_eq!(world.acks(), [(1, vec![])]);
+}
+
+#[test]
+fn other_hubs_hear_of_a_seek_and_always_of_its_end() {
+    let told = |stage| SiblingSeek {
+        topic: TOPIC.to_owned(),
+        target: SeekTarget::Earliest,
+        stage,
+    };
+    for (result, stage) in [
+        (Ok(()), SeekStage::Moved),
+        (Err(refusal(ErrorKind::Other)), SeekStage::Refused),
+    ] {
+        let mut world = World::open(Shared, 10);
+        let tag = world.ask_seek(SeekTarget::Earliest);
+        assert_eq!(world.told_siblings(), [told(SeekStage::Begun)]);
+        world.upstream(Upstream::Sought { tag, result });
+        assert_eq!(world.told_siblings(), [told(stage)]);
+    }
+    let mut world = World::open(Shared, 10);
+    world.ask_seek(SeekTarget::Earliest);
+    world.told_siblings();
+    world.leave(1);
+    assert_eq!(world.told_siblings(), [told(SeekStage::Moved)]);
+}
+
 fn from_time(time_ms: u64) -> World {
     let mut world = World::new(HubSpec {
         durable: false,
