@@ -34,9 +34,14 @@ impl Query {
         Some(value)
     }
 
-    /// The credential of clients that cannot set `Authorization`; the header wins. Never log it.
+    /// The credential of clients that cannot set `Authorization`; the header wins. Never log it. Its name may be in any
+    /// case of letters, as in Jetty's map for `getParameter`; those that the Java gateway reads by itself may not.
     pub fn token(&self) -> Option<&str> {
-        self.get("token")
+        self.get("token").or_else(|| {
+            let mut parameters = self.parameters.iter();
+            let (_, value) = parameters.find(|(name, _)| name.eq_ignore_ascii_case("token"))?;
+            Some(value)
+        })
     }
 }
 
@@ -45,5 +50,24 @@ impl fmt::Debug for Query {
         f.debug_list()
             .entries(self.parameters.iter().map(|(name, _)| name))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_found_by_its_name_in_any_letters_and_other_parameters_are_not() {
+        let query = |raw| Query::parse(raw).expect("it parses");
+        for (raw, token) in [
+            ("token=a", Some("a")),
+            ("a=b&Token=c", Some("c")),
+            ("TOKEN=a&token=b", Some("b")),
+            ("tokens=a", None),
+        ] {
+            assert_eq!(query(raw).token(), token, "{raw}");
+        }
+        assert_eq!(query("RECEIVERQUEUESIZE=1").get("receiverQueueSize"), None);
     }
 }

@@ -7,6 +7,7 @@
 //! | `differences.txt` | every answer that is another one here, under the row of README's table that says why |
 //! | `script` | reads both |
 //! | `peer` | a client that reports whatever happens instead of failing |
+//! | `refusal` | what a refusal says, also where it is a page |
 //! | `player` | holds one conversation with one gateway |
 //! | `normal` | the rules by which answers of two runs become equal |
 //! | `compare` | answers against records and differences |
@@ -27,6 +28,7 @@ mod compare;
 mod normal;
 mod peer;
 mod player;
+mod refusal;
 mod script;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::refusal;
 use crate::support::raw;
 
 pub struct Peer {
@@ -177,37 +178,8 @@ impl Peer {
                 break;
             }
         }
-        let body = String::from_utf8_lossy(&self.buffer).into_owned();
-        let is_page = header("content-type").is_some_and(|of| of.starts_with("text/html"));
-        let text = if is_page {
-            page_message(&body)
-        } else {
-            body.strip_suffix('\n').unwrap_or(&body).to_owned()
-        };
-        format!("{} {}", head.get(9..12).unwrap_or("???"), unescape(&text))
+        let body = String::from_utf8_lossy(&self.buffer);
+        let text = refusal::text(header("content-type"), &body);
+        format!("{} {text}", head.get(9..12).unwrap_or("???"))
     }
-}
-
-/// The line MESSAGE of Jetty's error page, which is what the handler has to say.
-fn page_message(body: &str) -> String {
-    body.split_once("<th>MESSAGE:</th><td>")
-        .and_then(|(_, rest)| rest.split_once("</td>"))
-        .map_or(body, |(message, _)| message)
-        .to_owned()
-}
-
-/// Jetty escapes for HTML, in JSON too.
-fn unescape(text: &str) -> String {
-    [
-        ("&quot;", "\""),
-        ("&apos;", "'"),
-        ("&#39;", "'"),
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&amp;", "&"),
-    ]
-    .iter()
-    .fold(text.to_owned(), |text, (escape, plain)| {
-        text.replace(escape, plain)
-    })
 }

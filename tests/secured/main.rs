@@ -9,6 +9,7 @@
 mod support;
 
 mod authorization;
+mod beside_java;
 mod broker_credentials;
 mod broker_tls;
 mod brokers_decide;

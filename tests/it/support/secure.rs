@@ -15,7 +15,8 @@ use tungstenite::{Message, WebSocket};
 use super::certificates::{Authority, Signed};
 use super::{PATIENCE, base64};
 
-type Stream = StreamOwned<ClientConnection, TcpStream>;
+/// What TLS runs on, of a client.
+pub type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -203,7 +204,8 @@ impl Secure {
     }
 }
 
-fn connect(address: SocketAddr, trust: &Trust) -> io::Result<Stream> {
+/// A connection on which TLS begins with the first byte that is said.
+pub fn connect(address: SocketAddr, trust: &Trust) -> io::Result<Stream> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;

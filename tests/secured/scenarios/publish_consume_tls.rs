@@ -22,8 +22,12 @@ fn messages_go_through_with_tls_on_both_sides() {
                 own.key.display()
             ),
         ],
-        secured.wss_settings(),
+        secured
+            .wss_settings()
+            .map(|(key, it)| format!("{key}={it}"))
+            .to_vec(),
         vec![
+            "webServicePortTls=0".to_owned(),
             "brokerServiceUrl=".to_owned(),
             "clusterName=standalone".to_owned(),
             format!("configurationMetadataStoreUrl={}", secured.store_url()),

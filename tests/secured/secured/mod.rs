@@ -13,12 +13,14 @@ mod pulsar;
 mod rest;
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 pub use self::proxy::Proxy;
+pub use self::pulsar::free_port;
 pub use self::rest::Rest;
 use crate::support::certificates::{Authority, Signed};
 use crate::support::issuer::Issuer;
@@ -28,6 +30,8 @@ pub const BASIC_USER: &str = "basic-user";
 pub const BASIC_PASSWORD: &str = "basic-secret";
 /// The password as `htpasswd -m` writes it.
 const BASIC_USERS: &str = "basic-user:$apr1$pwsfast1$SQYP1V6uVNaTt6jJOkH0.0\n";
+
+const TRUST_CERTS: &str = "trust.pem";
 
 /// For which this Pulsar's issuer has tokens.
 pub const AUDIENCE: &str = "pulsar";
@@ -39,6 +43,15 @@ pub fn by_token(parameters: &str) -> [String; 2] {
             .to_owned(),
         format!("brokerClientAuthenticationParameters={parameters}"),
     ]
+}
+
+/// The Java gateway with these settings, which listens on this port when this returns; `name` is of this run alone.
+pub fn start_java_gateway(name: &str, port: u16, settings: &[(&str, String)]) {
+    let folder = pulsar::new_folder(name);
+    let mut process = pulsar::start_gateway(&folder, settings);
+    pulsar::wait_until(&folder, &mut process, || {
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
 }
 
 pub struct Secured {
@@ -87,6 +100,7 @@ impl Secured {
         fs::write(secured.path("users"), BASIC_USERS).expect("the folder is there");
         let server = secured.authority.server(&["localhost"]);
         let server = secured.write("server", &server);
+        secured.write("gateway", &secured.authority.server(&["localhost"]));
         let settings = secured.settings(&server);
         let mut process = pulsar::start(&secured.folder, secured.zookeeper_port, &settings);
         pulsar::wait_until_ready(&secured.folder, &mut process, &secured.admin());
@@ -201,19 +215,18 @@ impl Secured {
     }
 
     /// Settings of a gateway with a TLS port, whose certificate is for `localhost`; clients may show theirs.
-    pub fn wss_settings(&self) -> Vec<String> {
-        let server = self.write("gateway", &self.authority.server(&["localhost"]));
-        vec![
-            "webServicePortTls=0".to_owned(),
-            format!("tlsCertificateFilePath={}", server.certificate.display()),
-            format!("tlsKeyFilePath={}", server.key.display()),
-            format!("tlsTrustCertsFilePath={}", self.trust_certs().display()),
+    pub fn wss_settings(&self) -> [(&'static str, String); 3] {
+        [
+            ("tlsCertificateFilePath", "gateway.pem"),
+            ("tlsKeyFilePath", "gateway.key"),
+            ("tlsTrustCertsFilePath", TRUST_CERTS),
         ]
+        .map(|(key, file)| (key, self.path(file).display().to_string()))
     }
 
     /// The certificate of the authority behind all others here.
     pub fn trust_certs(&self) -> PathBuf {
-        self.path("trust.pem")
+        self.path(TRUST_CERTS)
     }
 
     /// The key that tokens are signed with (HS256), as `tokenSecretKey` wants it: 32 bytes.

@@ -56,6 +56,13 @@ pub fn start_proxy(folder: &Path, settings: &[(&str, String)]) -> Child {
     })
 }
 
+/// Pulsar's own WebSocket gateway.
+pub fn start_gateway(folder: &Path, settings: &[(&str, String)]) -> Child {
+    run(folder, "websocket", settings, |command| {
+        command.env("PULSAR_MEM", PROXY_MEMORY)
+    })
+}
+
 /// `bin/pulsar KIND`, with these settings instead of those of its `KIND.conf`.
 fn run(
     folder: &Path,
