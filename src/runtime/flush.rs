@@ -20,7 +20,7 @@ use super::sys;
 use super::turn::turn;
 
 /// Segments in one vectored send: a page of iovecs on the stack. The kernel takes 1,024.
-const SEGMENTS_PER_SEND: usize = 64;
+pub(super) const SEGMENTS_PER_SEND: usize = 64;
 
 /// Bytes in one vectored send, so that a socket with a long queue does not make the others wait: it goes to the end of
 /// the line after each. 256 KiB are about 50 µs of copying.

@@ -265,13 +265,14 @@ impl Socket {
     }
 
     /// Enters bytes that the caller keeps into a batch of sends. False: they go by [`Socket::send_now`], if at all.
-    /// When the batch has been sent, its result is for [`Socket::sent`].
+    /// When the batch has been sent, its result is for [`Socket::sent`]; pieces beyond the 64th are not looked at here either.
     pub fn enter<'b>(&'b self, batch: &mut Batch<'b>, pieces: &[&'b [u8]]) -> bool {
         let can = self.0.end.get() == End::Open && self.0.unsent_bytes.get() == 0;
         let can = can && self.0.tls.get().is_none();
         if can {
             batch.begin(self.0.fd());
-            pieces.iter().for_each(|piece| batch.piece(piece));
+            let pieces = pieces.iter().take(flush::SEGMENTS_PER_SEND);
+            pieces.for_each(|piece| batch.piece(piece));
         }
         can
     }

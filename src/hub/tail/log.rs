@@ -7,6 +7,9 @@ use super::batch::Batch;
 use super::point::{Point, Points};
 use super::stored::{Form, Stored};
 
+/// Batches that one send takes pieces of: what a socket's send looks at.
+const PIECES_PER_RUN: usize = 64;
+
 #[derive(Debug)]
 pub struct FrameLog {
     batches: VecDeque<Stored>,
@@ -135,9 +138,10 @@ impl FrameLog {
         }
     }
 
-    /// Frames from `number` on, at most so many frames, and no more bytes than that unless one frame alone has more: puts
-    /// their bytes into `pieces`, to be sent behind each other, and says how many bytes there are. With `seen`, up to the first frame that lies behind it; compressed, up to the first that is not yet
-    /// (see [`FrameLog::compress`]).
+    /// Frames from `number` on, at most so many frames, no more bytes than that unless one frame alone has more, and of
+    /// no more batches than one send takes: puts their bytes into `pieces`, to be sent behind each other, and says how
+    /// many bytes there are. With `seen`, up to the first frame that lies behind it; compressed, up to the first that is
+    /// not yet (see [`FrameLog::compress`]).
     pub fn run<'log>(
         &'log self,
         number: u64,
@@ -152,6 +156,7 @@ impl FrameLog {
         let mut at = number;
         while at < end
             && bytes < bytes_max
+            && pieces.len() < PIECES_PER_RUN
             && let Some((index, frame)) = self.find(at)
         {
             let stored = &self.batches[index];

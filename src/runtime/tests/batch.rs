@@ -62,6 +62,28 @@ fn every_socket_of_a_batch_gets_its_own_pieces_in_order() {
 }
 
 #[test]
+fn more_pieces_than_the_kernel_takes_at_once_go_in_several_batches() {
+    const PIECES: usize = 1500;
+    let run = |sockets: Vec<Socket>| {
+        let mut sent = [0; 3];
+        while sent.iter().any(|sent| *sent < PIECES) {
+            let mut batch = Batch::default();
+            for (socket, sent) in sockets.iter().zip(&sent) {
+                assert!(socket.enter(&mut batch, &vec![b"x".as_slice(); PIECES - sent]));
+            }
+            for ((socket, sent), result) in sockets.iter().zip(&mut sent).zip(batch.send()) {
+                *sent += socket.sent(result).expect("a socket that is whole");
+            }
+        }
+    };
+    with_sockets(3, run, |clients| {
+        for client in clients {
+            assert_eq!(read_all(client), [b'x'; PIECES]);
+        }
+    });
+}
+
+#[test]
 fn a_full_and_a_dead_socket_say_so_and_the_others_of_the_batch_are_sent() {
     let run = |sockets: Vec<Socket>| {
         let much = vec![0; 1024 * 1024];
