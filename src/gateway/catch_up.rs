@@ -25,7 +25,7 @@ impl Shard {
         let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) else {
             return;
         };
-        let had_own = reader.reading.is_catching_up();
+        let had_own = reader.reading.has_own_upstream();
         if !reader.reading.join(log) {
             return;
         }

@@ -15,7 +15,6 @@ impl Shard {
             Post::ToMember { member, event } if is_feeder(member) => {
                 self.feeder_event(member, event)
             }
-            Post::ReaderMoves(to) => self.reader_moves(*to),
             Post::ToMember { member, event } => {
                 self.member_event(now_ms, SocketId::of(member), event)
             }

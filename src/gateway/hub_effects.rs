@@ -11,6 +11,14 @@ use crate::pulsar::client::{Client, ConsumerId};
 impl Shard {
     pub(super) fn hub_effect(&mut self, now_ms: u64, slot: usize, effect: Effect) {
         match effect {
+            // Who has left, or sits in another hub by now, is told nothing of what this one still had for it: a reader that
+            // was moved would take it for what comes from its new place.
+            Effect::Joined { member }
+            | Effect::Deliver { member, .. }
+            | Effect::Unsubscribed { member }
+            | Effect::Refused { member, .. }
+            | Effect::Expelled { member, .. }
+                if self.hubs.hub_of(member) != Some(slot) => {}
             Effect::Joined { member } => self.tell(member, MemberEvent::Joined),
             Effect::Deliver { member, messages } => {
                 self.tell(member, MemberEvent::Deliver(messages))

@@ -10,7 +10,6 @@ use rustls::ClientConfig;
 
 use super::lane::LaneKind;
 use super::principals::Speaker;
-use super::reader_seek::ReaderMove;
 use crate::auth::claim::Resource;
 use crate::auth::{Identity, Why};
 use crate::cluster::records::Found;
@@ -96,8 +95,6 @@ pub enum Post {
         joining: u64,
         refusal: Refusal,
     },
-    /// To this shard itself, behind the `Leave` of what the reader had.
-    ReaderMoves(Box<ReaderMove>),
     /// To the member's shard.
     ToMember {
         member: MemberId,

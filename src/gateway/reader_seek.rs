@@ -1,7 +1,7 @@
 //! A reader socket that is moved by its client (`seek`): it leaves its tail and its own upstream reader, and begins anew
 //! elsewhere, as if it had just come.
 
-use super::post::{Post, SocketId, TailKey};
+use super::post::SocketId;
 use super::readers::Reader;
 use super::shard::Shard;
 use super::sockets::Role;
@@ -9,14 +9,6 @@ use crate::api::{Flow, ReaderParams};
 use crate::hub::{Answer, CommandRefused};
 use crate::pulsar::client::{SeekTarget, StartPosition};
 use crate::session::reader::is_replayable;
-
-/// Where a reader goes, and as what.
-pub struct ReaderMove {
-    id: SocketId,
-    key: TailKey,
-    params: ReaderParams,
-    request: Option<Box<str>>,
-}
 
 impl Shard {
     pub fn seek_reader(&mut self, id: SocketId, request: Option<Box<str>>, target: SeekTarget) {
@@ -34,33 +26,15 @@ impl Shard {
             return;
         };
         self.end_reading(id, &reader);
-        let params = params(&reader, reader.reading.flow(), target);
-        let (name, key) = (reader.name, reader.key);
-        let to = ReaderMove {
-            id,
-            key,
-            params: ReaderParams {
-                reader_name: name.map(Into::into),
-                ..params
-            },
-            request,
+        // What its own upstream reader has brought before it hears of the end finds a member that has left (`hub_effect`).
+        let params = ReaderParams {
+            reader_name: reader.name.as_deref().map(str::to_owned),
+            ..params(&reader, reader.reading.flow(), target)
         };
-        // What its own upstream reader has sent before it heard of the end is still to come, and finds nobody.
-        self.post(self.index, Post::ReaderMoves(Box::new(to)));
-    }
-
-    pub fn reader_moves(&mut self, to: ReaderMove) {
-        let entry = self.sockets.get(to.id);
-        if entry.is_none_or(|entry| !entry.closing.is_open()) {
-            return;
-        }
-        self.begin_reader(to.id, to.key.topic.to_string(), to.params);
-        if to.request.is_some() {
-            let answer = Answer {
-                request: to.request,
-                result: Ok(()),
-            };
-            self.answer_reader(to.id, &answer);
+        self.begin_reader(id, reader.key.topic.to_string(), params);
+        if request.is_some() {
+            let result = Ok(());
+            self.answer_reader(id, &Answer { request, result });
         }
     }
 }

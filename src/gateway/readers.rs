@@ -124,7 +124,7 @@ impl Shard {
         let Role::Reader(reader) = &mut entry.role else {
             return;
         };
-        if reader.reading.is_catching_up() {
+        if reader.reading.has_own_upstream() {
             reader.tail = None;
             return;
         }
@@ -189,7 +189,7 @@ impl Shard {
         }
         match reading.place() {
             Place::Live { .. } => self.reader_is_due(id),
-            Place::CatchingUp(_) => self.own_upstream(id, Command::Permit(1)),
+            Place::CatchingUp(_) | Place::Alone => self.own_upstream(id, Command::Permit(1)),
             Place::Behind(_) => self.catch_up_if_open(id),
             Place::Opening => {}
         }
@@ -204,7 +204,7 @@ impl Shard {
         };
         let asker = id.member();
         match reader.tail.and_then(|tail| self.tails.home(tail)) {
-            _ if reader.reading.is_catching_up() => self.own_upstream(id, Command::IsEndOfTopic),
+            _ if reader.reading.has_own_upstream() => self.own_upstream(id, Command::IsEndOfTopic),
             Some((home, feeder)) => self.post(home, Post::TailEndOfTopic { feeder, asker }),
             None => self.post(
                 id.shard(),
@@ -219,15 +219,8 @@ impl Shard {
     /// What its own upstream reader, or its tail, says.
     pub fn reader_event(&mut self, now_ms: u64, id: SocketId, event: MemberEvent) {
         match event {
-            MemberEvent::Joined => {
-                let Some(permits) = self.reading(id).map(|reading| reading.catch_up_permits())
-                else {
-                    return;
-                };
-                self.own_upstream(id, Command::Permit(permits));
-                self.opened(id, Ok(()));
-            }
-            MemberEvent::Deliver(messages) => self.reader_caught(now_ms, id, &messages),
+            MemberEvent::Joined => self.reader_joined(id),
+            MemberEvent::Deliver(messages) => self.reader_caught(now_ms, id, messages),
             MemberEvent::EndOfTopic(reached) => self.reader_end_told(id, reached),
             MemberEvent::Refused(refusal) | MemberEvent::Expelled(refusal) => {
                 self.reader_refused(now_ms, id, &refusal);
@@ -235,6 +228,22 @@ impl Shard {
             // It never unsubscribes.
             _ => {}
         }
+    }
+
+    /// Its own upstream reader is open. One that takes the place of another has not heard what that one was told.
+    fn reader_joined(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &entry.role else {
+            return;
+        };
+        let permits = reader.reading.catch_up_permits();
+        if entry.clogged {
+            self.own_upstream(id, Command::Clogged);
+        }
+        self.own_upstream(id, Command::Permit(permits));
+        self.opened(id, Ok(()));
     }
 
     /// What its tail has reached, a socket with a full window has not.
@@ -273,7 +282,7 @@ impl Shard {
         }
     }
 
-    fn reader_caught(&mut self, now_ms: u64, id: SocketId, messages: &[Message]) {
+    fn reader_caught(&mut self, now_ms: u64, id: SocketId, mut messages: Vec<Message>) {
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
@@ -281,11 +290,12 @@ impl Shard {
             return;
         };
         // What was on its way when the socket joined the log is in the log too.
-        if !reader.reading.is_catching_up() {
+        if !reader.reading.has_own_upstream() {
             return;
         }
         let places = Places::of_topic(&reader.key.topic);
-        if reader.reading.misses(places, messages) && self.reader_missed(now_ms, id) {
+        let dropped = reader.reading.drop_had(places, &mut messages);
+        if reader.reading.misses(places, &messages) && self.reader_missed(now_ms, id) {
             return;
         }
         let Some(entry) = self.sockets.get(id) else {
@@ -295,9 +305,9 @@ impl Shard {
             return;
         };
         let before = entry.out.len();
-        ConsumerSession::Reader.deliver(messages, &mut entry.out);
+        ConsumerSession::Reader.deliver(&messages, &mut entry.out);
         entry.delivered_bytes += entry.out.len() - before;
-        let permits = reader.reading.caught(places, messages);
+        let permits = reader.reading.caught(places, &messages) + dropped;
         self.counters.delivered += messages.len() as u64;
         self.sockets.mark(id);
         if permits > 0 {
@@ -330,7 +340,7 @@ impl Shard {
     /// The session of a reader socket ends.
     pub fn end_reading(&mut self, id: SocketId, reader: &Reader) {
         self.leave_tail(reader);
-        if reader.reading.is_catching_up() {
+        if reader.reading.has_own_upstream() {
             let member = id.member();
             self.post(id.shard(), Post::Leave { member });
         }

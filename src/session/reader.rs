@@ -1,13 +1,14 @@
 //! A reader socket on a shared tail: its window, and where it is in the topic.
 //!
 //! It is in the log (`Live`), or knows where it fell off or begins and has an upstream reader of its own until the log
-//! has what it lacks (`CatchingUp`), or waits for that (`Behind`). A socket with a full window stays `Behind`.
+//! has what it lacks (`CatchingUp`), or waits for that (`Behind`). A socket with a full window stays `Behind`. One that can
+//! share no tail is `Alone`.
 
 use super::frames::append_frame_of;
 use crate::api::{self, Flow};
 use crate::hub::tail::{Evicted, FrameLog, Places, Point, Points};
-use crate::pulsar::Message;
 use crate::pulsar::client::StartPosition;
+use crate::pulsar::{Message, MessageId};
 use crate::ws::encode;
 
 /// Messages that an upstream reader of a socket's own may have on their way without a window (`flow=tcp`): enough that the
@@ -33,6 +34,8 @@ pub enum Place {
     },
     Behind(Box<Lack>),
     CatchingUp(Box<Lack>),
+    /// With an upstream reader of its own for good.
+    Alone,
 }
 
 /// Of a socket outside the log.
@@ -63,7 +66,7 @@ impl Reading {
         Reading {
             flow,
             charged: 0,
-            place: Place::CatchingUp(Lack::behind(Points::everywhere(Point::EARLIEST))),
+            place: Place::Alone,
         }
     }
 
@@ -106,7 +109,7 @@ impl Reading {
     pub fn is_at_end(&self, log: Option<&FrameLog>) -> bool {
         match &self.place {
             Place::Live { next, .. } => log.is_some_and(|log| *next == log.next()),
-            Place::CatchingUp(_) => true,
+            Place::CatchingUp(_) | Place::Alone => true,
             Place::Opening | Place::Behind(_) => false,
         }
     }
@@ -189,8 +192,19 @@ impl Reading {
         }
     }
 
-    pub fn is_catching_up(&self) -> bool {
-        matches!(self.place, Place::CatchingUp(_))
+    pub fn has_own_upstream(&self) -> bool {
+        matches!(self.place, Place::CatchingUp(_) | Place::Alone)
+    }
+
+    /// Takes out of what its own upstream reader has brought what the socket has been sent already: an earlier upstream
+    /// reader of its own may have brought more than was known when this one began. How many that were.
+    pub fn drop_had(&mut self, places: Places, messages: &mut Vec<Message>) -> u32 {
+        let before = messages.len();
+        if let Place::CatchingUp(lack) = &self.place {
+            let had = |id: &MessageId| lack.points.has_had(places.of(id), &Point::behind(id));
+            messages.retain(|message| !had(&message.id));
+        }
+        (before - messages.len()) as u32
     }
 
     /// Whether the broker has no more what this socket lacked first, as what its own upstream reader brings shows. Told once.
@@ -228,14 +242,12 @@ impl Reading {
         let (Place::CatchingUp(lack) | Place::Behind(lack)) = &mut self.place else {
             return false;
         };
-        if !lack.points.reach(log.base()) {
+        let Some(seen) = lack.points.join(log.base(), log.head()) else {
             return false;
-        }
-        let nothing = Points::everywhere(Point::EARLIEST);
-        let points = std::mem::replace(&mut lack.points, nothing);
+        };
         self.place = Place::Live {
             next: log.first(),
-            seen: Some(Box::new(points)),
+            seen: Some(Box::new(seen)),
         };
         self.skip_seen(log);
         true
@@ -274,7 +286,6 @@ mod tests {
 
     use super::*;
     use crate::hub::tail::Batch;
-    use crate::pulsar::MessageId;
 
     fn message(entry: u64) -> Message {
         Message {
@@ -362,6 +373,25 @@ mod tests {
     }
 
     #[test]
+    fn what_it_was_sent_before_is_dropped_and_the_rest_is_not() {
+        let mut reading = caught_up_from_6();
+        let mut messages = vec![message(4), message(5), message(6), message(7)];
+        let places = Places::ByPartition;
+        assert_eq!(reading.drop_had(places, &mut messages), 2);
+        assert_eq!(messages[0].id, id(6));
+        reading.caught(places, &messages);
+        assert_eq!(reading.drop_had(places, &mut messages), 2);
+        // Nothing is known of a reader that has been sent nothing, nor of one that follows no log.
+        let mut from_an_id = Reading::new(Flow::Tcp, StartPosition::After(id(9)));
+        from_an_id.catch_up();
+        let mut messages = vec![message(4)];
+        assert_eq!(from_an_id.drop_had(places, &mut messages), 0);
+        let mut alone = Reading::alone(Flow::Tcp);
+        alone.caught(places, &messages);
+        assert_eq!(alone.drop_had(places, &mut messages), 0);
+    }
+
+    #[test]
     fn a_reader_that_gets_what_it_lacked_misses_nothing() {
         let mut reading = caught_up_from_6();
         assert!(!reading.misses(Places::ByPartition, &[message(6), message(7)]));
@@ -435,6 +465,71 @@ mod tests {
         reading.caught(places, &[seventh]);
         assert!(reading.join(&log));
         assert_eq!(reading.next(), Some(3));
+    }
+
+    fn of(partition: i32, ledger: u64, entry: u64) -> MessageId {
+        MessageId {
+            ledger,
+            partition,
+            ..id(entry)
+        }
+    }
+
+    fn push_of(log: &mut FrameLog, id: MessageId) {
+        let mut batch = Batch::default();
+        batch.push(Places::ByPartition.of(&id), &id, |out| out.push(b'x'));
+        log.push(Arc::new(batch));
+    }
+
+    #[test]
+    fn an_id_of_one_partition_hides_nothing_of_another() {
+        let ends = [of(0, 100, 5), of(1, 50, 7)];
+        let base = Points::new(ends.iter().map(Point::behind).collect());
+        let mut log = FrameLog::new(base);
+        let mut reading = Reading::new(Flow::Tcp, StartPosition::After(ends[0]));
+        reading.catch_up();
+        assert!(!reading.join(&log));
+        push_of(&mut log, of(1, 50, 8));
+        push_of(&mut log, of(0, 100, 6));
+        let caught = |reading: &mut Reading, id| {
+            let message = Message { id, ..message(0) };
+            reading.caught(Places::ByPartition, &[message]);
+        };
+        caught(&mut reading, of(0, 100, 6));
+        // What came to the other meanwhile is on its way: it was at the end there, wherever that was.
+        assert!(!reading.join(&log));
+        caught(&mut reading, of(1, 50, 8));
+        assert!(reading.join(&log));
+        assert_eq!(reading.next(), Some(2));
+        push_of(&mut log, of(1, 50, 9));
+        push_of(&mut log, of(2, 90, 0));
+        reading.skip_seen(&log);
+        assert_eq!(reading.next(), Some(2));
+        reading.sent_to(3);
+        reading.skip_seen(&log);
+        assert_eq!(reading.next(), Some(3));
+    }
+
+    #[test]
+    fn an_id_that_is_still_to_come_hides_nothing() {
+        for start in [of(-1, 1, 9), of(-1, 7, 0)] {
+            let mut log = log_behind(4);
+            let mut reading = Reading::new(Flow::Tcp, StartPosition::After(start));
+            reading.catch_up();
+            assert!(!reading.join(&log));
+            push(&mut log, 5..6);
+            reading.caught(Places::ByPartition, &[message(5)]);
+            assert!(reading.join(&log));
+            push(&mut log, 6..7);
+            reading.skip_seen(&log);
+            assert_eq!(reading.next(), Some(1));
+        }
+        // Where the log is already, it is in it at once.
+        let mut log = log_behind(4);
+        push(&mut log, 5..7);
+        let mut reading = Reading::new(Flow::Tcp, StartPosition::After(id(5)));
+        assert!(reading.join(&log));
+        assert_eq!(reading.next(), Some(1));
     }
 
     #[test]

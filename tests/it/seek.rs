@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, World, eventually, pause, payload_of, take_from, topic};
+use crate::support::{Client, Raw, World, eventually, pause, payload_of, take_from, topic};
 
 /// Publishes numbers, at different milliseconds; their ids.
 fn publish(world: &World, name: &str, range: std::ops::Range<u32>) -> Vec<String> {
@@ -162,6 +162,74 @@ fn a_reader_goes_back_and_forth() {
         publish(&world, &name, 6..8);
         numbers(&mut reader, 6..8);
     }
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_brought_no_more_for_its_seeking() {
+    const MESSAGES: usize = 2_000;
+    let world = World::start();
+    let name = topic("seek-clogged");
+    let payload = |n: usize| format!("{n:05}{}", "x".repeat(10_000));
+    let mut producer = world.producer(&name);
+    for n in 0..MESSAGES {
+        producer.publish(&payload(n));
+    }
+    let path = format!("/ws/v2/reader/persistent/public/default/{name}");
+    let mut reader = Raw::open(
+        world.address(),
+        &format!("{path}?messageId=earliest&flow=tcp"),
+    );
+    // Its own reader, not the one at the end that it would share.
+    let at_broker = || {
+        let stats = world.admin().stats(&name).expect("the topic is there");
+        let subscriptions = stats.subscriptions.into_iter();
+        let behind = subscriptions.max_by_key(|subscription| subscription.backlog)?;
+        (behind.backlog > 0).then_some((behind.name, behind.backlog))
+    };
+    let mut before = None;
+    eventually("it is brought no more", || {
+        let last = std::mem::replace(&mut before, at_broker());
+        pause(Duration::from_millis(300));
+        before.is_some() && before == last
+    });
+    let (first, _) = before.expect("a reader at the broker");
+    reader.say(r#"{"type":"seek","messageId":"earliest","requestId":"back"}"#);
+    eventually("it has begun anew", || {
+        at_broker().is_some_and(|(name, _)| name != first)
+    });
+    pause(Duration::from_secs(1));
+    let (_, left) = at_broker().expect("a reader at the broker");
+    assert!(left as usize > MESSAGES * 9 / 10, "{left}");
+    while !reader.text().contains("back") {}
+    for n in 0..MESSAGES {
+        let message: Value = serde_json::from_str(&reader.text()).expect("JSON");
+        assert_eq!(payload_of(&message), payload(n));
+    }
+}
+
+#[test]
+fn a_reader_that_seeks_again_and_again_is_always_where_it_asked_to_be() {
+    let world = World::start();
+    let name = topic("seek-again");
+    let mut producer = world.producer(&name);
+    producer.publish_numbers(0..100);
+    // It keeps the log open, so that who has caught up joins it.
+    let _other = world.reader(&name);
+    let mut reader = world.reader(&format!("{name}?messageId=earliest"));
+    for round in 0..200 {
+        for request in 0..=round % 3 {
+            let to = ["earliest", "latest"][usize::from(request < round % 3 && round % 2 == 0)];
+            reader.send_json(json!({ "type": "seek", "messageId": to, "requestId": request }));
+        }
+        for request in 0..=round % 3 {
+            let answer = json!({ "result": "ok", "requestId": request });
+            while reader.json() != answer {}
+        }
+        // Sometimes it goes in the middle of being caught up, sometimes from the log.
+        numbers(&mut reader, 0..round % 11 * 10);
+    }
+    numbers(&mut reader, 199 % 11 * 10..100);
+    assert!(reader.is_silent());
 }
 
 #[test]

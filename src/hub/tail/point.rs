@@ -123,9 +123,33 @@ impl Points {
         points.map(Point::start).collect()
     }
 
-    /// Whether a reader that is here may go on behind `base`, in every partition.
-    pub fn reach(&self, base: &Points) -> bool {
-        self.rest >= base.rest && self.are_past(base)
+    /// Whether a reader that is here may go on in a log that begins behind `base` and has come to `head`, and what it has had
+    /// of that.
+    ///
+    /// A partition of which it has read nothing yet is where it asked to be only if the id that it named is one of that
+    /// partition, and not of one to come: behind its last message the broker begins at the end instead, and where that
+    /// was shows with the first message only.
+    pub fn join(&self, base: &Points, head: &Points) -> Option<Points> {
+        let partitions = [self, base, head].map(|points| points.known.len());
+        let partitions = partitions.into_iter().max().unwrap_or(0).max(1);
+        let is_there = |partition| {
+            let (point, base) = (self.get(partition), base.get(partition));
+            let head = head.get(partition).max(base);
+            let named = point == self.rest && point != Point::EARLIEST;
+            let is_met =
+                point <= head && (point.ledger == base.ledger || point.ledger == head.ledger);
+            point >= base && (!named || is_met)
+        };
+        (0..partitions).all(is_there).then(|| Points {
+            known: (0..partitions).map(|at| self.get(at)).collect(),
+            rest: Point::EARLIEST,
+        })
+    }
+
+    /// Whether a reader that is here has been sent the message at `point`, or one behind it. Where it has read nothing yet it
+    /// has not, whatever id it named.
+    pub fn has_had(&self, partition: usize, point: &Point) -> bool {
+        self.get(partition) != self.rest && self.cover(partition, point)
     }
 
     /// Whether nothing can come any more, from here on, that already lies behind `seen`.
@@ -242,20 +266,20 @@ mod tests {
             Point::behind(&id(5, u64::MAX, -1, 0)),
         ]);
         let mut reader = Points::new(vec![Point::EARLIEST, Point::EARLIEST]);
-        assert!(!reader.reach(&base));
+        assert!(reader.join(&base, &base).is_none());
         reader.set(1, Point::behind(&id(5, 0, -1, 0)));
-        assert!(!reader.reach(&base));
+        assert!(reader.join(&base, &base).is_none());
         reader.set(0, Point::behind(&id(3, 1, 0, 2)));
-        assert!(!reader.reach(&base));
+        assert!(reader.join(&base, &base).is_none());
         reader.set(0, Point::behind(&id(3, 1, 1, 2)));
-        assert!(reader.reach(&base));
+        assert_eq!(reader.join(&base, &base), Some(reader));
     }
 
     #[test]
     fn a_partition_that_came_later_is_read_from_its_start() {
         let base = Points::new(vec![Point::behind(&id(3, 1, -1, 0))]);
         let mut reader = base.clone();
-        assert!(reader.reach(&base));
+        assert!(reader.join(&base, &base).is_some());
         reader.set(2, Point::behind(&id(9, 0, -1, 0)));
         assert_eq!(reader.get(1), Point::EARLIEST);
         assert!(reader.cover(2, &Point::behind(&id(9, 0, -1, 0))));

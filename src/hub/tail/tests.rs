@@ -183,7 +183,7 @@ proptest! {
             let covered = points.cover(id.partition as usize, &Point::behind(id));
             prop_assert_eq!(covered, place < number);
         }
-        prop_assert_eq!(points.reach(log.base()), number == sizes[0]);
+        prop_assert_eq!(points.join(log.base(), log.head()).is_some(), number == sizes[0]);
     }
 
     #[test]
@@ -206,7 +206,7 @@ proptest! {
         }
         let kept = |id: &&MessageId| id.entry >= read_before[id.partition as usize];
         let lost = ids[..log.first() as usize].iter().filter(kept).count();
-        prop_assert_eq!(seen.reach(log.base()), lost == 0);
+        prop_assert_eq!(seen.join(log.base(), log.head()).is_some(), lost == 0);
         if lost == 0 {
             let first = log.first();
             let (_, got) = read(&mut log, first, Some(&seen), takes, || 7);
@@ -230,6 +230,20 @@ fn a_frame_larger_than_a_send_goes_alone() {
     let mut pieces = Vec::new();
     log.run(1, 4, 1, None, Form::Plain, &mut pieces);
     assert_eq!(pieces.concat(), text(&ids[1]).as_bytes());
+}
+
+#[test]
+fn a_run_has_no_more_pieces_than_a_send_takes() {
+    let (log, ids) = filled(&[1; 1500]);
+    let (mut number, mut got) = (0, Vec::new());
+    while number < log.next() {
+        let mut pieces = Vec::new();
+        let bytes = log.run(number, 1500, 1 << 20, None, Form::Plain, &mut pieces);
+        assert!(pieces.len() <= 64);
+        got.extend(pieces.concat());
+        number = log.advance(number, bytes, Form::Plain).0;
+    }
+    assert_eq!(got, texts(&ids).as_bytes());
 }
 
 #[test]
