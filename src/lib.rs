@@ -8,7 +8,7 @@
 //! | [`config`] | `websocket.conf` names and flags → one checked runtime struct | auth |
 //! | [`cluster`] | out of the metadata store: a cluster's URLs at the start, later what is granted | config, auth |
 //! | [`tls`] | certificates and keys: files → what rustls works with | config |
-//! | [`credentials`] | what the gateway shows to brokers, and whom it takes for one: files → values | config, pulsar's plain types |
+//! | [`credentials`] | what the gateway shows to brokers, and whom it takes for one: files → values | config, tls, pulsar's plain types |
 //! | [`runtime`] | cores, shards, mailboxes, the acceptor, timers, sockets on io_uring | config |
 //! | [`doors`] | who may come in: limits, rates, Origin, the PROXY protocol (sans-IO) | – |
 //! | [`http`] | upgrade request, refusals, small responses (sans-IO) | – |

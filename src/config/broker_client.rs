@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
-use super::limits;
+use super::{BrokerTls, OwnCertificate, Password};
 use crate::pulsar::client::Secret;
 
 /// Towards brokers and their web services.
@@ -47,36 +48,6 @@ pub enum KeyPlace {
     Data(Secret),
 }
 
-/// TLS, where the URLs ask for it.
-#[derive(Clone, Debug)]
-pub struct BrokerTls {
-    /// Some URL asks for it.
-    pub wanted: bool,
-    /// Authorities, PEM. None: the public ones.
-    pub trusted: Option<PathBuf>,
-    /// Any certificate will do.
-    pub accept_untrusted: bool,
-    /// A broker's certificate has to be for the host that was dialled.
-    pub verify_host: bool,
-    /// A certificate and its key, PEM.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// How often it is looked whether the files have changed.
-    pub refresh_ms: u64,
-}
-
-impl Default for BrokerTls {
-    fn default() -> BrokerTls {
-        BrokerTls {
-            wanted: false,
-            trusted: None,
-            accept_untrusted: false,
-            verify_host: true,
-            identity: None,
-            refresh_ms: limits::BROKER_TLS_REFRESH_MS,
-        }
-    }
-}
-
 const JAVA_PACKAGE: &str = "org.apache.pulsar.client.impl.auth.";
 
 /// Reads a plugin's name and its parameters, which may be secret: no error repeats anything of them. Gives the files of
@@ -87,7 +58,7 @@ const JAVA_PACKAGE: &str = "org.apache.pulsar.client.impl.auth.";
 pub(super) fn proof(
     plugin: &str,
     parameters: Option<&str>,
-) -> Result<(Proof, Option<(PathBuf, PathBuf)>), String> {
+) -> Result<(Proof, Option<OwnCertificate>), String> {
     let name = plugin.strip_prefix(JAVA_PACKAGE).unwrap_or(plugin);
     let lacks = || "wants brokerClientAuthenticationParameters beside it".to_owned();
     match name {
@@ -98,11 +69,10 @@ pub(super) fn proof(
             let files = certificate(parameters.ok_or_else(lacks)?)?;
             Ok((Proof::Certificate, Some(files)))
         }
-        "AuthenticationKeyStoreTls" => Err(
-            "is for Java's key stores: use AuthenticationTls with tlsCertFile and tlsKeyFile (openssl pkcs12 writes \
-             them out of a PKCS#12 store)"
-                .into(),
-        ),
+        "AuthenticationKeyStoreTls" => {
+            let store = key_store(parameters.ok_or_else(lacks)?)?;
+            Ok((Proof::Certificate, Some(store)))
+        }
         "oauth2.AuthenticationOAuth2" => {
             let settings = oauth2(parameters.ok_or_else(lacks)?)?;
             Ok((Proof::OAuth2(settings), None))
@@ -154,20 +124,35 @@ fn basic(parameters: &str) -> Result<Proof, String> {
 }
 
 /// `tlsCertFile:/path,tlsKeyFile:/path`, or the same as JSON.
-fn certificate(parameters: &str) -> Result<(PathBuf, PathBuf), String> {
+fn certificate(parameters: &str) -> Result<OwnCertificate, String> {
+    Ok(OwnCertificate::Pem {
+        certificate: field(parameters, "tlsCertFile")?.into(),
+        key: field(parameters, "tlsKeyFile")?.into(),
+    })
+}
+
+/// `keyStoreType:PKCS12,keyStorePath:/path,keyStorePassword:…`, or the same as JSON. What a store is, its first bytes tell.
+fn key_store(parameters: &str) -> Result<OwnCertificate, String> {
+    let path = field(parameters, "keyStorePath")?.into();
+    let password = Zeroizing::new(field(parameters, "keyStorePassword")?);
+    Ok(OwnCertificate::Store(
+        path,
+        Password::from(password.as_str()),
+    ))
+}
+
+/// One of `name:value,…` (values have no comma then), or of a JSON object.
+fn field(parameters: &str, name: &str) -> Result<String, String> {
     let text = parameters.trim();
-    let field = |name: &str| {
-        if text.starts_with('{') {
-            return text_of(&object(text)?, name);
-        }
-        let mut parts = text.split(',').filter_map(|part| part.split_once(':'));
-        let found = parts.find(|(key, _)| key.trim() == name);
-        let value = found.map(|(_, value)| value.trim().to_owned());
-        value
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| format!("has parameters without {name}"))
-    };
-    Ok((field("tlsCertFile")?.into(), field("tlsKeyFile")?.into()))
+    if text.starts_with('{') {
+        return text_of(&object(text)?, name);
+    }
+    let mut parts = text.split(',').filter_map(|part| part.split_once(':'));
+    let found = parts.find(|(key, _)| key.trim() == name);
+    let value = found.map(|(_, value)| value.trim().to_owned());
+    value
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| format!("has parameters without {name}"))
 }
 
 fn oauth2(parameters: &str) -> Result<OAuth2, String> {
@@ -243,8 +228,11 @@ mod tests {
                 KeyPlace::Data(key) => String::from_utf8_lossy(key.bytes()).into_owned(),
             },
             (Proof::TokenFile(path), None) => path.display().to_string(),
-            (Proof::Certificate, Some((certificate, key))) => {
+            (Proof::Certificate, Some(OwnCertificate::Pem { certificate, key })) => {
                 format!("{} {}", certificate.display(), key.display())
+            }
+            (Proof::Certificate, Some(OwnCertificate::Store(path, password))) => {
+                format!("{} {}", path.display(), password.reveal())
             }
             other => panic!("{other:?}"),
         })
@@ -286,6 +274,16 @@ mod tests {
                 "AuthenticationTls",
                 r#"{"tlsCertFile":"/c","tlsKeyFile":"/k"}"#,
                 "/c /k",
+            ),
+            (
+                "AuthenticationKeyStoreTls",
+                "keyStoreType:PKCS12,keyStorePath:/s.p12,keyStorePassword:a:b",
+                "/s.p12 a:b",
+            ),
+            (
+                "AuthenticationKeyStoreTls",
+                r#"{"keyStorePath":"/s.p12","keyStorePassword":"a,b"}"#,
+                "/s.p12 a,b",
             ),
         ] {
             assert_eq!(read(plugin, parameters).as_deref(), Ok(is), "{parameters}");
@@ -343,7 +341,7 @@ mod tests {
             (
                 "AuthenticationKeyStoreTls",
                 "keyStorePassword:hidden",
-                "AuthenticationTls",
+                "without keyStorePath",
             ),
         ] {
             let error = read(plugin, parameters).expect_err(parameters);

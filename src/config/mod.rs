@@ -8,6 +8,7 @@
 
 mod authorization;
 mod broker_client;
+mod broker_tls;
 mod cluster;
 mod crypto_keys;
 mod doors;
@@ -26,7 +27,8 @@ use std::sync::Arc;
 
 use crate::auth::Authentication;
 pub use authorization::{Authorization, PermissionSource, Permissions};
-pub use broker_client::{BrokerClient, BrokerTls, KeyPlace, OAuth2, Proof};
+pub use broker_client::{BrokerClient, KeyPlace, OAuth2, Proof};
+pub use broker_tls::{BrokerTls, OwnCertificate, Trusted};
 pub use cluster::{Brokers, ClusterInStore, WebAddress};
 pub use crypto_keys::CryptoKeys;
 pub use doors::Doors;

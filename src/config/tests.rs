@@ -578,6 +578,63 @@ fn credentials_to_the_brokers_are_checked_at_the_start_and_never_shown() {
 }
 
 #[test]
+fn stores_towards_brokers_count_where_they_are_asked_for() {
+    let stores = "brokerClientTrustCertsFilePath=/ca.pem\nbrokerClient_tlsKeyStorePath=/k.p12\n\
+        brokerClient_tlsKeyStorePassword=s3cret\nbrokerClient_tlsTrustStorePath=/t.p12\n";
+    let mistakes = check(stores).unwrap_err();
+    let why = "brokerClient_tlsKeyStorePath wants brokerClient_useKeyStoreTls=true beside it";
+    assert!(mistakes[0].contains(why), "{mistakes:?}");
+    let config = check(&format!("{stores}brokerClient_useKeyStoreTls=true\n")).unwrap();
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let paths = config
+        .broker_client
+        .tls
+        .paths()
+        .map(|it| it.display().to_string());
+    assert_eq!(paths.collect::<Vec<_>>(), ["/t.p12", "/k.p12"]);
+}
+
+/// Java's gateway passes them over, and whoever has set them believes that they count.
+#[test]
+fn keys_that_only_brokers_know_are_refused_with_what_to_use() {
+    for (key, instead) in [
+        (
+            "brokerClientTlsEnabledWithKeyStore=true",
+            "brokerClient_useKeyStoreTls",
+        ),
+        (
+            "brokerClientTlsTrustStore=/t.p12",
+            "brokerClient_tlsTrustStorePath",
+        ),
+        (
+            "brokerClientTlsCiphers=TLS_AES_128_GCM_SHA256",
+            "brokerClient_tlsCiphers",
+        ),
+        (
+            "brokerClientTlsProtocols=TLSv1.3",
+            "brokerClient_tlsProtocols",
+        ),
+    ] {
+        let mistakes = check(key).unwrap_err();
+        assert!(mistakes[0].contains(instead), "{mistakes:?}");
+    }
+    check("brokerClientTlsEnabledWithKeyStore=false\nbrokerClientTlsTrustStore=\n").unwrap();
+}
+
+#[test]
+fn suites_and_versions_towards_brokers_are_those_that_were_asked_for() {
+    let suites = |text: &str| check(text).map(|config| config.broker_client.tls.suites.len());
+    let all = suites("").unwrap();
+    let new = suites("brokerClient_tlsProtocols=TLSv1.3").unwrap();
+    let old = suites("brokerClient_tlsProtocols=TLSv1.2").unwrap();
+    assert!(new > 0 && old > 0 && new + old == all);
+    let one = "brokerClient_tlsCiphers=TLS_AES_128_GCM_SHA256\n";
+    assert_eq!(suites(one), Ok(1));
+    assert!(suites(&format!("{one}brokerClient_tlsProtocols=TLSv1.2")).is_err());
+    assert!(suites("brokerClient_tlsCiphers=TLS_RSA_WITH_AES_128_CBC_SHA").is_err());
+}
+
+#[test]
 fn nobody_is_believed_about_addresses_unless_he_is_named() {
     for key in [
         "webServiceHaProxyProtocolEnabled",

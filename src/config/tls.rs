@@ -146,7 +146,9 @@ impl TlsSettings {
                 false => Err("webServicePort and webServicePortTls are both set to nothing: there is no port left".into()),
             };
         };
-        let suites = self.suites()?;
+        let suites = suites_of(&self.suites, &self.versions).ok_or(
+            "webServiceTlsCiphers: none of these is of a version that webServiceTlsProtocols has",
+        )?;
         let files = self.files()?;
         if self.require_client_certificate && !self.accept_untrusted && files.trusted().is_none() {
             return Err(format!(
@@ -191,24 +193,22 @@ impl TlsSettings {
             trusted: self.trusted.clone(),
         })
     }
+}
 
-    /// Those that were asked for, of the versions that were.
-    fn suites(&self) -> Result<Vec<SupportedCipherSuite>, String> {
-        let wanted = match self.suites.is_empty() {
-            true => ALL_CIPHER_SUITES,
-            false => &self.suites,
-        };
-        let mut suites = wanted.to_vec();
-        if !self.versions.is_empty() {
-            suites.retain(|suite| self.versions.contains(&suite.version().version));
-        }
-        match suites.is_empty() {
-            true => Err(
-                "webServiceTlsCiphers: none of these is of a version that webServiceTlsProtocols has".into(),
-            ),
-            false => Ok(suites),
-        }
-    }
+/// Those that were asked for, of the versions that were; all of what is empty. None: there are none of these versions.
+pub(super) fn suites_of(
+    wanted: &[SupportedCipherSuite],
+    versions: &[ProtocolVersion],
+) -> Option<Vec<SupportedCipherSuite>> {
+    let wanted = match wanted.is_empty() {
+        true => ALL_CIPHER_SUITES,
+        false => wanted,
+    };
+    let is_wanted = |suite: &&SupportedCipherSuite| {
+        versions.is_empty() || versions.contains(&suite.version().version)
+    };
+    let suites: Vec<_> = wanted.iter().filter(is_wanted).copied().collect();
+    (!suites.is_empty()).then_some(suites)
 }
 
 /// `TLSv1.3,TLSv1.2`, as JSSE names them.

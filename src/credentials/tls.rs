@@ -1,110 +1,88 @@
 //! TLS towards brokers: the settings' files → rustls' configuration.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::verifier::{AnyCertificate, AnyName};
-use crate::config::BrokerTls;
+use crate::config::{BrokerTls, OwnCertificate, Trusted};
+use crate::tls::{Identity, pem, stores};
 
 /// # Errors
 /// What is wrong with which file.
 pub fn load(settings: &BrokerTls) -> Result<Arc<ClientConfig>, String> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(CryptoProvider {
+        cipher_suites: settings.suites.clone(),
+        ..ring::default_provider()
+    });
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let builder = if settings.accept_untrusted {
-        let verifier = AnyCertificate(provider.signature_verification_algorithms);
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-    } else {
-        let roots = Arc::new(roots(settings.trusted.as_deref())?);
-        match settings.verify_host {
-            true => builder.with_webpki_verifier(verifier(roots, &provider)?),
-            false => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyName::new(
-                    roots.clone(),
-                    verifier(roots, &provider)?,
-                    provider.signature_verification_algorithms,
-                ))),
-        }
-    };
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier(settings, &provider)?);
     let config = match &settings.identity {
         None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let chain = certificates(certificate)?;
-            let private = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| format!("{}: no private key in it: {error}", key.display()))?;
-            builder
-                .with_client_auth_cert(chain, private)
-                .map_err(|error| {
-                    format!("{} and {}: {error}", certificate.display(), key.display())
-                })?
+        Some(own) => {
+            let Identity { chain, key } = identity(own)?;
+            let config = builder.with_client_auth_cert(chain, key);
+            config.map_err(|error| format!("{}: {error}", names(own)))?
         }
     };
     Ok(Arc::new(config))
 }
 
 fn verifier(
-    roots: Arc<RootCertStore>,
+    settings: &BrokerTls,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, String> {
-    WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
-        .build()
-        .map_err(|error| error.to_string())
+) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let algorithms = provider.signature_verification_algorithms;
+    if settings.accept_untrusted {
+        return Ok(Arc::new(AnyCertificate { algorithms }));
+    }
+    let roots = roots(&settings.trusted)?;
+    if !settings.verify_host {
+        return Ok(Arc::new(AnyName { roots, algorithms }));
+    }
+    let built = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone()).build();
+    Ok(built.map_err(|error| error.to_string())?)
 }
 
-fn roots(trusted: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = trusted else {
+fn roots(trusted: &Trusted) -> Result<RootCertStore, String> {
+    let (path, certificates) = match trusted {
         // Mozilla's, as those that Java brings along: what the system trusts beside them is a file.
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        return Ok(roots);
+        Trusted::Public => {
+            return Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect());
+        }
+        Trusted::Pem(path) => (path, pem::certificates_of(path)?),
+        Trusted::Store(path, password) => (path, stores::certificates_of(path, password)?),
     };
-    for certificate in certificates(path)? {
-        let added = roots.add(certificate);
-        added.map_err(|error| format!("{}: {error}", path.display()))?;
-    }
+    let mut roots = RootCertStore::empty();
+    let mut add = |certificate: CertificateDer<'static>| roots.add(certificate);
+    certificates
+        .into_iter()
+        .try_for_each(&mut add)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(roots)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let fail = |error: &dyn std::fmt::Display| {
-        format!("{}: no certificate (PEM) in it: {error}", path.display())
-    };
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| fail(&error))?;
-    let found: Result<Vec<_>, _> = found.collect();
-    let found = found.map_err(|error| fail(&error))?;
-    match found.is_empty() {
-        true => Err(fail(&"it is empty")),
-        false => Ok(found),
+fn identity(own: &OwnCertificate) -> Result<Identity, String> {
+    match own {
+        OwnCertificate::Pem { certificate, key } => pem::identity(certificate, key),
+        OwnCertificate::Store(path, password) => stores::identity(path, password),
     }
 }
 
-/// When the files were written, and how long they are.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Stamps(Vec<Option<(SystemTime, u64)>>);
-
-/// Of the files that [`load`] reads.
-pub fn stamps(settings: &BrokerTls) -> Stamps {
-    let identity = settings.identity.as_ref();
-    let identity = identity
-        .into_iter()
-        .flat_map(|(certificate, key)| [certificate, key]);
-    let stamp = |path: &PathBuf| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
-    };
-    Stamps(settings.trusted.iter().chain(identity).map(stamp).collect())
+fn names(own: &OwnCertificate) -> String {
+    match own {
+        OwnCertificate::Pem { certificate, key } => {
+            format!("{} and {}", certificate.display(), key.display())
+        }
+        OwnCertificate::Store(path, _) => path.display().to_string(),
+    }
 }
 
 /// What a person can do about a failed handshake.
@@ -135,5 +113,51 @@ pub fn remedy(error: &std::io::Error) -> &'static str {
         }
         Some(Error::InvalidMessage(_)) => "the broker's port does not speak TLS: look at its URL",
         _ => "is it up, and reachable from here?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Password;
+
+    fn stores(own: &str, trusted: &str, password: &str) -> Result<Arc<ClientConfig>, String> {
+        let fixture = |name: &str| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tls/fixtures");
+            (folder.join(name), Password::from(password))
+        };
+        let ((own, own_password), (trusted, trust_password)) = (fixture(own), fixture(trusted));
+        load(&BrokerTls {
+            trusted: Trusted::Store(trusted, trust_password),
+            identity: Some(OwnCertificate::Store(own, own_password)),
+            ..BrokerTls::default()
+        })
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "reads files")]
+    fn stores_are_read_or_refused_with_the_remedy() {
+        let config = stores("java.p12", "java-trust.p12", "changeit").expect("both are good");
+        assert!(config.client_auth_cert_resolver.has_certs());
+        for (own, trusted, password, why) in [
+            (
+                "java.jks",
+                "java-trust.p12",
+                "changeit",
+                "keytool -importkeystore",
+            ),
+            ("java.p12", "java.p12", "changeit", "keytool -importcert"),
+            (
+                "java.p12",
+                "java-trust.p12",
+                "hidden",
+                "the password is another one",
+            ),
+        ] {
+            let error = stores(own, trusted, password).expect_err(why);
+            assert!(error.contains(why) && !error.contains("hidden"), "{error}");
+        }
     }
 }

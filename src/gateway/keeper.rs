@@ -18,6 +18,7 @@ use crate::observe::seldom::Seldom;
 use crate::pulsar::client::{ConnectionId, Credentials};
 use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime;
+use crate::tls::watch::Watch;
 
 /// Connections of all shards that may wait for credentials: all of a large cluster's at once. The others try again.
 const ASKS_MAX: usize = 16 * 1024;
@@ -113,7 +114,7 @@ impl Idle {
         let fetch = move |url: &str, form: Option<&str>| fetcher.ask(url, form);
         let keeper = Keeper {
             reader: Reader::new(self.settings.proof.clone(), Box::new(fetch)),
-            stamps: tls::stamps(&self.settings.tls),
+            watch: Watch::new(self.settings.tls.paths()),
             failures: Seldom::default(),
             settings: self.settings,
             shards,
@@ -127,7 +128,7 @@ struct Keeper {
     settings: BrokerClient,
     reader: Reader,
     /// Of the files that TLS was made of.
-    stamps: tls::Stamps,
+    watch: Watch,
     failures: Seldom,
     shards: Vec<runtime::Post<Post>>,
 }
@@ -170,11 +171,9 @@ impl Keeper {
 
     /// New files count for new connections; what cannot be read leaves the old ones in use.
     fn look(&mut self) {
-        let now = tls::stamps(&self.settings.tls);
-        if !self.settings.tls.wanted || now == self.stamps {
+        if !self.settings.tls.wanted || !self.watch.has_changed() {
             return;
         }
-        self.stamps = now;
         match tls::load(&self.settings.tls) {
             Ok(config) => {
                 tracing::info!("new certificates towards the brokers are in use");

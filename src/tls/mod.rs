@@ -6,6 +6,7 @@
 //! | [`stores`] | the same in a PKCS#12 store |
 //! | [`server`] | the listener's side of TLS |
 //! | `lenient` | client certificates that nobody has vouched for |
+//! | `signatures` | what all verifiers of certificates do alike |
 //! | [`watch`] | whether files have changed |
 //!
 //! Errors name the file and what to do about it, never what is in it.
@@ -15,6 +16,7 @@
 mod lenient;
 pub mod pem;
 pub mod server;
+pub(crate) mod signatures;
 pub mod stores;
 pub mod watch;
 

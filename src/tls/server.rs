@@ -86,7 +86,7 @@ fn verifier(
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
     if settings.accept_untrusted {
         return Ok(Arc::new(Lenient {
-            provider: provider.clone(),
+            algorithms: provider.signature_verification_algorithms,
             mandatory: settings.require_client_certificate,
         }));
     }

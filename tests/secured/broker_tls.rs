@@ -6,7 +6,7 @@
 use std::fs;
 
 use crate::secured::{Secured, by_token};
-use crate::support::certificates::Authority;
+use crate::support::certificates::{Authority, trust_store};
 use crate::support::{World, eventually, topic};
 
 /// As the superuser; `settings` come last.
@@ -100,4 +100,52 @@ fn a_new_authority_counts_for_new_connections() {
     eventually("the broker is trusted", || {
         crate::support::Client::open(world.address(), &path).is_ok()
     });
+}
+
+/// A store of this run, and its path.
+fn store(name: &str, bytes: Vec<u8>) -> String {
+    let path = Secured::get().path(name);
+    fs::write(&path, bytes).expect("the folder is there");
+    path.display().to_string()
+}
+
+#[test]
+fn pkcs12_stores_do_what_pem_files_do() {
+    let secured = Secured::get();
+    let role = "by-key-store";
+    let namespace = format!("public/{}", topic("stores"));
+    secured.create_namespace(&namespace);
+    secured.grant(&namespace, role, &["produce"]);
+    let own = store(
+        "own.p12",
+        secured.authority().client(role).key_store("for keys"),
+    );
+    let gateway = |authority: &Authority, more: &[&str]| {
+        let trusted = store("trusted.p12", trust_store(authority.pem(), "for trust"));
+        let settings = [
+            "brokerClientAuthenticationPlugin=org.apache.pulsar.client.impl.auth.AuthenticationKeyStoreTls".to_owned(),
+            format!("brokerClientAuthenticationParameters=keyStoreType:PKCS12,keyStorePath:{own},keyStorePassword:for keys"),
+            "brokerClient_useKeyStoreTls=true".to_owned(),
+            "brokerClient_tlsTrustStoreType=PKCS12".to_owned(),
+            format!("brokerClient_tlsTrustStorePath={trusted}"),
+            "brokerClient_tlsTrustStorePassword=for trust".to_owned(),
+            "brokerClient_operationTimeoutMs=5000".to_owned(),
+        ];
+        let settings = settings
+            .iter()
+            .map(String::as_str)
+            .chain(more.iter().copied());
+        secured.gateway(&settings.collect::<Vec<_>>())
+    };
+    let path = format!("/ws/v2/producer/persistent/{namespace}/t");
+    for suite in [
+        "brokerClient_tlsCiphers=TLS_AES_256_GCM_SHA384",
+        "brokerClient_tlsProtocols=TLSv1.2",
+    ] {
+        let world = gateway(secured.authority(), &[suite]);
+        world.open(&path).publish("x");
+    }
+    let (status, text) = gateway(&Authority::new("Another"), &[]).refused(&path);
+    assert_eq!(status, 504, "{text}");
+    assert!(text.contains("UnknownIssuer"), "{text}");
 }

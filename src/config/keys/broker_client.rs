@@ -5,9 +5,15 @@
 
 use std::path::PathBuf;
 
+use rustls::{ProtocolVersion, SupportedCipherSuite};
+
+use super::tls::store_type;
 use super::{Draft, Key, Rule};
-use crate::config::broker_client::{BrokerClient, BrokerTls, Proof, proof};
-use crate::config::{Authorization, Mistake, Setting, limits, values};
+use crate::config::broker_client::{BrokerClient, Proof, proof};
+use crate::config::{
+    Authorization, BrokerTls, Mistake, OwnCertificate, Password, Setting, Trusted, limits, tls,
+    values,
+};
 
 const PLUGIN: &str = "brokerClientAuthenticationPlugin";
 const PARAMETERS: &str = "brokerClientAuthenticationParameters";
@@ -15,6 +21,10 @@ const CLIENT_PLUGIN: &str = "brokerClient_authPluginClassName";
 const CLIENT_PARAMETERS: &str = "brokerClient_authParams";
 const CERTIFICATE: &str = "brokerClient_tlsCertificateFilePath";
 const KEY: &str = "brokerClient_tlsKeyFilePath";
+const WITH_STORES: &str = "brokerClient_useKeyStoreTls";
+const KEY_STORE: &str = "brokerClient_tlsKeyStorePath";
+const TRUST_STORE: &str = "brokerClient_tlsTrustStorePath";
+const SUITES: &str = "brokerClient_tlsCiphers";
 pub(super) const FORWARDS: &str = "forwardAuthorizationCredentials";
 
 /// The keys of the draft that are read at the end.
@@ -29,6 +39,14 @@ pub(super) struct Collected {
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     refresh_ms: Option<u64>,
+    with_stores: bool,
+    key_store: Option<PathBuf>,
+    key_store_password: Password,
+    trust_store: Option<PathBuf>,
+    trust_store_password: Password,
+    /// Empty: all.
+    versions: Vec<ProtocolVersion>,
+    suites: Vec<SupportedCipherSuite>,
 }
 
 const fn sets(name: &'static str, set: fn(&mut Draft, &str) -> Result<(), String>) -> Key {
@@ -102,6 +120,36 @@ pub(super) const KEYS: &[Key] = &[
         d.broker_client.key = Some(v.into());
         Ok(())
     }),
+    sets(WITH_STORES, |d, v| {
+        d.broker_client.with_stores = values::boolean(v)?;
+        Ok(())
+    }),
+    sets("brokerClient_tlsKeyStoreType", |_, v| store_type(v)),
+    sets(KEY_STORE, |d, v| {
+        d.broker_client.key_store = Some(v.into());
+        Ok(())
+    }),
+    sets("brokerClient_tlsKeyStorePassword", |d, v| {
+        d.broker_client.key_store_password = v.into();
+        Ok(())
+    }),
+    sets("brokerClient_tlsTrustStoreType", |_, v| store_type(v)),
+    sets(TRUST_STORE, |d, v| {
+        d.broker_client.trust_store = Some(v.into());
+        Ok(())
+    }),
+    sets("brokerClient_tlsTrustStorePassword", |d, v| {
+        d.broker_client.trust_store_password = v.into();
+        Ok(())
+    }),
+    sets("brokerClient_tlsProtocols", |d, v| {
+        d.broker_client.versions = tls::versions(v)?;
+        Ok(())
+    }),
+    sets(SUITES, |d, v| {
+        d.broker_client.suites = tls::suites(v)?;
+        Ok(())
+    }),
 ];
 
 /// Reads what was collected.
@@ -144,9 +192,12 @@ pub(super) fn finish(
     }
 }
 
-fn read(collected: Collected, wanted: bool) -> Result<BrokerClient, (&'static str, String)> {
-    let [own, client] = collected.plugin;
-    let [own_parameters, client_parameters] = collected.parameters;
+/// A key, and what is wrong with it.
+type Wrong = (&'static str, String);
+
+fn read(mut collected: Collected, wanted: bool) -> Result<BrokerClient, Wrong> {
+    let [own, client] = std::mem::take(&mut collected.plugin);
+    let [own_parameters, client_parameters] = std::mem::take(&mut collected.parameters);
     let (place, plugin, parameters) = match (own, client) {
         (Some(plugin), _) => (PLUGIN, Some(plugin), own_parameters),
         (None, Some(plugin)) => (CLIENT_PLUGIN, Some(plugin), client_parameters),
@@ -162,28 +213,58 @@ fn read(collected: Collected, wanted: bool) -> Result<BrokerClient, (&'static st
             (None, None) => (PLUGIN, None, None),
         },
     };
-    let (proof, files) = match plugin {
+    let (proof, shown) = match plugin {
         None => Default::default(),
         Some(plugin) => proof(plugin.trim(), parameters.as_deref()).map_err(|why| (place, why))?,
     };
+    let tls = read_tls(collected, shown, wanted)?;
+    Ok(BrokerClient { proof, tls })
+}
+
+/// `shown`: the certificate of the plugin, which wins.
+fn read_tls(
+    collected: Collected,
+    shown: Option<OwnCertificate>,
+    wanted: bool,
+) -> Result<BrokerTls, Wrong> {
+    for (key, store) in [
+        (KEY_STORE, &collected.key_store),
+        (TRUST_STORE, &collected.trust_store),
+    ] {
+        // Java passes it over then, and believes the public authorities.
+        if store.is_some() && !collected.with_stores {
+            return Err((key, format!("wants {WITH_STORES}=true beside it")));
+        }
+    }
+    let suites = tls::suites_of(&collected.suites, &collected.versions).ok_or_else(|| {
+        let why = "names no suite of a version that brokerClient_tlsProtocols has";
+        (SUITES, why.to_owned())
+    })?;
     let own_files = match (collected.certificate, collected.key) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (Some(certificate), Some(key)) => Some(OwnCertificate::Pem { certificate, key }),
         (None, None) => None,
         (Some(_), None) => return Err((CERTIFICATE, format!("wants {KEY} beside it"))),
         (None, Some(_)) => return Err((KEY, format!("wants {CERTIFICATE} beside it"))),
     };
+    let key_store = collected.key_store;
+    let own_store = key_store.map(|path| OwnCertificate::Store(path, collected.key_store_password));
     let [trusted, client_trusted] = collected.trusted;
+    let trusted = match (collected.trust_store, client_trusted.or(trusted)) {
+        (Some(store), _) => Trusted::Store(store, collected.trust_store_password),
+        (None, Some(file)) => Trusted::Pem(file),
+        (None, None) => Trusted::Public,
+    };
     let [verify_host, client_verify_host] = collected.verify_host;
     let defaults = BrokerTls::default();
-    let tls = BrokerTls {
+    Ok(BrokerTls {
         wanted,
-        trusted: client_trusted.or(trusted),
+        trusted,
         accept_untrusted: collected.accept_untrusted,
         verify_host: client_verify_host
             .or(verify_host)
             .unwrap_or(defaults.verify_host),
-        identity: files.or(own_files),
+        identity: shown.or(own_store).or(own_files),
+        suites,
         refresh_ms: collected.refresh_ms.unwrap_or(defaults.refresh_ms),
-    };
-    Ok(BrokerClient { proof, tls })
+    })
 }

@@ -74,7 +74,7 @@ pub(super) const KEYS: &[Key] = &[
     }),
 ];
 
-fn store_type(text: &str) -> Result<(), String> {
+pub(super) fn store_type(text: &str) -> Result<(), String> {
     match ["JKS", "PKCS12"]
         .iter()
         .any(|known| text.eq_ignore_ascii_case(known))

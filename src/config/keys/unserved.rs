@@ -9,6 +9,9 @@ const THREADS: &str = "one pinned thread per CPU (cores) does all the work";
 const HTTP: &str =
     "maxHttpServerConnections and handshakeTimeoutMillis bound what clients can take";
 const STORE: &str = "the metadata store is read once, at the start";
+const RUSTLS: &str = "TLS is rustls, whatever Java would load";
+const STORES: &str = "is a key of brokers: this gateway's are brokerClient_useKeyStoreTls with brokerClient_tlsKeyStorePath, \
+     brokerClient_tlsTrustStorePath and their passwords";
 const PROVIDER: &str = "the provider that reads it is not served";
 
 const NO_AUTHORIZATION: &str =
@@ -94,11 +97,35 @@ pub(super) const KEYS: &[Key] = &[
         "5",
         "the keys of every allowed issuer are kept",
     ),
-    // TLS.
-    ignored(
-        "tlsProvider",
-        Shape::Text,
-        "Conscrypt",
-        "TLS is rustls, whatever Java would load",
+    // Keys of brokers and of Pulsar's proxy: Java's gateway passes them over, and does without what they would protect.
+    refused(
+        "brokerClientTlsEnabledWithKeyStore",
+        Shape::Boolean,
+        "false",
+        STORES,
     ),
+    refused("brokerClientTlsKeyStore", Shape::Text, "", STORES),
+    refused("brokerClientTlsTrustStore", Shape::Text, "", STORES),
+    refused(
+        "brokerClientTlsCiphers",
+        Shape::Text,
+        "",
+        "is a key of brokers: this gateway's is brokerClient_tlsCiphers",
+    ),
+    refused(
+        "brokerClientTlsProtocols",
+        Shape::Text,
+        "",
+        "is a key of brokers: this gateway's is brokerClient_tlsProtocols",
+    ),
+    refused(
+        "brokerClient_sslFactoryPlugin",
+        Shape::Text,
+        "org.apache.pulsar.common.util.DefaultPulsarSslFactory",
+        "is a Java class, which cannot be loaded",
+    ),
+    // TLS.
+    text("brokerClientSslProvider", RUSTLS),
+    text("brokerClient_sslProvider", RUSTLS),
+    ignored("tlsProvider", Shape::Text, "Conscrypt", RUSTLS),
 ];

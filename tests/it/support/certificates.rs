@@ -4,10 +4,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::secure::der;
 
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -70,6 +75,35 @@ impl Authority {
             key: key.serialize_pem(),
         }
     }
+}
+
+impl Signed {
+    /// As a PKCS#12 store with this password.
+    pub fn key_store(&self, password: &str) -> Vec<u8> {
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("a key");
+        let key = PrivateKey::from_der(key.secret_der()).expect("PKCS#8");
+        let chain = PrivateKeyChain::new("1", key, [certificate(&self.certificate)]);
+        store("own", KeyStoreEntry::PrivateKeyChain(chain), password)
+    }
+}
+
+/// A PKCS#12 store with this password, in which the certificate (PEM) is trusted.
+pub fn trust_store(pem: &str, password: &str) -> Vec<u8> {
+    store(
+        "trusted",
+        KeyStoreEntry::Certificate(certificate(pem)),
+        password,
+    )
+}
+
+fn certificate(pem: &str) -> Certificate {
+    Certificate::from_der(&der(pem)).expect("a certificate")
+}
+
+fn store(name: &str, entry: KeyStoreEntry, password: &str) -> Vec<u8> {
+    let mut store = KeyStore::new();
+    store.add_entry(name, entry);
+    store.writer(password).write().expect("a store")
 }
 
 fn named(subject: &str, names: &[&str]) -> CertificateParams {

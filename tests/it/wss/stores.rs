@@ -1,12 +1,9 @@
 //! `tlsEnabledWithKeyStore`: PKCS#12 is read, Java's own format is refused with the command that converts it.
 
 use crate::support::World;
-use crate::support::certificates::{Authority, Folder};
+use crate::support::certificates::{Authority, Folder, trust_store};
 use crate::support::process::program;
-use crate::support::secure::{Secure, Trust, Version, der};
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
+use crate::support::secure::{Secure, Trust, Version};
 
 use super::new_reader;
 
@@ -14,23 +11,8 @@ use super::new_reader;
 fn a_pkcs12_store_serves_and_a_trust_store_judges() {
     let (authority, folder) = (Authority::new("it"), Folder::new());
     let server = authority.server(&["localhost"]);
-    let certificate = |pem: &str| Certificate::from_der(&der(pem)).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_slice(server.key.as_bytes()).expect("a key");
-    let key = PrivateKey::from_der(key.secret_der()).expect("PKCS#8");
-    let chain = PrivateKeyChain::new("1", key, [certificate(&server.certificate)]);
-    let mut store = KeyStore::new();
-    store.add_entry("gateway", KeyStoreEntry::PrivateKeyChain(chain));
-    let mut trusted = KeyStore::new();
-    let entry = KeyStoreEntry::Certificate(certificate(authority.pem()));
-    trusted.add_entry("clients", entry);
-    let keys = folder.write(
-        "keys.p12",
-        store.writer("for keys").write().expect("a store"),
-    );
-    let trust = folder.write(
-        "trust.p12",
-        trusted.writer("for trust").write().expect("a store"),
-    );
+    let keys = folder.write("keys.p12", server.key_store("for keys"));
+    let trust = folder.write("trust.p12", trust_store(authority.pem(), "for trust"));
     let world = World::with(&[
         "webServicePortTls=0",
         "tlsEnabledWithKeyStore=true",
