@@ -17,6 +17,7 @@ mod oauth2;
 mod pulsar_itself;
 mod pulsars_proxy;
 mod renewal;
+mod safe_configuration;
 mod scenarios;
 mod secrets;
 mod secured;

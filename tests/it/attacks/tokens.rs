@@ -3,60 +3,13 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
-use rcgen::PublicKeyData;
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
 
 use super::{answer, producer, with_lines};
 use crate::support::raw::upgrade_request;
+use crate::support::signer::{Signer, encode, signed_part};
 use crate::support::tokens::{now_seconds, signed_by};
 use crate::support::{Neighbours, World};
-
-/// Who signs tokens with ES256: the one that the gateway believes, or somebody else.
-struct Signer {
-    key: EcdsaKeyPair,
-    /// SubjectPublicKeyInfo.
-    public_der: Vec<u8>,
-    public_pem: String,
-}
-
-fn encode(part: impl AsRef<[u8]>) -> String {
-    base64_simd::URL_SAFE_NO_PAD.encode_to_string(part)
-}
-
-impl Signer {
-    fn new() -> Signer {
-        let made = rcgen::KeyPair::generate().expect("a key");
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let key = EcdsaKeyPair::from_pkcs8(algorithm, &made.serialize_der(), &SystemRandom::new());
-        Signer {
-            key: key.expect("PKCS#8"),
-            public_der: made.subject_public_key_info(),
-            public_pem: made.public_key_pem(),
-        }
-    }
-
-    fn sign(&self, header: &Value, claims: &Value) -> String {
-        let signed = signed_part(header, claims);
-        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes());
-        format!("{signed}.{}", encode(signature.expect("a signature")))
-    }
-
-    /// The public half as a JSON Web Key.
-    fn jwk(&self) -> Value {
-        let point = self.key.public_key().as_ref();
-        json!({ "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]) })
-    }
-}
-
-fn signed_part(header: &Value, claims: &Value) -> String {
-    format!(
-        "{}.{}",
-        encode(header.to_string()),
-        encode(claims.to_string())
-    )
-}
 
 fn good_claims() -> Value {
     json!({ "sub": "me", "aud": "gateway", "exp": now_seconds() + 3600 })
@@ -182,7 +135,7 @@ fn a_forged_or_wrong_token_is_a_401_wherever_it_stands() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", elsewhere.local_addr().expect("bound"));
     let world = world(&signer);
-    let good = signer.sign(&json!({ "alg": "ES256" }), &good_claims());
+    let good = signer.token(&good_claims());
     let mut neighbours = Neighbours::move_in_with(&world, &good);
     let path = producer("token");
     for (attack, token) in attacks(&signer, &url) {
@@ -216,7 +169,7 @@ fn a_forged_or_wrong_token_is_a_401_wherever_it_stands() {
 fn a_forged_or_wrong_new_token_ends_the_socket_that_shows_it() {
     let signer = Signer::new();
     let world = world(&signer);
-    let good = signer.sign(&json!({ "alg": "ES256" }), &good_claims());
+    let good = signer.token(&good_claims());
     let mut neighbours = Neighbours::move_in_with(&world, &good);
     let path = format!("{}?token={good}", producer("token"));
     for (attack, token) in attacks(&signer, "http://127.0.0.1:1") {

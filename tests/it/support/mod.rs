@@ -18,6 +18,7 @@ pub mod publisher;
 pub mod raw;
 mod relay;
 pub mod secure;
+pub mod signer;
 pub mod tokens;
 
 use std::net::SocketAddr;
