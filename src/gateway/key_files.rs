@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -36,6 +37,17 @@ pub enum NoKey {
 }
 
 pub struct KeyFiles(CryptoKeys);
+
+/// What differs between a file and the one that was there before under its name, or with other content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// Of content and of everything else, in seconds and nanoseconds.
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
 
 impl KeyFiles {
     /// Reads all that is configured once, so that a mistake is known at the start.
@@ -97,6 +109,14 @@ impl KeyFiles {
         }
     }
 
+    /// Which file the private key is now. Cheap beside reading it.
+    pub fn private_version(&self, name: &str) -> Result<Version, NoKey> {
+        match self.0.private_files.get(name) {
+            Some(path) => version(path),
+            None => version(&self.in_directory(name, PRIVATE)?),
+        }
+    }
+
     fn in_directory(&self, name: &str, suffix: &str) -> Result<PathBuf, NoKey> {
         let is_plain = !name.is_empty()
             && name.len() <= NAME_BYTES_MAX
@@ -119,12 +139,26 @@ fn private(path: &Path) -> Result<PrivateKey, NoKey> {
     Ok(PrivateKey::from_pem(&read(path)?)?)
 }
 
-/// Text that is zeroized after use: it may be a private key.
-fn read(path: &Path) -> Result<Zeroizing<String>, NoKey> {
-    let missing = |error: io::Error| match error.kind() {
+fn version(path: &Path) -> Result<Version, NoKey> {
+    let file = fs::metadata(path).map_err(missing)?;
+    Ok(Version {
+        device: file.dev(),
+        inode: file.ino(),
+        bytes: file.size(),
+        modified: (file.mtime(), file.mtime_nsec()),
+        changed: (file.ctime(), file.ctime_nsec()),
+    })
+}
+
+fn missing(error: io::Error) -> NoKey {
+    match error.kind() {
         io::ErrorKind::NotFound => NoKey::Missing,
         _ => NoKey::Unreadable,
-    };
+    }
+}
+
+/// Text that is zeroized after use: it may be a private key.
+fn read(path: &Path) -> Result<Zeroizing<String>, NoKey> {
     // Opening something else, a pipe say, could wait for ever.
     if !fs::metadata(path).map_err(missing)?.is_file() {
         return Err(NoKey::Unreadable);

@@ -30,4 +30,4 @@ mod tests;
 pub use data_key::{DataKey, IV_BYTES, TAG_BYTES};
 pub use keys::{KeyError, PrivateKey, PublicKey};
 pub use opening::{DataKeys, Opened, SealedDataKey, Tried};
-pub use sealing::{Sealing, SealingError};
+pub use sealing::{Sealing, Unsealed};

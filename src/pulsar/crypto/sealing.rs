@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
+use zeroize::Zeroizing;
 
-use super::data_key::{DataKey, IV_BYTES};
+use super::data_key::{DataKey, IV_BYTES, KEY_BYTES};
 use super::keys::PublicKey;
 use crate::pulsar::wire::encode_encryption_key;
 
@@ -26,25 +27,48 @@ pub struct Sealing {
 #[error("the system gives no random numbers")]
 pub struct SealingError;
 
-impl Sealing {
-    /// A new data key for the owners of these keys. Takes about a millisecond for each.
+/// One in the making: for nobody yet.
+pub struct Unsealed {
+    data_key: DataKey,
+    bytes: Zeroizing<[u8; KEY_BYTES]>,
+    keys: Vec<Bytes>,
+}
+
+impl Unsealed {
+    /// A new data key.
     ///
     /// # Errors
     /// Without randomness.
-    pub fn new(readers: &[(&str, PublicKey)]) -> Result<Sealing, SealingError> {
+    pub fn new() -> Result<Unsealed, SealingError> {
         let (data_key, bytes) = DataKey::generate().ok_or(SealingError)?;
-        let mut keys = Vec::with_capacity(readers.len());
-        for (name, key) in readers {
-            let encrypted = key.encrypt(&*bytes).ok_or(SealingError)?;
-            keys.push(encode_encryption_key(name, &encrypted, &[]));
-        }
-        Ok(Sealing {
+        Ok(Unsealed {
             data_key,
-            keys: keys.into(),
-            entries: AtomicU64::new(0),
+            bytes,
+            keys: Vec::new(),
         })
     }
 
+    /// The owner of this key may read too. Takes up to some milliseconds.
+    ///
+    /// # Errors
+    /// Without randomness.
+    pub fn add(&mut self, name: &str, key: &PublicKey) -> Result<(), SealingError> {
+        let encrypted = key.encrypt(&*self.bytes).ok_or(SealingError)?;
+        self.keys.push(encode_encryption_key(name, &encrypted, &[]));
+        Ok(())
+    }
+
+    /// Those who have been added may read, and nobody else.
+    pub fn seal(self) -> Sealing {
+        Sealing {
+            data_key: self.data_key,
+            keys: self.keys.into(),
+            entries: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Sealing {
     /// What an entry's metadata says of it.
     pub fn keys(&self) -> &[Bytes] {
         &self.keys

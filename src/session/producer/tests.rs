@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::Query;
 use crate::pulsar::client::{ClientConfig, LookupBy};
+use crate::pulsar::crypto::Unsealed;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
@@ -37,7 +38,7 @@ fn a_data_key_is_renewed_every_four_hours_and_goes_on_where_there_is_no_new_one(
     let mut client = client();
     assert_eq!(session.key_names(), ["alice"]);
     assert!(!session.is_sealed() && !session.wants_sealing(at(9 * HOUR_MS)));
-    let sealing = Arc::new(Sealing::new(&[]).unwrap());
+    let sealing = Arc::new(Unsealed::new().unwrap().seal());
     session.sealed(at(0), &mut client, &sealing);
     assert!(session.is_sealed());
     assert!(!session.wants_sealing(at(4 * HOUR_MS - 1)));

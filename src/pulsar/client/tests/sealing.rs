@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::producing::heard_message;
 use super::*;
-use crate::pulsar::crypto::{DataKey, PrivateKey, PublicKey, Sealing};
+use crate::pulsar::crypto::{DataKey, PrivateKey, PublicKey, Sealing, Unsealed};
 
 const READER: (&str, &str, &str) = (
     "alice",
@@ -15,7 +15,9 @@ const READER: (&str, &str, &str) = (
 fn sealing() -> Arc<Sealing> {
     let (name, public, _) = READER;
     let public = PublicKey::from_pem(public).expect("a key");
-    Arc::new(Sealing::new(&[(name, public)]).expect("random numbers"))
+    let mut unsealed = Unsealed::new().expect("random numbers");
+    unsealed.add(name, &public).expect("random numbers");
+    Arc::new(unsealed.seal())
 }
 
 /// What alice sees of an entry: its payloads.

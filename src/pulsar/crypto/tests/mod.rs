@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{DataKey, PrivateKey, PublicKey, Sealing};
+use super::{DataKey, PrivateKey, PublicKey, Sealing, Unsealed};
 use crate::pulsar::message::Encryption;
 
 macro_rules! keys {
@@ -98,7 +98,11 @@ fn what_java_encrypts_is_decrypted_in_every_format_of_keys() {
 #[cfg_attr(miri, ignore = "RSA and curves are slow there")]
 fn what_is_encrypted_here_is_decrypted_by_everybody_it_is_for() {
     let readers = KEYS.map(|(name, ..)| (name, public(name)));
-    let sealing = Sealing::new(&readers).unwrap();
+    let mut unsealed = Unsealed::new().unwrap();
+    for (name, key) in &readers {
+        unsealed.add(name, key).unwrap();
+    }
+    let sealing = unsealed.seal();
     let (iv, payload) = sealed(&sealing, TEXT);
     let metadata = metadata_of(&sealing, &iv);
     let encryption = Encryption::of(&metadata);
@@ -127,7 +131,7 @@ fn another_key_of_the_same_kind_decrypts_nothing() {
 
 #[test]
 fn no_vector_comes_twice_and_the_tag_is_behind_the_payload() {
-    let sealing = Sealing::new(&[]).unwrap();
+    let sealing = Unsealed::new().unwrap().seal();
     let (first, one) = sealed(&sealing, TEXT);
     let (second, other) = sealed(&sealing, TEXT);
     assert_ne!(first, second);
