@@ -1,4 +1,4 @@
-// Pulsar's Java client on a pipe: one JSON question per line in, one JSON answer per line out (see tests/it/interop.rs).
+// Pulsar's Java client on a pipe: one JSON question per line in, one JSON answer per line out (see tests/it/interop).
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;

@@ -1,4 +1,4 @@
-"""Pulsar's Python client on a pipe: one JSON question per line in, one JSON answer per line out (see tests/it/interop.rs)."""
+"""Pulsar's Python client on a pipe: one JSON question per line in, one JSON answer per line out (see tests/it/interop)."""
 
 import base64
 import json

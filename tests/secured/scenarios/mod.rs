@@ -8,7 +8,7 @@
 //! | `ProxyRoleAuthTest`, `WebSocketProxyAuthIntegrationTest`, `NonProxyRoleTest`, `ProxyRoleAuthWebServiceURLTest`, `ProxyRoleAuthenticateOriginalAuthData…Test` | `role_auth` |
 //! | `ProxyPublishConsumeTlsTest`, `ProxyPublishConsumeTls` | `publish_consume_tls` |
 //! | `ProxyEncryptionPublishConsumeTest` | `tests/it/encryption_keys.rs` |
-//! | `ProxyPublishConsumeClientSideEncryptionTest` | `tests/it/interop` |
+//! | `ProxyPublishConsumeClientSideEncryptionTest` | `tests/it/interop/by_itself.rs` |
 
 mod authentication;
 mod authorization;

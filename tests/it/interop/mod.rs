@@ -3,16 +3,17 @@
 //! Needs Apache Pulsar, a JDK and Python with `pulsar-client`, and is run by `tests/run interop`: `PWS_TEST_JAVA` and
 //! `PWS_TEST_PYTHON` are the commands that start `tests/interop`'s two programs.
 
+mod by_itself;
+mod encryption;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
-use bytes::BytesMut;
-use pws_fast::pulsar::crypto::{DataKey, PrivateKey, PublicKey};
 use serde_json::{Map, Value, json};
 
-use crate::support::{World, base64, eventually, query_value, topic};
+use crate::support::{World, base64, eventually, topic};
 
 const COMPRESSIONS: [&str; 5] = ["NONE", "LZ4", "ZLIB", "ZSTD", "SNAPPY"];
 const PARTITIONS: u32 = 7;
@@ -242,166 +243,5 @@ fn a_message_that_a_client_has_cut_into_chunks_is_delivered_whole() {
                 assert_eq!(read[0]["messageId"], delivered["messageId"]);
             }
         }
-    }
-}
-
-const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pulsar/crypto/tests/keys");
-
-/// Whom messages are encrypted for. The Python client takes RSA only, and one key.
-fn readers(peer: &Peer) -> &'static [&'static [&'static str]] {
-    match peer.is_java() {
-        true => &[
-            &["rsa"],
-            &["secp521r1"],
-            &["prime256v1", "rsa", "secp384r1"],
-        ],
-        false => &[&["rsa"]],
-    }
-}
-
-#[test]
-#[ignore = "needs Pulsar's clients: tests/run interop"]
-fn what_pulsars_clients_encrypt_is_decrypted() {
-    let world = World::with(&[&format!("cryptoKeyDirectory={KEYS}")]);
-    for mut peer in [&JAVA, &PYTHON].map(|of| peer(of)) {
-        let name = topic("encrypted-by-client");
-        let mut consumer = world.consumer(&name, "sub");
-        let mut reader = world.reader(&name);
-        for encrypt_for in readers(&peer) {
-            for compression in ["NONE", "LZ4", "ZSTD"] {
-                for batching in [false, true] {
-                    peer.ask(&json!({
-                        "topic": full(&name), "publish": messages(), "compression": compression,
-                        "batching": batching, "keys": KEYS, "encryptFor": encrypt_for,
-                    }));
-                    for expected in messages() {
-                        let message = consumer.json();
-                        let what =
-                            format!("{} {encrypt_for:?} {compression} {batching}", peer.name);
-                        assert_eq!(told(&message), in_gateways_words(&expected), "{what}");
-                        let keys = message["encryptionContext"]["keys"].as_object();
-                        assert_eq!(keys.expect("keys").len(), encrypt_for.len(), "{what}");
-                        consumer.ack(&message);
-                        assert_eq!(reader.json()["payload"], expected["payload"], "{what}");
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[test]
-#[ignore = "needs Pulsar's clients: tests/run interop"]
-fn what_is_encrypted_here_is_decrypted_by_pulsars_clients() {
-    let world = World::with(&[&format!("cryptoKeyDirectory={KEYS}")]);
-    for mut peer in [&JAVA, &PYTHON].map(|of| peer(of)) {
-        let name = topic("encrypted-for-client");
-        let mut expected = Vec::new();
-        for encrypt_for in readers(&peer) {
-            for compression in ["NONE", "LZ4", "ZSTD"] {
-                for batching in [false, true] {
-                    let mut producer = world.producer(&format!(
-                        "{name}?encryptionKeys={}&compressionType={compression}\
-                         &batchingEnabled={batching}&batchingMaxMessages=3",
-                        encrypt_for.join(",")
-                    ));
-                    for message in messages() {
-                        producer.send_json(in_gateways_words(&message));
-                        expected.push(message);
-                    }
-                    for _ in messages() {
-                        let ack = producer.json();
-                        assert_eq!(ack["result"], "ok", "{ack}");
-                    }
-                }
-            }
-        }
-        let read = peer.ask(&json!({
-            "topic": full(&name), "read": expected.len(), "keys": KEYS,
-        }));
-        for (place, (read, expected)) in read.iter().zip(&expected).enumerate() {
-            assert_eq!(told(read), told(expected), "{} message {place}", peer.name);
-        }
-    }
-}
-
-#[test]
-#[ignore = "needs Pulsar's clients: tests/run interop"]
-fn an_encrypted_message_in_chunks_is_decrypted_chunk_by_chunk() {
-    let world = World::with(&[&format!("cryptoKeyDirectory={KEYS}")]);
-    let mut rng = fastrand::Rng::with_seed(8);
-    let large: Vec<u8> = (0..11 * 1024 * 1024).map(|_| rng.u8(..)).collect();
-    let large = base64_simd::STANDARD.encode_to_string(&large);
-    for compression in ["NONE", "LZ4"] {
-        let name = topic("encrypted-chunks");
-        let mut consumer = world.consumer(&name, "sub");
-        peer(&JAVA).ask(&json!({
-            "topic": full(&name), "publish": [{ "payload": large }], "chunking": true,
-            "compression": compression, "keys": KEYS, "encryptFor": ["rsa"],
-        }));
-        let delivered = consumer.json();
-        assert!(delivered["payload"] == large.as_str(), "{compression}");
-        consumer.ack(&delivered);
-    }
-}
-
-/// A key pair of the tests', as a client that encrypts by itself has it.
-fn key_pair(name: &str) -> (PublicKey, PrivateKey) {
-    let read = |kind| std::fs::read_to_string(format!("{KEYS}/{name}.{kind}.pem")).expect("a key");
-    let public = PublicKey::from_pem(&read("public")).expect("a public key");
-    (
-        public,
-        PrivateKey::from_pem(&read("private")).expect("a private key"),
-    )
-}
-
-#[test]
-#[ignore = "needs Pulsar's clients: tests/run interop"]
-fn what_a_client_of_the_gateway_encrypts_by_itself_is_decrypted_by_the_java_client() {
-    let world = World::start();
-    for key in ["rsa", "secp521r1"] {
-        let name = topic("encrypted-by-itself");
-        let (data_key, bytes) = DataKey::generate().expect("random numbers");
-        let sealed = key_pair(key).0.encrypt(&*bytes).expect("random numbers");
-        let encode = |bytes: &[u8]| base64_simd::STANDARD.encode_to_string(bytes);
-        let keys = json!({ key: { "keyValue": encode(&sealed), "metadata": {} } });
-        let keys = query_value(&base64(&keys.to_string()));
-        let mut producer = world.producer(&format!("{name}?encryptionKeys={keys}"));
-        let mut payload = BytesMut::from(&b"msg-123"[..]);
-        assert!(data_key.encrypt(&[7; 12], &mut payload));
-        producer.publish_json(json!({
-            "payload": encode(&payload), "key": "k", "encryptionParam": encode(&[7; 12]),
-        }));
-        let question = json!({ "topic": full(&name), "read": 1, "keys": KEYS });
-        let read = peer(&JAVA).ask(&question);
-        assert_eq!(read[0]["payload"], base64("msg-123"), "{key}");
-    }
-}
-
-#[test]
-#[ignore = "needs Pulsar's clients: tests/run interop"]
-fn what_the_java_client_encrypts_is_decrypted_by_a_client_of_the_gateway_by_itself() {
-    let world = World::start();
-    for key in ["rsa", "secp521r1"] {
-        let name = topic("decrypted-by-itself");
-        let mut consumer = world.consumer(&name, "sub?cryptoFailureAction=CONSUME");
-        peer(&JAVA).ask(&json!({
-            "topic": full(&name), "publish": [{ "payload": base64("msg-123") }],
-            "keys": KEYS, "encryptFor": [key],
-        }));
-        let message = consumer.json();
-        let decode = |value: &Value| {
-            let text = value.as_str().expect("a text");
-            base64_simd::STANDARD.decode_to_vec(text).expect("base64")
-        };
-        let context = &message["encryptionContext"];
-        let sealed = decode(&context["keys"][key]["keyValue"]);
-        let data_key = key_pair(key)
-            .1
-            .decrypt(&sealed)
-            .expect("it is for this key");
-        let data_key = DataKey::new(&data_key).expect("a data key");
-        let payload = data_key.decrypt(&decode(&context["param"]), &decode(&message["payload"]));
-        assert_eq!(&payload.expect("decrypted")[..], b"msg-123");
     }
 }
