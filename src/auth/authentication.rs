@@ -78,6 +78,16 @@ pub(super) enum Verdict {
     Pending,
 }
 
+impl Verdict {
+    /// It does not end.
+    pub fn for_good(role: String) -> Verdict {
+        Verdict::Accepted {
+            role,
+            expires_ms: None,
+        }
+    }
+}
+
 pub(super) enum Provider {
     Token(TokenProvider),
     Tls,
@@ -111,8 +121,12 @@ impl Provider {
             }
             Provider::Token(provider) => provider.check(offered, now_ms),
             Provider::Tls => tls::check(offered),
-            Provider::Basic(_) if offered.basic.is_some() => Verdict::Pending,
-            Provider::Basic(_) => Verdict::Rejected("no user and password"),
+            Provider::Basic(users) => match &offered.basic {
+                Some(pair) => users
+                    .known(pair)
+                    .map_or(Verdict::Pending, Verdict::for_good),
+                None => Verdict::Rejected("no user and password"),
+            },
             Provider::OpenId(provider) => match provider.is_concerned(offered) {
                 Ok(()) => Verdict::Pending,
                 Err(why) => Verdict::Rejected(why),

@@ -12,7 +12,8 @@ use super::{Authentication, Identity, Offered, Why};
 
 /// Questions that wait for one of an issuer's documents. A fleet that reconnects while the keys are fetched waits in the
 /// queue before this one; more than this wait only when an issuer does not answer, and are refused. Each document has
-/// its own bound, so that they take no room from those of other issuers.
+/// its own bound, so that they take no room from those of other issuers; so has each lane, so that strangers take none
+/// from sockets that are open.
 const WAITING_MAX: usize = 1024;
 
 /// Documents that a question waits for: a description, the keys, and one of them again that has become too old meanwhile.
@@ -23,10 +24,29 @@ const WAITS_MAX: u8 = 3;
 pub struct Question<K> {
     pub who: K,
     pub offered: Offered,
+    pub lane: Lane,
+}
+
+/// What for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// A stranger.
+    Handshake,
+    /// An open socket's client, who has shown something good before.
+    Renewal,
+}
+
+/// Why a question's answer is no identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unidentified {
+    /// The credentials are bad, or missing.
+    Refused(Why),
+    /// It cannot be found out now; later the same may turn out to be good.
+    Unknown(Why),
 }
 
 /// What came of a question.
-pub type Answer<K> = (K, Result<Identity, Why>);
+pub type Answer<K> = (K, Result<Identity, Unidentified>);
 
 pub struct Desk<K> {
     authentication: Arc<Authentication>,
@@ -66,38 +86,52 @@ impl<K> Desk<K> {
     fn look(&mut self, question: Question<K>, waits: u8, now_ms: u64) -> Option<Answer<K>> {
         let offered = &question.offered;
         let issuers = &mut self.issuers;
-        let mut awaited = None;
+        let mut awaited = Err("no provider can tell");
         let said = self
             .authentication
             .ask_each(offered, |provider| match provider {
                 Provider::Token(provider) => provider.check(offered, now_ms),
                 Provider::Tls => super::tls::check(offered),
                 Provider::Basic(users) => match &offered.basic {
-                    Some(pair) => accepted(users.check(pair)),
+                    Some(pair) => users
+                        .check(pair)
+                        .map_or_else(Verdict::Rejected, Verdict::for_good),
                     None => Verdict::Rejected("no user and password"),
                 },
                 Provider::OpenId(provider) => match provider.look(offered, now_ms, issuers) {
                     Looked::Accepted { role, expires_ms } => Verdict::Accepted { role, expires_ms },
                     Looked::Rejected(why) => Verdict::Rejected(why),
+                    // To Java's gateway, which knows handshakes alone, it is as bad as any token.
+                    Looked::Unknown(why) if question.lane == Lane::Handshake => {
+                        Verdict::Rejected(why)
+                    }
+                    Looked::Unknown(why) => {
+                        awaited = Err(why);
+                        Verdict::Pending
+                    }
                     Looked::Wants(address) => {
-                        awaited = Some(address);
+                        awaited = Ok(address);
                         Verdict::Pending
                     }
                 },
             });
-        match (said, awaited) {
-            (Some(result), _) => Some((question.who, result)),
-            (None, Some(_)) if waits == WAITS_MAX => {
-                Some((question.who, Err("the issuer's keys do not come in time")))
+        if let Some(result) = said {
+            return Some((question.who, result.map_err(Unidentified::Refused)));
+        }
+        let why = match awaited {
+            Err(why) => why,
+            Ok(_) if waits == WAITS_MAX => "the issuer's keys do not come in time",
+            Ok(address) if self.waiting_for(&address, question.lane) >= WAITING_MAX => {
+                "too many wait for an issuer's keys"
             }
-            (None, Some(address)) if self.waiting_for(&address) < WAITING_MAX => {
+            Ok(address) => {
                 let waits = waits + 1;
                 let waiting = self.waiting.entry(address).or_default();
                 waiting.push(Waiting { question, waits });
-                None
+                return None;
             }
-            (None, _) => Some((question.who, Err("too many wait for an issuer's keys"))),
-        }
+        };
+        Some((question.who, Err(Unidentified::Unknown(why))))
     }
 
     /// Addresses to fetch, each followed by a [`Desk::fetched`].
@@ -115,17 +149,8 @@ impl<K> Desk<K> {
             .collect()
     }
 
-    fn waiting_for(&self, address: &str) -> usize {
-        self.waiting.get(address).map_or(0, Vec::len)
-    }
-}
-
-fn accepted(user: Result<String, Why>) -> Verdict {
-    match user {
-        Ok(role) => Verdict::Accepted {
-            role,
-            expires_ms: None,
-        },
-        Err(why) => Verdict::Rejected(why),
+    fn waiting_for(&self, address: &str, lane: Lane) -> usize {
+        let waiting = self.waiting.get(address).into_iter().flatten();
+        waiting.filter(|it| it.question.lane == lane).count()
     }
 }

@@ -40,7 +40,7 @@ mod token;
 mod tests;
 
 pub use authentication::{Authentication, Identity, Method, REFUSAL, Secret, Step, Why};
-pub use desk::{Answer, Desk, Question};
+pub use desk::{Answer, Desk, Lane, Question, Unidentified};
 pub use offered::{Offered, protocol_to_answer};
 pub use openid::Fetching;
 pub use openid::settings::OpenIdSettings;

@@ -8,11 +8,12 @@ use std::thread;
 
 use super::fetch::Fetcher;
 use super::post::{Post, SocketId};
-use crate::auth::{Answer, Authentication, Desk, Question};
+use crate::auth::{Answer, Authentication, Desk, Lane, Question};
 use crate::runtime;
 
 /// Questions that may wait for the desk. A good password's hash takes some 50 ms the first time, so that the last of
-/// these waits below a minute; more would have given up before their answer.
+/// these waits below a minute; more would have given up before their answer. So many of each lane: open sockets have one
+/// each at most, and those beyond are asked again.
 const QUESTIONS_MAX: usize = 1024;
 
 /// Documents that are fetched at a time, a thread for each: issuers have two, and are asked again some seconds after
@@ -20,26 +21,49 @@ const QUESTIONS_MAX: usize = 1024;
 const FETCHES_MAX: usize = 64;
 
 /// Where shards ask.
-pub type Questions = flume::Sender<Question<SocketId>>;
+#[derive(Clone)]
+pub struct Questions {
+    handshakes: flume::Sender<Question<SocketId>>,
+    /// A lane of their own, which is asked first: whatever strangers do, who is there can say again who it is.
+    renewals: flume::Sender<Question<SocketId>>,
+}
 
 /// An address and what came from it.
 type Fetched = (String, Option<Vec<u8>>);
 
 /// A desk that nobody sits at yet.
 pub struct Vacant {
-    questions: flume::Receiver<Question<SocketId>>,
+    handshakes: flume::Receiver<Question<SocketId>>,
+    renewals: flume::Receiver<Question<SocketId>>,
     authentication: Arc<Authentication>,
 }
 
 /// None: no provider needs one.
 pub fn open(authentication: Option<&Arc<Authentication>>) -> Option<(Questions, Vacant)> {
     let authentication = authentication.filter(|it| it.needs_desk())?.clone();
-    let (sender, questions) = flume::bounded(QUESTIONS_MAX);
+    let (handshakes, strangers) = flume::bounded(QUESTIONS_MAX);
+    let (renewals, known) = flume::bounded(QUESTIONS_MAX);
     let vacant = Vacant {
-        questions,
+        handshakes: strangers,
+        renewals: known,
         authentication,
     };
-    Some((sender, vacant))
+    let questions = Questions {
+        handshakes,
+        renewals,
+    };
+    Some((questions, vacant))
+}
+
+impl Questions {
+    /// False: too many wait.
+    pub fn ask(&self, question: Question<SocketId>) -> bool {
+        let lane = match question.lane {
+            Lane::Handshake => &self.handshakes,
+            Lane::Renewal => &self.renewals,
+        };
+        lane.try_send(question).is_ok()
+    }
 }
 
 impl Vacant {
@@ -59,8 +83,13 @@ impl Vacant {
             fetched,
             shards,
         };
+        let inbox = Inbox {
+            renewals: self.renewals,
+            documents,
+            handshakes: self.handshakes,
+        };
         let thread = thread::Builder::new().name("desk".to_owned());
-        thread.spawn(move || clerk.sit(&self.questions, &documents))?;
+        thread.spawn(move || clerk.sit(&inbox))?;
         Ok(())
     }
 }
@@ -88,21 +117,41 @@ struct Clerk {
 enum Event {
     Asked(Question<SocketId>),
     Fetched(Fetched),
+    /// The last shard has gone.
     End,
 }
 
+/// What comes to the desk, the most urgent first.
+struct Inbox {
+    renewals: flume::Receiver<Question<SocketId>>,
+    /// Before those who would wait for them.
+    documents: flume::Receiver<Fetched>,
+    handshakes: flume::Receiver<Question<SocketId>>,
+}
+
+impl Inbox {
+    /// Blocks.
+    fn next(&self) -> Event {
+        match self.renewals.try_recv() {
+            Ok(question) => return Event::Asked(question),
+            Err(flume::TryRecvError::Disconnected) => return Event::End,
+            Err(flume::TryRecvError::Empty) => {}
+        }
+        if let Ok(fetched) = self.documents.try_recv() {
+            return Event::Fetched(fetched);
+        }
+        flume::Selector::new()
+            .recv(&self.renewals, |it| it.map_or(Event::End, Event::Asked))
+            .recv(&self.documents, |it| it.map_or(Event::End, Event::Fetched))
+            .recv(&self.handshakes, |it| it.map_or(Event::End, Event::Asked))
+            .wait()
+    }
+}
+
 impl Clerk {
-    /// Until the last shard has gone.
-    fn sit(
-        mut self,
-        questions: &flume::Receiver<Question<SocketId>>,
-        documents: &flume::Receiver<Fetched>,
-    ) {
+    fn sit(mut self, inbox: &Inbox) {
         loop {
-            let next = flume::Selector::new()
-                .recv(questions, |asked| asked.map_or(Event::End, Event::Asked))
-                .recv(documents, |it| it.map_or(Event::End, Event::Fetched))
-                .wait();
+            let next = inbox.next();
             let now_ms = runtime::wall_ms();
             let answers = match next {
                 Event::Asked(question) => self.desk.ask(question, now_ms).into_iter().collect(),

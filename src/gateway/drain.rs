@@ -57,7 +57,7 @@ impl Shard {
             if entry.opening.is_some() {
                 self.opened(id, Err(refusal()));
                 self.end_session(now_ms, id);
-            } else if matches!(entry.role, Role::None) {
+            } else if matches!(entry.role, Role::None) && !self.identities.refuse(id, refusal()) {
                 entry.socket.abort();
             }
             return;

@@ -8,7 +8,7 @@ use super::desk::Questions;
 use super::post::SocketId;
 use super::shard::{Shard, Timer};
 use crate::api::{Refusal, WebSocketError, append_auth_challenge, parse_auth_response};
-use crate::auth::{self, Identity, Method, Offered, Question, Step, Why};
+use crate::auth::{self, Identity, Lane, Method, Offered, Question, Step, Unidentified, Why};
 use crate::config::Authorization;
 use crate::http::Request;
 use crate::runtime::{self, OneShot, OneShotReceiver, TimerKey, oneshot};
@@ -20,6 +20,12 @@ const LOOK_AGAIN_MS: u64 = 60 * 60 * 1000;
 
 /// A client with a token that is about to end is not asked more often than this.
 const CHALLENGE_PAUSE_MS: u64 = 1_000;
+
+/// Where it could not be found out whether its answer is good, it is asked again after half of what is left, and after
+/// this time at the latest: for so long an issuer is left alone that did not answer.
+const CHALLENGE_AGAIN_MS: u64 = 5_000;
+
+const EXPIRED: Why = "the token has expired";
 
 /// What this shard has asked the desk, and the tokens that run out.
 #[derive(Default)]
@@ -40,6 +46,19 @@ struct Ending {
     challenged: bool,
     /// One that it has sent is being looked at; further ones are not.
     is_at_desk: bool,
+}
+
+impl Identities {
+    /// Ends a handshake that waits for the desk. False: it does not.
+    pub fn refuse(&mut self, id: SocketId, refusal: Refusal) -> bool {
+        match self.waiting.remove(&id) {
+            Some(waiting) => {
+                waiting.send(Err(refusal));
+                true
+            }
+            None => false,
+        }
+    }
 }
 
 /// How a handshake goes on.
@@ -74,7 +93,7 @@ impl Shard {
                 Known::Now(Ok(()))
             }
             Step::Done(Err(why)) => Known::Now(Err(refused(why))),
-            Step::Slow if self.ask_desk(id, offered) => {
+            Step::Slow if self.ask_desk(id, offered, Lane::Handshake) => {
                 let (answer, receiver) = oneshot();
                 self.identities.waiting.insert(id, answer);
                 Known::Later(receiver)
@@ -87,13 +106,19 @@ impl Shard {
     }
 
     /// False: the desk has enough to do.
-    fn ask_desk(&self, who: SocketId, offered: Offered) -> bool {
+    fn ask_desk(&self, who: SocketId, offered: Offered, lane: Lane) -> bool {
+        let question = Question { who, offered, lane };
         let desk = self.identities.desk.as_ref();
-        desk.is_some_and(|desk| desk.try_send(Question { who, offered }).is_ok())
+        desk.is_some_and(|desk| desk.ask(question))
     }
 
     /// What the desk says of a handshake's credentials, or of a new token.
-    pub fn identified(&mut self, now_ms: u64, id: SocketId, result: Result<Identity, Why>) {
+    pub fn identified(
+        &mut self,
+        now_ms: u64,
+        id: SocketId,
+        result: Result<Identity, Unidentified>,
+    ) {
         let Some(waiting) = self.identities.waiting.remove(&id) else {
             return self.renew(now_ms, id, result);
         };
@@ -102,7 +127,7 @@ impl Shard {
                 self.identify(id, identity);
                 Ok(())
             }
-            Err(why) => Err(refused(why)),
+            Err(Unidentified::Refused(why) | Unidentified::Unknown(why)) => Err(refused(why)),
         });
     }
 
@@ -169,7 +194,7 @@ impl Shard {
         };
         if left_ms == 0 {
             let why = match ending.renewable {
-                true => "the token has expired",
+                true => EXPIRED,
                 false => "the certificate has expired",
             };
             return self.not_who_it_was(now_ms, id, why);
@@ -214,22 +239,23 @@ impl Shard {
         };
         let offered = Offered::new_token(response.method, &response.data);
         match authentication.check(&offered, runtime::wall_ms()) {
-            Step::Done(result) => self.renew(now_ms, id, result),
-            Step::Slow if self.ask_desk(id, offered) => {
+            Step::Done(result) => {
+                self.renew(now_ms, id, result.map_err(Unidentified::Refused));
+            }
+            Step::Slow if self.ask_desk(id, offered, Lane::Renewal) => {
                 if let Some(ending) = self.identities.ending.get_mut(&id) {
                     ending.is_at_desk = true;
                 }
             }
-            Step::Slow => {
-                self.not_who_it_was(now_ms, id, "too many clients are being authenticated")
-            }
+            Step::Slow => self.ask_again(now_ms, id),
         }
         true
     }
 
     /// The new token must say the same of the client as the old one.
-    fn renew(&mut self, now_ms: u64, id: SocketId, result: Result<Identity, Why>) {
-        let Some(entry) = self.sockets.get(id).filter(|entry| entry.closing.is_open()) else {
+    fn renew(&mut self, now_ms: u64, id: SocketId, result: Result<Identity, Unidentified>) {
+        let entry = self.sockets.get(id);
+        let Some(entry) = entry.filter(|entry| entry.upgraded && entry.closing.is_open()) else {
             return;
         };
         let same = |new: &Identity| {
@@ -243,8 +269,29 @@ impl Shard {
                 self.watch_identity(now_ms, id);
             }
             Ok(_) => self.not_who_it_was(now_ms, id, "the token is of another role"),
-            Err(why) => self.not_who_it_was(now_ms, id, why),
+            Err(Unidentified::Refused(why)) => self.not_who_it_was(now_ms, id, why),
+            Err(Unidentified::Unknown(why)) => {
+                tracing::debug!(why, "a client's new token cannot be looked at");
+                self.ask_again(now_ms, id);
+            }
         }
+    }
+
+    /// Nobody can say now whether a new token is good: the old one counts until its end.
+    fn ask_again(&mut self, now_ms: u64, id: SocketId) {
+        let left_ms = self.identity_left_ms(id).unwrap_or_default();
+        if left_ms == 0 {
+            return self.not_who_it_was(now_ms, id, EXPIRED);
+        }
+        let Some(ending) = self.identities.ending.get_mut(&id) else {
+            return;
+        };
+        self.wheel.cancel(ending.timer);
+        let wait_ms = (left_ms / 2).clamp(CHALLENGE_PAUSE_MS, CHALLENGE_AGAIN_MS);
+        let due_ms = now_ms + wait_ms.min(left_ms);
+        ending.timer = self.wheel.insert(due_ms, Timer::Identity(id));
+        ending.challenged = false;
+        ending.is_at_desk = false;
     }
 
     fn not_who_it_was(&mut self, now_ms: u64, id: SocketId, why: Why) {

@@ -11,7 +11,7 @@ use rustls::ClientConfig;
 use super::lane::LaneKind;
 use super::principals::Speaker;
 use crate::auth::claim::Resource;
-use crate::auth::{Identity, Why};
+use crate::auth::{Identity, Unidentified};
 use crate::cluster::records::Found;
 use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal, Topics};
@@ -111,7 +111,7 @@ pub enum Post {
     /// From the desk: what came of credentials.
     Identified {
         socket: SocketId,
-        result: Result<Identity, Why>,
+        result: Result<Identity, Unidentified>,
     },
     /// Somebody has shown what holds longer than before.
     Renewed(Box<Speaker>),

@@ -6,15 +6,16 @@
 
 use serde_json::{Value, json};
 
+use crate::support::issuer::Issuer;
 use crate::support::tokens;
 use crate::support::{Client, World, payload_of, topic};
 
-const CHALLENGE: &str = r#"{"type":"AUTH_CHALLENGE","authChallenge":{"challenge":{"authMethodName":"token","authData":"token"},"protocolVersion":0}}"#;
+pub const CHALLENGE: &str = r#"{"type":"AUTH_CHALLENGE","authChallenge":{"challenge":{"authMethodName":"token","authData":"token"},"protocolVersion":0}}"#;
 
 /// Seconds that a short token lives: the client is asked after half of them.
 const SHORT: i64 = 8;
 
-fn response(token: &str) -> Value {
+pub fn response(token: &str) -> Value {
     json!({"type": "AUTH_RESPONSE", "authResponse": {
         "clientVersion": "v0", "protocolVersion": 0,
         "response": {"authMethodName": "token", "authData": token},
@@ -50,6 +51,36 @@ fn a_new_token_keeps_a_socket_of_any_kind_open() {
     producer.publish("still here");
     assert_eq!(payload_of(&consumer.json()), "still here");
     assert_eq!(payload_of(&reader.json()), "still here");
+}
+
+#[test]
+fn while_an_issuer_is_away_the_old_token_counts_until_its_end() {
+    let issuer = Issuer::start();
+    let world = World::with(&[
+        "authenticationEnabled=true",
+        "authenticationProviders=org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
+        "openIDAllowedAudiences=pulsar",
+        &format!("openIDAllowedTokenIssuers={}", issuer.name),
+        "openIDRequireIssuersUseHttps=false",
+        // What is known of the issuer is forgotten before any of these tokens ends.
+        "openIDCacheExpirationSeconds=5",
+    ]);
+    let path = &paths(&topic("expiry"))[0];
+    // The gateway asks again after 5 s, when it asks the issuer again too; the challenge comes after half of this.
+    const LIFE: i64 = 22;
+    let short = || issuer.token("me", "pulsar", LIFE);
+    let mut client = open(&world, path, &short());
+    let mut silent = open(&world, path, &short());
+    issuer.be_away(true);
+    assert_eq!(client.text(), CHALLENGE);
+    client.send_json(response(&issuer.token("me", "pulsar", 600)));
+    // It was not told to go, but to say it again.
+    assert_eq!(client.text(), CHALLENGE);
+    issuer.be_away(false);
+    client.send_json(response(&issuer.token("me", "pulsar", 600)));
+    assert_eq!(silent.text(), CHALLENGE);
+    assert_eq!(silent.closed().code, 4005);
+    client.publish("still here");
 }
 
 #[test]

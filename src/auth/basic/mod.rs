@@ -2,7 +2,7 @@
 //!
 //! Java knows crypt(3) and `$apr1$`; bcrypt and `{SHA}`, which `htpasswd` writes too, are taken beside them. All but the
 //! last are slow on purpose, so passwords are never checked on a shard. One that has been right is remembered as a keyed
-//! hash, so that a fleet that reconnects is let in at the pace of its handshakes.
+//! hash, so that a fleet that reconnects is let in at the pace of its handshakes, and behind no stranger's guesses.
 
 mod apr1;
 mod crypt;
@@ -26,6 +26,7 @@ pub struct Users {
     /// known, and by which kind of hash.
     kinds: Vec<Hash>,
     /// Of each user who has been let in, the password's keyed hash; no more of them than users. The key is this process's own.
+    /// The lock is held for one look, or one entry.
     seen: Mutex<HashMap<String, hmac::Tag>>,
     key: hmac::Key,
 }
@@ -86,10 +87,7 @@ impl Users {
     /// # Errors
     /// There is none, or the password is another.
     pub fn check(&self, pair: &str) -> Result<String, Why> {
-        let (user, password) = pair.split_once(':').ok_or("Basic without a colon")?;
-        if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
-            return Err(REFUSED);
-        }
+        let (user, password) = parts(pair)?;
         if self.has_seen(user, password) {
             return Ok(user.to_owned());
         }
@@ -104,6 +102,13 @@ impl Users {
         Err(REFUSED)
     }
 
+    /// The user of a pair that has been right before. Quick.
+    pub fn known(&self, pair: &str) -> Option<String> {
+        let (user, password) = parts(pair).ok()?;
+        let is_known = self.has_seen(user, password);
+        is_known.then(|| user.to_owned())
+    }
+
     /// One of each other kind.
     fn kinds_beside(&self, hash: Option<&Hash>) -> impl Iterator<Item = &Hash> {
         let kinds = self.kinds.iter();
@@ -111,15 +116,27 @@ impl Users {
     }
 
     fn has_seen(&self, user: &str, password: &str) -> bool {
-        let seen = self.seen.lock();
-        let tag = seen.ok().and_then(|seen| seen.get(user).copied());
-        tag.is_some_and(|tag| hmac::verify(&self.key, password.as_bytes(), tag.as_ref()).is_ok())
+        let seen = self.seen.lock().ok();
+        let tag = seen.and_then(|seen| seen.get(user).copied());
+        // The same work for who has never been here.
+        let tag = tag.as_ref().map_or(&[][..], hmac::Tag::as_ref);
+        hmac::verify(&self.key, password.as_bytes(), tag).is_ok()
     }
 
     fn remember(&self, user: &str, password: &str) {
+        let tag = hmac::sign(&self.key, password.as_bytes());
         if let Ok(mut seen) = self.seen.lock() {
-            seen.insert(user.to_owned(), hmac::sign(&self.key, password.as_bytes()));
+            seen.insert(user.to_owned(), tag);
         }
+    }
+}
+
+/// User and password.
+fn parts(pair: &str) -> Result<(&str, &str), Why> {
+    let (user, password) = pair.split_once(':').ok_or("Basic without a colon")?;
+    match password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+        true => Err(REFUSED),
+        false => Ok((user, password)),
     }
 }
 

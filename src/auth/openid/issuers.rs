@@ -48,6 +48,8 @@ pub enum Found<'a> {
     /// What is at this address must come first.
     Wants(String),
     Nothing(Why),
+    /// The issuer does not tell.
+    Unavailable(Why),
 }
 
 impl Issuers {
@@ -76,13 +78,13 @@ impl Issuers {
         match issuer.description.usable(now_ms, &self.fetching, wanted) {
             Usable::Yes => {}
             Usable::Wait => return Found::Wants(issuer.description.address.clone()),
-            Usable::No => return Found::Nothing("the issuer's description cannot be had"),
+            Usable::No => return Found::Unavailable("the issuer's description cannot be had"),
         }
         let keys = &mut issuer.keys;
         match keys.usable(now_ms, &self.fetching, wanted) {
             Usable::Yes => {}
             Usable::Wait => return Found::Wants(keys.address.clone()),
-            Usable::No => return Found::Nothing("the issuer's keys cannot be had"),
+            Usable::No => return Found::Unavailable("the issuer's keys cannot be had"),
         }
         if !keys.has(key_id) && keys.may_look_again(now_ms, self.fetching.missing_key_ms) {
             keys.fetch(wanted);

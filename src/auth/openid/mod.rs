@@ -51,6 +51,8 @@ pub(super) enum Looked {
         expires_ms: Option<u64>,
     },
     Rejected(Why),
+    /// What it takes to tell cannot be had.
+    Unknown(Why),
     /// Of this address: then to be asked again.
     Wants(String),
 }
@@ -87,6 +89,7 @@ impl OpenIdProvider {
             Found::Key(key) => key,
             Found::Wants(address) => return Ok(Looked::Wants(address)),
             Found::Nothing(why) => return Err(why),
+            Found::Unavailable(why) => return Ok(Looked::Unknown(why)),
         };
         if key.algorithm.is_some_and(|its| its != token.algorithm) {
             return Err("the token's algorithm is not the one that its key is for");

@@ -1,7 +1,9 @@
 //! What a request offers, in all the forms that clients use; and what a certificate names.
 
 use crate::auth::authentication::Verdict;
-use crate::auth::{Authentication, Desk, Offered, Question, Settings, protocol_to_answer, tls};
+use crate::auth::{
+    Authentication, Desk, Lane, Offered, Question, Settings, protocol_to_answer, tls,
+};
 use crate::http::{HeadReader, Request};
 
 fn request(headers: &str) -> Request {
@@ -93,7 +95,11 @@ fn brokers_are_shown_the_password_that_was_judged_however_it_was_written() {
         by.keep_credentials = true;
         let request = request(&format!("Authorization: Basic {written}\r\n"));
         let offered = Offered::of(&request, None, None);
-        let question = Question { who: (), offered };
+        let question = Question {
+            who: (),
+            offered,
+            lane: Lane::Handshake,
+        };
         let (_, result) = Desk::new(by.into()).ask(question, 0).unwrap();
         let shown = result.unwrap().credential.unwrap();
         assert_eq!(shown.as_str(), "u:pw", "{written}");

@@ -2,7 +2,8 @@
 
 use super::vectors::{IDENTITY_TOKENS, KEY_SET};
 use crate::auth::{
-    Authentication, Desk, Identity, Offered, OpenIdSettings, Question, Settings, Step, Why,
+    Authentication, Desk, Identity, Lane, Offered, OpenIdSettings, Question, Settings, Step,
+    Unidentified,
 };
 
 const ISSUER: &str = "https://issuer.example";
@@ -39,9 +40,15 @@ fn token(name: &str) -> &'static str {
     found.unwrap().1
 }
 
-fn ask(desk: &mut Desk<u32>, who: u32, name: &str, now_ms: u64) -> Option<Result<Identity, Why>> {
+type Answer = Result<Identity, Unidentified>;
+
+fn ask(desk: &mut Desk<u32>, who: u32, name: &str, now_ms: u64) -> Option<Answer> {
+    ask_on(desk, Lane::Handshake, who, name, now_ms)
+}
+
+fn ask_on(desk: &mut Desk<u32>, lane: Lane, who: u32, name: &str, now_ms: u64) -> Option<Answer> {
     let offered = Offered::new_token(None, token(name));
-    let answer = desk.ask(Question { who, offered }, now_ms);
+    let answer = desk.ask(Question { who, offered, lane }, now_ms);
     answer.map(|(answered, result)| {
         assert_eq!(answered, who);
         result
@@ -252,6 +259,31 @@ fn no_more_wait_for_an_issuer_than_there_is_room_for() {
     });
     let waiting = (0..2000).filter(|who| ask(&mut desk, *who, "rsa", NOW_MS).is_none());
     assert_eq!(waiting.count(), 1024);
-    // And they take no room from those of others.
+    // And they take no room from those of others, nor from who is let in already.
     assert!(ask(&mut desk, 2000, "other issuer", NOW_MS).is_none());
+    let mut renew = |who| ask_on(&mut desk, Lane::Renewal, who, "rsa", NOW_MS);
+    for who in 3000..4024 {
+        assert!(renew(who).is_none());
+    }
+    let unknown = Err(Unidentified::Unknown("too many wait for an issuer's keys"));
+    assert_eq!(renew(4024).unwrap().map(drop), unknown);
+}
+
+#[test]
+fn what_an_issuer_does_not_tell_is_unknown_of_a_new_token_and_bad_of_a_strangers() {
+    let mut desk = desk(|_| {});
+    assert!(ask(&mut desk, 1, "rsa", NOW_MS).is_none());
+    assert!(ask_on(&mut desk, Lane::Renewal, 2, "rsa", NOW_MS).is_none());
+    let answers = desk.fetched(DESCRIPTION_AT, None, NOW_MS);
+    let why = "the issuer's description cannot be had";
+    let answers: Vec<_> = answers
+        .into_iter()
+        .map(|(who, it)| (who, it.map(drop)))
+        .collect();
+    let refused = Err(Unidentified::Refused(why));
+    let unknown = Err(Unidentified::Unknown(why));
+    assert_eq!(answers, [(1, refused), (2, unknown)]);
+    // What is bad whatever the issuer says is bad.
+    let bad = ask_on(&mut desk, Lane::Renewal, 3, "no issuer", NOW_MS);
+    assert!(matches!(bad, Some(Err(Unidentified::Refused(_)))));
 }

@@ -2,7 +2,7 @@
 
 use super::vectors::{P256, RSA, SECRET, TOKENS};
 use crate::auth::{
-    Authentication, Desk, Offered, OpenIdSettings, Question, Settings, Step, TokenSettings,
+    Authentication, Desk, Lane, Offered, OpenIdSettings, Question, Settings, Step, TokenSettings,
 };
 
 const PACKAGE: &str = "org.apache.pulsar.broker.authentication.";
@@ -205,7 +205,12 @@ fn passwords_are_judged_by_hashes_of_every_kind() {
             basic: Some(pair.to_owned().into()),
             ..Offered::default()
         };
-        let answer = desk.ask(Question { who: (), offered }, 0);
+        let question = Question {
+            who: (),
+            offered,
+            lane: Lane::Handshake,
+        };
+        let answer = desk.ask(question, 0);
         answer.unwrap().1.ok().map(|it| it.role.to_string())
     };
     for user in ["crypt", "apr1", "sha", "bcrypt"] {
@@ -234,6 +239,35 @@ fn passwords_are_judged_by_hashes_of_every_kind() {
     ] {
         let faults = faults(&settings(&format!("ok:abJnggxhB/yWI\n{bad}")));
         assert!(faults[0].1.contains("line 2"), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_password_that_has_been_right_is_known_on_shards() {
+    let settings = Settings {
+        basic_auth_conf: some("data:,sha:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="),
+        ..named(&["AuthenticationProviderBasic"])
+    };
+    let by = std::sync::Arc::new(Authentication::new(&settings).unwrap().0);
+    let mut desk = Desk::new(by.clone());
+    let offered = |pair: &str| Offered {
+        basic: some(pair).map(Into::into),
+        ..Offered::default()
+    };
+    let is_known = |pair| matches!(by.check(&offered(pair), 0), Step::Done(Ok(_)));
+    assert!(!is_known("sha:password"));
+    let mut ask = |pair| {
+        let question = Question {
+            who: (),
+            offered: offered(pair),
+            lane: Lane::Handshake,
+        };
+        desk.ask(question, 0).unwrap().1.is_ok()
+    };
+    assert!(!ask("sha:guess") && !is_known("sha:guess"));
+    assert!(ask("sha:password") && is_known("sha:password"));
+    for other in ["sha:guess", "sha:", "sha", "other:password", ":password"] {
+        assert!(!is_known(other), "{other}");
     }
 }
 

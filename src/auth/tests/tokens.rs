@@ -3,7 +3,9 @@
 use ring::hmac;
 
 use super::vectors::{ED25519, P256, P384, P521, RSA, SECRET, TOKENS};
-use crate::auth::{Authentication, Identity, Offered, Settings, Step, TokenSettings, Why, tls};
+use crate::auth::{
+    Authentication, Identity, Offered, Settings, Step, TokenSettings, Unidentified, Why, tls,
+};
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -53,8 +55,12 @@ fn judged(by: Authentication, token: &str) -> Result<Identity, Why> {
             let question = crate::auth::Question {
                 who: (),
                 offered: offered(),
+                lane: crate::auth::Lane::Handshake,
             };
-            desk.ask(question, NOW_MS).unwrap().1
+            let answer = desk.ask(question, NOW_MS).unwrap().1;
+            answer.map_err(|why| match why {
+                Unidentified::Refused(why) | Unidentified::Unknown(why) => why,
+            })
         }
     }
 }

@@ -6,6 +6,7 @@
 mod crash;
 mod cross_site;
 mod given_back;
+mod guesses;
 mod names;
 mod oversize;
 mod proxies;

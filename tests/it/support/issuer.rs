@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ring::rand::SystemRandom;
@@ -22,6 +22,7 @@ pub struct Issuer {
     key: Mutex<Key>,
     published: Arc<Mutex<String>>,
     asked: Arc<AtomicUsize>,
+    is_away: Arc<AtomicBool>,
 }
 
 struct Key {
@@ -59,14 +60,19 @@ impl Issuer {
             published: Arc::new(Mutex::new(key.set())),
             key: Mutex::new(key),
             asked: Arc::default(),
+            is_away: Arc::default(),
             name,
         };
         let name = &issuer.name;
         let description = json!({"issuer": name, "jwks_uri": format!("{name}/keys")}).to_string();
         let (keys, count) = (issuer.published.clone(), issuer.asked.clone());
+        let is_away = issuer.is_away.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let stream = stream.expect("a connection");
+                if is_away.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let set = || keys.lock().expect("whole").clone();
                 match &tls {
                     None => answer(stream, &count, &description, set),
@@ -84,6 +90,11 @@ impl Issuer {
     /// How often its documents were asked for.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether it answers at all.
+    pub fn be_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::Relaxed);
     }
 
     /// From now on tokens are signed by another key, under another name, which is not published yet.

@@ -1,0 +1,69 @@
+//! Passwords guessed faster than their hashes can be looked at.
+
+use super::{producer, with_lines};
+use crate::support::issuer::Issuer;
+use crate::support::{Client, Raw, World, base64};
+use crate::token_expiry::{CHALLENGE, response};
+
+/// More than may wait for the desk.
+const GUESSES: usize = 1_300;
+
+/// Of bcrypt: all guesses together take far longer than the tokens here live.
+const COST: u32 = 12;
+
+/// Seconds that a short token lives.
+const SHORT: i64 = 8;
+
+#[test]
+fn guesses_of_passwords_close_nobody_and_keep_nobody_out_who_is_known() {
+    let issuer = Issuer::start();
+    let hash = bcrypt::hash_with_salt("password", COST, [7; 16]).expect("a hash");
+    let mut world = World::with(&[
+        "authenticationEnabled=true",
+        "authenticationProviders=org.apache.pulsar.broker.authentication.AuthenticationProviderBasic,\
+         org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
+        &format!(
+            "basicAuthConf=data:;base64,{}",
+            base64(&format!("me:{hash}\n"))
+        ),
+        "openIDAllowedAudiences=pulsar",
+        &format!("openIDAllowedTokenIssuers={}", issuer.name),
+        "openIDRequireIssuersUseHttps=false",
+    ]);
+    let path = producer("guesses");
+    let basic = |pair: &str| format!("Authorization: Basic {}\r\n", base64(pair));
+    Raw::open_with(world.address(), &path, &basic("me:password"));
+    let open = || {
+        let token = issuer.token("me", "pulsar", SHORT);
+        Client::open(world.address(), &format!("{path}?token={token}")).expect("let in")
+    };
+    let (mut client, mut silent) = (open(), open());
+
+    let guess = with_lines(&path, &basic("me:guess"));
+    let strangers = (0..GUESSES).map(|_| {
+        let mut stranger = Raw::connect(world.address());
+        stranger.send(guess.as_bytes());
+        stranger
+    });
+    let mut strangers: Vec<Raw> = strangers.collect();
+
+    // Before them all.
+    Raw::open_with(world.address(), &path, &basic("me:password"));
+    assert_eq!(client.text(), CHALLENGE);
+    client.send_json(response(&issuer.token("me", "pulsar", 600)));
+    assert_eq!(silent.text(), CHALLENGE);
+    assert_eq!(silent.closed().code, 4005);
+    client.publish("still here");
+
+    // Those who still wait do not hold up the end.
+    let stopping = world.begin_stop();
+    let told = strangers.iter_mut().map(|stranger| stranger.answer().body);
+    let told: Vec<String> = told.collect();
+    for why in [
+        "Too many clients are being authenticated",
+        "The gateway is shutting down",
+    ] {
+        assert!(told.iter().any(|text| text.starts_with(why)), "{why}");
+    }
+    stopping.ended();
+}
