@@ -1,5 +1,7 @@
 //! Joining and leaving, opening and closing the upstream, unsubscribing.
 
+use std::collections::BTreeSet;
+
 use super::Hub;
 use super::effect::{Effect, MemberId, MemberSpec, Refusal, Topics};
 use super::member::Member;
@@ -33,7 +35,8 @@ pub(super) struct Unsubscribing {
     /// Its client wants to know.
     request: Option<RequestNumber>,
     tag: Tag,
-    answers_left: usize,
+    /// Slots that have not answered.
+    left: BTreeSet<usize>,
     /// Slots whose part of the subscription is deleted.
     deleted: Vec<usize>,
     error: Option<BrokerError>,
@@ -228,7 +231,7 @@ impl Hub {
             member,
             request,
             tag: self.next_tag,
-            answers_left: self.live_slots(),
+            left: self.open_slots().collect(),
             deleted: Vec::new(),
             error: None,
         });
@@ -251,23 +254,32 @@ impl Hub {
         result: Result<(), BrokerError>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(state) = (self.unsubscribing.as_mut()).filter(|state| state.tag == tag) else {
+        let Some(state) = self.unsubscribing.as_mut() else {
             return;
         };
-        state.answers_left -= 1;
+        if state.tag != tag || !state.left.remove(&slot) {
+            return;
+        }
         match result {
             Ok(()) => state.deleted.push(slot),
             Err(error) => {
                 state.error.get_or_insert(error);
             }
         }
-        if state.answers_left == 0 {
+        self.all_unsubscribed(out);
+    }
+
+    /// The slot is gone, and so is its answer.
+    pub(super) fn unsubscribe_without(&mut self, slot: usize, out: &mut Vec<Effect>) {
+        if let Some(state) = &mut self.unsubscribing {
+            state.left.remove(&slot);
             self.all_unsubscribed(out);
         }
     }
 
+    /// Once all have answered.
     fn all_unsubscribed(&mut self, out: &mut Vec<Effect>) {
-        let Some(state) = self.unsubscribing.take() else {
+        let Some(state) = self.unsubscribing.take_if(|state| state.left.is_empty()) else {
             return;
         };
         match state.error {

@@ -314,6 +314,7 @@ impl Hub {
         self.candidates.slots_added();
         out.push(Effect::CloseConsumer { slot });
         self.seek_without(slot, out);
+        self.unsubscribe_without(slot, out);
     }
 
     /// Its subscription is deleted, and its members stay: as if it had not been open before.

@@ -347,6 +347,26 @@ fn what_a_failed_unsubscribe_has_deleted_is_opened_anew() {
     assert_eq!(world.delivered_entries(), [7]);
 }
 
+/// Its answer never came: the hub waited for it for ever, and nothing was delivered any more.
+#[test]
+fn an_unsubscribe_does_not_wait_for_a_partition_that_went_meanwhile() {
+    let mut world = World::new(hub_spec(Shared));
+    world.join(1, member_spec(Shared, 5));
+    world.hub.partitions(0, TOPIC, Ok(1), &mut world.out);
+    world.hub.upstream(0, 0, Upstream::Ready, &mut world.out);
+    world.hub.partitions_now(0, TOPIC, 2, &mut world.out);
+    world.command(1, Command::Unsubscribe);
+    let Some(&Effect::Unsubscribe { slot: 1, tag }) = world.out.last() else {
+        panic!("{:?}", world.out);
+    };
+    let result = Ok(());
+    let answered = Upstream::Unsubscribed { tag, result };
+    world.hub.upstream(0, 0, answered, &mut world.out);
+    let failed = Upstream::Failed(refusal(ErrorKind::NotFound));
+    world.hub.upstream(0, 1, failed, &mut world.out);
+    assert!(matches!(world.out.last(), Some(Effect::Finished)));
+}
+
 #[test]
 fn a_member_that_left_hears_nothing_of_its_unsubscribe() {
     let mut world = World::open(Shared, 5);
