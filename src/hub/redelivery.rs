@@ -18,6 +18,11 @@ impl Hub {
             && due_ms <= now_ms
         {
             self.delayed.pop_first();
+            // What could not be decrypted may have come another way meanwhile.
+            let is_known = self.index(&position);
+            if is_known.is_some_and(|state| state != Index::Delayed { due_ms }) {
+                continue;
+            }
             self.ask_again(position, &mut due, out);
         }
         while let Some(member) = self.members.take_timeout(now_ms) {

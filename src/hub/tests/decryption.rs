@@ -35,6 +35,14 @@ fn sealed(at: u64, batch: Option<i32>, value: &[u8]) -> Entry {
 }
 
 fn opened(subscription_type: SubscriptionType, action: CryptoFailureAction) -> World {
+    opened_with(subscription_type, action, 1000)
+}
+
+fn opened_with(
+    subscription_type: SubscriptionType,
+    action: CryptoFailureAction,
+    ack_timeout_ms: u64,
+) -> World {
     let spec = HubSpec {
         crypto_failure_action: action,
         ..hub_spec(subscription_type)
@@ -49,7 +57,7 @@ fn opened(subscription_type: SubscriptionType, action: CryptoFailureAction) -> W
         out: Vec::new(),
     };
     world.open_with(MemberSpec {
-        ack_timeout_ms: 1000,
+        ack_timeout_ms,
         ..member_spec(subscription_type, 10)
     });
     world
@@ -156,4 +164,25 @@ fn where_all_is_redelivered_a_failed_entry_makes_the_broker_rewind() {
     world.key_is(None);
     world.wait(1000);
     assert_eq!(world.redelivers(), vec![Vec::<u64>::new()]);
+}
+
+/// It was taken from its member, and asked for at the broker, when the time of its failure was over.
+#[test]
+fn what_could_be_decrypted_in_the_end_is_its_members_own() {
+    let mut world = opened_with(Shared, CryptoFailureAction::Fail, 10_000);
+    let one = || Upstream::Entry(sealed(0, None, b"k"));
+    world.upstream(one());
+    world.wanted();
+    world.key_is(None);
+    assert!(world.delivered().is_empty());
+    world.wait(6_000);
+    world.lose(true);
+    world.upstream(one());
+    world.wanted();
+    world.key_is(Some(data_key()));
+    assert_eq!(world.delivered_entries(), [0]);
+    world.wait(5_000);
+    assert!(world.redelivers().is_empty());
+    world.wait(5_000);
+    assert_eq!(world.redelivers(), [[0]]);
 }
