@@ -25,6 +25,9 @@ impl Hub {
             return;
         }
         self.note_ledger(now_ms, slot, entry.ledger);
+        if messages == 0 && !self.slots[slot].entries.contains_key(&key) {
+            return self.nothing_arrived(now_ms, slot, key, out);
+        }
         if self.is_acked_upstream(slot) && self.is_repeat(now_ms, slot, key, messages) {
             self.send_full_acks(slot, out);
             return;
@@ -39,6 +42,15 @@ impl Hub {
             messages,
             tried: Default::default(),
         });
+    }
+
+    /// A batch without messages, or all of it acked. It costs no permits: waiting for a member's window, any number of
+    /// them could come.
+    fn nothing_arrived(&mut self, now_ms: u64, slot: usize, key: EntryKey, out: &mut Vec<Effect>) {
+        if self.is_acked_upstream(slot) {
+            self.settled_whole(now_ms, slot, key);
+            self.send_full_acks(slot, out);
+        }
     }
 
     /// Learns which topic the ledger's ids are of, and settles what was acked before that was known.

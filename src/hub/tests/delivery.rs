@@ -397,3 +397,17 @@ fn in_pull_mode_nobody_hoards_what_the_others_windows_need() {
     (world.hub).commands(0, MemberId(1), acks, &mut world.out);
     assert!(world.delivered().len() > 10_000);
 }
+
+/// They use up no permits, and were not opened before some other message came: a publisher could fill the memory.
+#[test]
+fn an_empty_batch_is_acked_at_once_and_takes_no_room() {
+    let mut world = World::open(Shared, 1);
+    world.entries(0..1);
+    world.delivered();
+    for at in 1..4 {
+        world.batch(at, 0);
+    }
+    assert_eq!(world.acks(), [(1, vec![]), (2, vec![]), (3, vec![])]);
+    world.hub.check_retained_bytes();
+    assert!(world.hub.slots[0].queue.is_empty());
+}
