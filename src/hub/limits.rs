@@ -21,7 +21,7 @@ pub struct Limits {
 pub(super) const MAX_PERMITS: u64 = 10_000;
 
 /// Positions that the hub follows as delivered and not settled. Windows keep push-mode hubs far below; it is there for
-/// pull-mode members that never ack. The broker itself stops a shared consumer at 50,000
+/// pull-mode members that never ack, and for negative acks with a long delay. The broker itself stops a shared consumer at 50,000
 /// (maxUnackedMessagesPerConsumer), an exclusive one never; a million positions are some 100 MB.
 pub(super) const MAX_UNSETTLED_MESSAGES: usize = 1_000_000;
 

@@ -14,7 +14,7 @@ impl Hub {
         // for.
         let settleable = self.retained_bytes - self.incomplete_bytes;
         let full = settleable >= self.limits.hub_retained_bytes
-            || self.held >= MAX_UNSETTLED_MESSAGES
+            || self.held + self.delayed.len() >= MAX_UNSETTLED_MESSAGES
             || self.dead_letters.on_their_way() >= MAX_DEAD_LETTERS;
         if open == 0 || full || self.unsubscribing.is_some() || self.live_slots() == 0 {
             return;
