@@ -55,7 +55,17 @@ impl Shard {
         while self.tails.catching_up < self.catch_up_readers_max()
             && let Some(id) = self.tails.waiting.pop_front()
         {
+            if let Some(Role::Reader(reader)) = self.sockets.get(id).map(|entry| &mut entry.role) {
+                reader.queued = false;
+            }
             self.catch_up_if_open(id);
+        }
+    }
+
+    /// The socket goes, wherever it stands in line.
+    pub fn leave_line(&mut self, id: SocketId, queued: bool) {
+        if queued {
+            self.tails.waiting.retain(|waiting| *waiting != id);
         }
     }
 
@@ -114,6 +124,7 @@ impl Shard {
 
     /// Opens an upstream reader of the socket's own, from where the socket is.
     pub fn catch_up(&mut self, id: SocketId) {
+        let max = self.catch_up_readers_max();
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
@@ -125,13 +136,12 @@ impl Shard {
         }
         // A socket that begins has one for itself in any case, as with the Java gateway.
         let counted = entry.upgraded;
-        if counted && self.tails.catching_up >= self.catch_up_readers_max() {
-            self.tails.waiting.push_back(id);
+        if counted && self.tails.catching_up >= max {
+            if !std::mem::replace(&mut reader.queued, true) {
+                self.tails.waiting.push_back(id);
+            }
             return;
         }
-        let Some(Role::Reader(reader)) = self.sockets.get(id).map(|entry| &mut entry.role) else {
-            return;
-        };
         reader.counted = counted;
         self.tails.catching_up += usize::from(counted);
         if let Some(starts) = reader.reading.catch_up() {

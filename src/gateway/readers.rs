@@ -26,6 +26,8 @@ pub struct Reader {
     pub place: usize,
     /// It has one of the upstream readers of which there are so many (`maxCatchUpReaders`).
     pub counted: bool,
+    /// It stands in line for one of them.
+    pub queued: bool,
     /// How it takes the frames of its log.
     pub form: Form,
     /// It stands in line to be sent to.
@@ -87,6 +89,7 @@ impl Shard {
             place,
             read_compacted: false,
             counted: false,
+            queued: false,
             due: false,
             stalled: false,
         };
@@ -128,9 +131,11 @@ impl Shard {
             reader.tail = None;
             return;
         }
+        let queued = reader.queued;
         entry.role = Role::None;
-        let session = ConsumerSession::Reader;
-        if entry.upgraded {
+        let (session, upgraded) = (ConsumerSession::Reader, entry.upgraded);
+        self.leave_line(id, queued);
+        if upgraded {
             self.close(now_ms, id, session.expelled(refusal));
         } else {
             self.opened(id, Err(session.refusal(refusal)));
@@ -340,6 +345,7 @@ impl Shard {
     /// The session of a reader socket ends.
     pub fn end_reading(&mut self, id: SocketId, reader: &Reader) {
         self.leave_tail(reader);
+        self.leave_line(id, reader.queued);
         if reader.reading.has_own_upstream() {
             let member = id.member();
             self.post(id.shard(), Post::Leave { member });
