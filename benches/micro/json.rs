@@ -288,6 +288,7 @@ mod delivery {
                 batch_size: 0,
             },
             first_chunk: None,
+            oldest_begun: None,
             redelivery_count: 0,
             publish_time_ms: metadata.publish_time,
             metadata: Bytes::from(metadata.encode_to_vec()),

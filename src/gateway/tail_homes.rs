@@ -23,6 +23,8 @@ const FEEDER_SLOT: usize = SLOTS_MAX - 1;
 struct Home {
     key: TailKey,
     feeder: Feeder,
+    /// What lies before the next message that is fed.
+    fed: Points,
     /// Whose `isEndOfTopic` the hub has not answered, in order.
     askers: VecDeque<MemberId>,
 }
@@ -60,6 +62,7 @@ impl Shard {
         let home = Home {
             key,
             feeder,
+            fed: Points::everywhere(Point::EARLIEST),
             askers: VecDeque::new(),
         };
         self.tail_homes.by_feeder.insert(member, home);
@@ -108,14 +111,7 @@ impl Shard {
             return;
         };
         match event {
-            MemberEvent::Joined => {
-                home.feeder.opened();
-                let shards: Vec<_> = home.feeder.shards().collect();
-                for (shard, joining) in shards {
-                    self.tell_tail_open(member, shard, joining);
-                }
-                self.grant_tail(member);
-            }
+            MemberEvent::Joined => self.tail_joined(member),
             MemberEvent::Deliver(messages) => self.feed(member, &messages),
             MemberEvent::EndOfTopic(reached) => {
                 if let Some(asker) = home.askers.pop_front() {
@@ -130,12 +126,32 @@ impl Shard {
         }
     }
 
+    /// Its hub has no permits yet: where its upstream begins is what lies before the first message.
+    fn tail_joined(&mut self, member: MemberId) {
+        let base = self.tail_base(member);
+        let Some(home) = self.tail_homes.by_feeder.get_mut(&member) else {
+            return;
+        };
+        home.fed = base;
+        home.feeder.opened();
+        let shards: Vec<_> = home.feeder.shards().collect();
+        for (shard, joining) in shards {
+            self.tell_tail_open(member, shard, joining);
+        }
+        self.grant_tail(member);
+    }
+
     fn feed(&mut self, member: MemberId, messages: &[Message]) {
         let Some(home) = self.tail_homes.by_feeder.get_mut(&member) else {
             return;
         };
         let places = Places::of_topic(&home.key.topic);
         let batch = Arc::new(encode(places, messages));
+        for message in messages {
+            let begun = message.oldest_begun.as_deref().copied();
+            let point = Point::behind(&message.id);
+            home.fed.advance(places.of(&message.id), point, begun);
+        }
         home.feeder.posted(messages.len() as u32);
         let shards: Vec<_> = home.feeder.shards().collect();
         for (shard, joining) in shards {
@@ -154,7 +170,10 @@ impl Shard {
     }
 
     fn tell_tail_open(&mut self, member: MemberId, shard: usize, joining: u64) {
-        let base = self.tail_base(member);
+        let home = self.tail_homes.by_feeder.get(&member);
+        let Some(base) = home.map(|home| home.fed.clone()) else {
+            return;
+        };
         self.post(
             shard,
             Post::TailOpen {
@@ -165,7 +184,7 @@ impl Shard {
         );
     }
 
-    /// What lies before the next message that the tail's hub delivers.
+    /// Where the upstream of a tail that has just been opened begins: its slots are in the order of the partitions still.
     fn tail_base(&self, member: MemberId) -> Points {
         let starts = self.hub_starts(member);
         let points = starts.map(|start| start.and_then(Point::of_start));
@@ -202,8 +221,11 @@ fn encode(places: Places, messages: &[Message]) -> Batch {
     let mut batch = Batch::with_capacity(bytes, messages.len());
     for message in messages {
         batch.push(places.of(&message.id), &message.id, |out| {
-            session::reader::append(message, out)
+            session::reader::append(message, out);
         });
+        if let Some(begun) = &message.oldest_begun {
+            batch.note_begun(**begun);
+        }
     }
     batch
 }

@@ -175,6 +175,13 @@ impl Hub {
         if let Some(last) = messages.last() {
             self.slots[slot].chunks.saw(last.publish_time_ms);
         }
+        if self.is_reader()
+            && let Some(begun) = self.slots[slot].chunks.oldest_begun()
+        {
+            for message in &mut messages {
+                message.oldest_begun = Some(Box::new(begun));
+            }
+        }
         let bytes = messages.iter().map(message_bytes).sum::<usize>();
         if let Some(mean) = bytes.checked_div(messages.len()) {
             self.mean_bytes = (self.mean_bytes * 7 + mean) / 8;

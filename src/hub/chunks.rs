@@ -156,6 +156,12 @@ impl Chunks {
         dropped.into_iter().flat_map(|begun| begun.keys).collect()
     }
 
+    /// The first chunk of the message that is the longest incomplete.
+    pub fn oldest_begun(&self) -> Option<EntryKey> {
+        let begun = self.incomplete.iter();
+        begun.filter_map(|begun| begun.keys.first().copied()).min()
+    }
+
     pub fn expires_ms(&self) -> Option<u64> {
         let since_ms = self.incomplete.iter().map(|begun| begun.since_ms).min()?;
         Some(since_ms.saturating_add(CHUNKS_EXPIRE_MS))

@@ -146,6 +146,7 @@ mod tests {
                 batch_size: 0,
             },
             first_chunk: None,
+            oldest_begun: None,
             redelivery_count: 3,
             publish_time_ms: 1,
             metadata: Bytes::from(metadata.encode_to_vec()),

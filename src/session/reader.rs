@@ -227,8 +227,10 @@ impl Reading {
     pub fn caught(&mut self, places: Places, messages: &[Message]) -> u32 {
         self.charge(messages.len() as u64);
         if let Place::CatchingUp(lack) = &mut self.place {
-            for Message { id, .. } in messages {
-                lack.points.set(places.of(id), Point::behind(id));
+            for message in messages {
+                let begun = message.oldest_begun.as_deref().copied();
+                let point = Point::behind(&message.id);
+                lack.points.advance(places.of(&message.id), point, begun);
             }
         }
         match self.flow {
@@ -291,6 +293,7 @@ mod tests {
         Message {
             id: id(entry),
             first_chunk: None,
+            oldest_begun: None,
             redelivery_count: 0,
             publish_time_ms: 0,
             metadata: Default::default(),
@@ -389,6 +392,38 @@ mod tests {
         let mut alone = Reading::alone(Flow::Tcp);
         alone.caught(places, &messages);
         assert_eq!(alone.drop_had(places, &mut messages), 0);
+    }
+
+    #[test]
+    fn of_messages_whose_chunks_alternate_none_is_lost_to_a_reader_that_falls_off() {
+        // Chunks of two messages: 5 and 7, 6 and 8.
+        let mut log = log_behind(4);
+        let mut reading = Reading::new(Flow::Tcp, StartPosition::Latest);
+        reading.go_live(log.next());
+        for (entry, begun) in [(7, Some((1, 6))), (8, None)] {
+            let mut batch = Batch::default();
+            batch.push(0, &id(entry), |out| out.push(b'x'));
+            begun.into_iter().for_each(|begun| batch.note_begun(begun));
+            log.push(Arc::new(batch));
+        }
+        push(&mut log, 9..10);
+        reading.sent_to(1);
+        assert!(!reading.fall(&log.evict().unwrap()));
+        assert!(reading.fall(&log.evict().unwrap()));
+        assert_eq!(reading.catch_up().unwrap()[0], StartPosition::After(id(5)));
+        // Its own upstream reader could not be had, or not for long.
+        let mut again = Message {
+            oldest_begun: Some(Box::new((1, 6))),
+            ..message(7)
+        };
+        again.first_chunk = Some((1, 5));
+        let places = Places::ByPartition;
+        assert_eq!(reading.drop_had(places, &mut vec![again.clone()]), 1);
+        assert!(reading.give_up_catching_up());
+        assert_eq!(reading.catch_up().unwrap()[0], StartPosition::After(id(5)));
+        reading.caught(places, &[message(8)]);
+        assert!(reading.join(&log));
+        assert_eq!(reading.next(), Some(2));
     }
 
     #[test]

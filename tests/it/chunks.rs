@@ -4,15 +4,15 @@ use pulsar::proto::MessageMetadata;
 use serde_json::Value;
 
 use crate::support::publisher::Publisher;
-use crate::support::{World, eventually, payload_of, query_value, take_from, topic};
+use crate::support::{Client, World, eventually, payload_of, query_value, take_from, topic};
 
-/// Publishes one chunk of a message of so many, each with three bytes.
+/// Publishes one chunk of a message of so many, each with two bytes more than the id.
 fn publish_chunk(publisher: &mut Publisher, uuid: &str, index: i32, count: i32) {
     let metadata = MessageMetadata {
         uuid: Some(uuid.to_owned()),
         chunk_id: Some(index),
         num_chunks_from_msg: Some(count),
-        total_chunk_msg_size: Some(count * 3),
+        total_chunk_msg_size: Some(count * (uuid.len() as i32 + 2)),
         partition_key: Some(format!("key-{uuid}")),
         ..MessageMetadata::default()
     };
@@ -52,6 +52,33 @@ struct IdWithFirstChunk {
     entry_id: u64,
     #[prost(message, optional, tag = "7")]
     first_chunk_message_id: Option<pulsar::proto::MessageIdData>,
+}
+
+#[test]
+fn chunks_that_alternate_are_whole_to_a_reader_that_falls_off_its_log() {
+    // A dozen small messages.
+    let world = World::with(&["tailLogBytes=4096"]);
+    let name = topic("chunks-alternate");
+    let mut slow = world.reader(&format!("{name}?receiverQueueSize=1"));
+    let mut quick = world.reader(&name);
+    let mut publisher = Publisher::open(&world.broker_url(), &name);
+    let next = |reader: &mut Client, n: u32| {
+        assert_eq!(reader.receive(), format!("{n}0 {n}1 "));
+    };
+    for round in 0..3 {
+        let numbers = round * 100..round * 100 + 100;
+        // Whenever one is whole, the next one has begun.
+        publish_chunk(&mut publisher, &numbers.start.to_string(), 0, 2);
+        for n in numbers.clone() {
+            if n + 1 < numbers.end {
+                publish_chunk(&mut publisher, &(n + 1).to_string(), 0, 2);
+            }
+            publish_chunk(&mut publisher, &n.to_string(), 1, 2);
+        }
+        numbers.clone().for_each(|n| next(&mut quick, n));
+        numbers.clone().for_each(|n| next(&mut slow, n));
+    }
+    assert!(slow.is_silent() && quick.is_silent());
 }
 
 #[test]

@@ -112,6 +112,31 @@ fn on_a_partitioned_topic_each_partition_goes_on_where_the_reader_was() {
 }
 
 #[test]
+fn an_id_of_one_partition_hides_nothing_that_comes_to_the_others() {
+    let world = World::start();
+    let name = topic("id-of-a-partition");
+    world.admin().create_partitioned(&name, 3);
+    // It keeps the log open.
+    let _other = world.reader(&name);
+    let mut producer = world.producer(&format!("{name}?messageRoutingMode=RoundRobinPartition"));
+    let ids: Vec<String> = (0..6).map(|n| producer.publish(&n.to_string())).collect();
+    let of_id = |id: &String| world.reader(&format!("{name}?messageId={}", query_value(id)));
+    let mut readers: Vec<Client> = ids[3..].iter().map(of_id).collect();
+    (6..36).for_each(|n| drop(producer.publish(&n.to_string())));
+    for reader in &mut readers {
+        let mut got = Vec::new();
+        while !(6..36).all(|n| got.contains(&n)) {
+            got.push(next(reader));
+        }
+        assert!(reader.is_silent());
+        let count = got.len();
+        got.sort_unstable();
+        got.dedup();
+        assert_eq!(got.len(), count);
+    }
+}
+
+#[test]
 fn a_topic_may_be_named_as_any_partition_and_a_reader_of_it_sees_nothing_twice() {
     let world = World::with(TINY_LOG);
     // The number comes with every id: it is no size of anything.

@@ -20,6 +20,7 @@ fn stored(entry: u64, payload: &'static str, metadata: &MessageMetadata) -> Mess
     Message {
         id: id(16, entry),
         first_chunk: None,
+        oldest_begun: None,
         redelivery_count: 0,
         publish_time_ms: metadata.publish_time,
         metadata: Bytes::from(metadata.encode_to_vec()),

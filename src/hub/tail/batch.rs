@@ -1,6 +1,6 @@
 //! Frames that came together from the broker: encoded once, behind each other, shared by refcount with every shard.
 
-use super::point::Point;
+use super::point::{Begun, Point};
 use crate::pulsar::MessageId;
 
 /// Frames of a topic in the order in which every socket gets them. Never empty once it is posted.
@@ -8,6 +8,8 @@ use crate::pulsar::MessageId;
 pub struct Batch {
     bytes: Vec<u8>,
     frames: Vec<Frame>,
+    /// Of the frames behind which some message is incomplete: where the oldest of these begins.
+    begun: Vec<(usize, Begun)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,7 @@ impl Batch {
         Batch {
             bytes: Vec::with_capacity(bytes),
             frames: Vec::with_capacity(frames),
+            begun: Vec::new(),
         }
     }
 
@@ -37,6 +40,13 @@ impl Batch {
         });
     }
 
+    /// Behind the frame that was appended last some message is incomplete, which begins here.
+    pub fn note_begun(&mut self, begun: Begun) {
+        if let Some(last) = self.frames.len().checked_sub(1) {
+            self.begun.push((last, begun));
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.frames.len()
     }
@@ -47,7 +57,10 @@ impl Batch {
 
     /// What it holds in memory.
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.frames.capacity() * size_of::<Frame>() + size_of::<Batch>()
+        self.bytes.capacity()
+            + self.frames.capacity() * size_of::<Frame>()
+            + self.begun.capacity() * size_of::<(usize, Begun)>()
+            + size_of::<Batch>()
     }
 
     /// Where a frame begins in [`Batch::bytes`]; the number of frames: the end.
@@ -60,6 +73,15 @@ impl Batch {
 
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// What is incomplete behind a frame.
+    pub fn begun_behind(&self, frame: usize) -> Option<Begun> {
+        let at = self
+            .begun
+            .binary_search_by_key(&frame, |(of, _)| *of)
+            .ok()?;
+        Some(self.begun[at].1)
     }
 
     /// Partition and point of a frame.

@@ -65,7 +65,8 @@ impl FrameLog {
         let before = self.base.clone();
         for frame in 0..batch.len() {
             if let Some((partition, point)) = batch.place_of(frame) {
-                self.base.set(partition, point);
+                self.base
+                    .advance(partition, point, batch.begun_behind(frame));
             }
         }
         Some(Evicted {
@@ -267,7 +268,7 @@ impl Evicted {
         let mut points = self.before.clone();
         for frame in 0..number.saturating_sub(self.first) as usize {
             if let Some((partition, point)) = self.batch.place_of(frame) {
-                points.set(partition, point);
+                points.advance(partition, point, self.batch.begun_behind(frame));
             }
         }
         points

@@ -69,12 +69,17 @@ impl Point {
     }
 }
 
+/// Ledger and entry of a message's first chunk.
+pub type Begun = (u64, u64);
+
 /// A reader's place in a topic: one point for each partition, one in all for a topic without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Points {
     known: Vec<Point>,
     /// Of every other partition.
     rest: Point,
+    /// By partition: the oldest message of which chunks lie behind the reader, and not the last one. Nearly always empty.
+    begun: Vec<(usize, Begun)>,
 }
 
 impl Points {
@@ -83,6 +88,7 @@ impl Points {
         Points {
             known,
             rest: Point::EARLIEST,
+            begun: Vec::new(),
         }
     }
 
@@ -91,11 +97,18 @@ impl Points {
         Points {
             known: Vec::new(),
             rest: point,
+            begun: Vec::new(),
         }
     }
 
     pub fn get(&self, partition: usize) -> Point {
         self.known.get(partition).copied().unwrap_or(self.rest)
+    }
+
+    /// A message of this partition now lies behind the reader, and what of others then was begun.
+    pub fn advance(&mut self, partition: usize, point: Point, begun: Option<Begun>) {
+        self.set(partition, point);
+        self.begun.extend(begun.map(|begun| (partition, begun)));
     }
 
     /// Without effect for a partition that no hub could have opened.
@@ -107,20 +120,45 @@ impl Points {
             self.known.resize(partition + 1, self.rest);
         }
         self.known[partition] = point;
+        self.begun.retain(|(of, _)| *of != partition);
+    }
+
+    fn begun(&self, partition: usize) -> Option<Begun> {
+        let begun = self.begun.iter().find(|(of, _)| *of == partition);
+        begun.map(|(_, begun)| *begun)
+    }
+
+    /// What a consumer has to begin behind, to get all that the reader lacks; some of it the reader has had.
+    fn goes_on_behind(&self, partition: usize) -> Point {
+        let point = self.get(partition);
+        self.begun(partition).map_or(point, |(ledger, entry)| {
+            let before = Point {
+                ledger: ledger as i64,
+                entry: (entry as i64).saturating_sub(1),
+                index: WHOLE,
+            };
+            before.min(point)
+        })
     }
 
     /// Goes on to `other` in every partition where that is further.
     pub fn pass(&mut self, other: &Points) {
         for partition in 0..self.known.len().max(other.known.len()) {
-            self.set(partition, self.get(partition).max(other.get(partition)));
+            let further = match other.get(partition) > self.get(partition) {
+                true => other,
+                false => &*self,
+            };
+            let (point, begun) = (further.get(partition), further.begun(partition));
+            self.advance(partition, point, begun);
         }
         self.rest = self.rest.max(other.rest);
     }
 
     /// Where a consumer of each partition starts, to go on from here; the last one is for all others.
     pub fn starts(&self) -> Vec<StartPosition> {
-        let points = self.known.iter().chain(std::iter::once(&self.rest));
-        points.map(Point::start).collect()
+        let points = (0..self.known.len()).map(|partition| self.goes_on_behind(partition));
+        let points = points.chain(std::iter::once(self.rest));
+        points.map(|point| point.start()).collect()
     }
 
     /// Whether a reader that is here may go on in a log that begins behind `base` and has come to `head`, and what it has had
@@ -133,9 +171,9 @@ impl Points {
         let partitions = [self, base, head].map(|points| points.known.len());
         let partitions = partitions.into_iter().max().unwrap_or(0).max(1);
         let is_there = |partition| {
-            let (point, base) = (self.get(partition), base.get(partition));
+            let (point, base) = (self.goes_on_behind(partition), base.get(partition));
             let head = head.get(partition).max(base);
-            let named = point == self.rest && point != Point::EARLIEST;
+            let named = self.get(partition) == self.rest && self.rest != Point::EARLIEST;
             let is_met =
                 point <= head && (point.ledger == base.ledger || point.ledger == head.ledger);
             point >= base && (!named || is_met)
@@ -143,6 +181,7 @@ impl Points {
         (0..partitions).all(is_there).then(|| Points {
             known: (0..partitions).map(|at| self.get(at)).collect(),
             rest: Point::EARLIEST,
+            begun: self.begun.clone(),
         })
     }
 
@@ -273,6 +312,33 @@ mod tests {
         assert!(reader.join(&base, &base).is_none());
         reader.set(0, Point::behind(&id(3, 1, 1, 2)));
         assert_eq!(reader.join(&base, &base), Some(reader));
+    }
+
+    #[test]
+    fn a_message_of_which_only_chunks_lie_behind_it_is_begun_anew() {
+        let at = |entry| Point::behind(&id(3, entry, -1, 0));
+        let mut reader = Points::everywhere(Point::EARLIEST);
+        reader.advance(0, at(7), Some((3, 5)));
+        assert_eq!(reader.starts()[0], at(4).start());
+        // A log that begins behind its first chunk does not have it, one that begins before it does.
+        let joined = |entry| {
+            let base = Points::new(vec![at(entry)]);
+            reader.join(&base, &base).is_some()
+        };
+        assert!(!joined(5));
+        assert!(joined(4));
+        let mut behind = Points::new(vec![at(6)]);
+        behind.pass(&reader);
+        assert_eq!(behind.starts()[0], at(4).start());
+        behind.pass(&Points::new(vec![at(6)]));
+        assert_eq!(behind.starts()[0], at(4).start());
+        reader.advance(0, at(8), None);
+        assert_eq!(reader.starts()[0], at(8).start());
+        reader.advance(0, at(9), Some((3, 0)));
+        assert_eq!(
+            reader.starts()[0],
+            StartPosition::After(id(3, u64::MAX, -1, 0))
+        );
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct Message {
     pub id: MessageId,
     /// Of a message in chunks: ledger and entry of the first one. `id` is the last one's.
     pub first_chunk: Option<(u64, u64)>,
+    /// To a reader, which acks nothing: ledger and entry of the first chunk of the oldest message that is incomplete when
+    /// this one comes. Who goes on behind this one later has to begin there, or never gets that one whole.
+    pub oldest_begun: Option<Box<(u64, u64)>>,
     pub redelivery_count: u32,
     pub publish_time_ms: u64,
     /// `MessageMetadata` when `id.batch_index` is −1, else `SingleMessageMetadata`.
@@ -58,6 +61,7 @@ impl Message {
             metadata: copy.split_to(metadata.len()),
             payload: copy,
             decrypted_from: self.decrypted_from.clone(),
+            oldest_begun: self.oldest_begun.clone(),
             ..*self
         }
     }

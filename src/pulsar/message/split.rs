@@ -97,6 +97,7 @@ fn single(entry: &Entry, metadata: &EntryMetadata, payload: Bytes) -> Message {
     Message {
         id: message_id(entry, -1, 0),
         first_chunk: None,
+        oldest_begun: None,
         redelivery_count: entry.redelivery_count,
         publish_time_ms: metadata.publish_time_ms,
         metadata: entry.metadata.clone(),
@@ -156,6 +157,7 @@ fn split_batch(
         messages.push(Message {
             id: message_id(entry, index, count),
             first_chunk: None,
+            oldest_begun: None,
             redelivery_count: entry.redelivery_count,
             publish_time_ms: metadata.publish_time_ms,
             metadata: concat(&inherited, single),

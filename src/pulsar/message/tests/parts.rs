@@ -167,7 +167,7 @@ proptest! {
         let entry = Entry { metadata: metadata.clone().into(), ..entry(&MessageMetadata::default(), payload.clone()) };
         let _ = split(&entry, MAX_BYTES);
         let id = MessageId { ledger: 0, entry: 0, partition: -1, batch_index, batch_size: 0 };
-        let message = Message { id, first_chunk: None, redelivery_count: 0, publish_time_ms: 0, metadata: metadata.into(), decrypted_from: None, payload: payload.into() };
+        let message = Message { id, first_chunk: None, oldest_begun: None, redelivery_count: 0, publish_time_ms: 0, metadata: metadata.into(), decrypted_from: None, payload: payload.into() };
         seen(&message);
     }
 }
@@ -184,6 +184,7 @@ fn a_small_message_that_is_kept_lets_the_read_buffer_go_and_a_large_one_is_not_c
             batch_size: 0,
         },
         first_chunk: None,
+        oldest_begun: None,
         redelivery_count: 3,
         publish_time_ms: 4,
         metadata: read.slice(..10),
