@@ -3,6 +3,7 @@
 
 use super::begin::random_name;
 use super::post::{Join, Post, SocketId, TailKey};
+use super::principals::Speaker;
 use super::shard::Shard;
 use super::sockets::Role;
 use crate::hub::{Command, HubSpec, MemberSpec, Topics};
@@ -182,7 +183,7 @@ impl Shard {
 pub fn upstream_reader(key: &TailKey, name: Option<String>, starts: Vec<StartPosition>) -> HubSpec {
     HubSpec {
         topics: Topics::one(&key.topic),
-        subscription: format!("reader-{}", random_name(READER_NAME_DIGITS)),
+        subscription: subscription_of(key.speaker.as_ref()),
         subscription_type: SubscriptionType::Exclusive,
         durable: false,
         initial_position: InitialPosition::Latest,
@@ -194,6 +195,16 @@ pub fn upstream_reader(key: &TailKey, name: Option<String>, starts: Vec<StartPos
         read_compacted: false,
         crypto_failure_action: key.crypto_failure_action,
         principal: Principal::GATEWAY,
+    }
+}
+
+/// Nobody else's. Where brokers decide, a namespace may want it to begin with the role (`subscriptionAuthMode`; clients of
+/// Java's name it by `subscriptionRolePrefix`).
+fn subscription_of(speaker: Option<&Speaker>) -> String {
+    let own = format!("reader-{}", random_name(READER_NAME_DIGITS));
+    match speaker {
+        Some(speaker) => format!("{}-{own}", speaker.role()),
+        None => own,
     }
 }
 

@@ -30,6 +30,10 @@ pub struct Speaker {
 }
 
 impl Speaker {
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
     fn of(identity: &Identity) -> Speaker {
         Speaker {
             method: identity.method,

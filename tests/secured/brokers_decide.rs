@@ -213,3 +213,25 @@ fn who_has_a_certificate_is_named_by_a_gateway_that_brokers_believe() {
     let error = refused.err().expect("no proxy").to_string();
     assert!(error.contains("403"), "{error}");
 }
+
+/// Subscriptions have to be named by their role there, those of readers too.
+#[test]
+fn readers_are_let_into_a_namespace_that_wants_prefixed_subscriptions() {
+    let secured = Secured::get();
+    let granted = namespace(secured, &["prefixed"]);
+    let mode = format!("/admin/v2/namespaces/{granted}/subscriptionAuthMode");
+    secured.admin().expect("POST", &mode, &json!("Prefix"));
+    let world = gateway(secured, None, &[]);
+    let shown = format!("Bearer {}", secured.token("prefixed"));
+    let open = |path: &str| Client::open_with(world.address(), path, &[("Authorization", &shown)]);
+    let opened = |path: &str| open(path).unwrap_or_else(|refusal| panic!("{path}: {refusal:?}"));
+    let consumer =
+        |subscription: &str| format!("/ws/v2/consumer/persistent/{granted}/t/{subscription}");
+    let mut reader = opened(&path("reader", &granted));
+    let mut named = opened(&consumer("prefixed-s"));
+    opened(&path("producer", &granted)).publish("x");
+    assert_eq!(reader.receive(), "x");
+    assert_eq!(named.receive(), "x");
+    let (status, text) = open(&consumer("s")).err().expect("not its name");
+    assert_eq!(status, 403, "{text}");
+}
