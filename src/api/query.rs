@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use zeroize::Zeroize;
+
 use super::Refusal;
 use super::percent;
 
 /// Decoded parameters in their order. Of a repeated one the first counts, unknown ones are ignored by who asks.
 ///
-/// Its size is bounded by that of the request head. May hold a token: it prints names only.
+/// Its size is bounded by that of the request head. May hold a token: it prints names only, and is zeroed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Query {
     parameters: Vec<(String, String)>,
@@ -42,6 +44,13 @@ impl Query {
             let (_, value) = parameters.find(|(name, _)| name.eq_ignore_ascii_case("token"))?;
             Some(value)
         })
+    }
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        let values = self.parameters.iter_mut();
+        values.for_each(|(_, value)| value.zeroize());
     }
 }
 

@@ -9,6 +9,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
+use zeroize::Zeroize;
 
 use super::arrivals::{self, Visit};
 use super::begin::Begun;
@@ -217,7 +218,11 @@ async fn read_head(socket: &Socket) -> Option<Result<(Request, Vec<u8>), Refusal
     loop {
         let read = socket.read_with(|bytes| {
             let fed = head.feed(bytes);
-            fed.map(|done| done.map(|(request, used)| (request, bytes[used..].to_vec())))
+            let done =
+                fed.map(|done| done.map(|(request, used)| (request, bytes[used..].to_vec())));
+            // The buffer is the shard's: nothing that a client has shown stays in it.
+            bytes.zeroize();
+            done
         });
         match read.await {
             Ok(Some(Ok(None))) => {}

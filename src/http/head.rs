@@ -5,9 +5,13 @@
 //! bare LF end a line that its own search does not see. So the end, the bounds and the line ends are this file's
 //! matter, looked at once per byte, and what cannot become a request is refused at the byte that shows it.
 
+use std::mem;
+
 use bytes::BytesMut;
 use monoio_codec::{Decoded, Decoder};
 use monoio_http::h1::codec::decoder::{DecodeError, RequestHeadDecoder};
+
+use zeroize::Zeroize;
 
 use super::{Refusal, Request};
 
@@ -26,6 +30,13 @@ pub struct HeadReader {
     scanned: usize,
     line_start: usize,
     lines: usize,
+}
+
+/// A head that has become no request may hold credentials as well.
+impl Drop for HeadReader {
+    fn drop(&mut self) {
+        self.head.zeroize();
+    }
 }
 
 impl HeadReader {
@@ -125,8 +136,9 @@ impl HeadReader {
     fn parse(&mut self) -> Result<Request, Refusal> {
         // The decoder's errors may hold parts of the head, and must not be cloned (that never returns): only the kind
         // is looked at.
+        let bytes = self.head.capacity();
         match RequestHeadDecoder.decode(&mut self.head) {
-            Ok(Decoded::Some(head)) => Ok(Request::new(head)),
+            Ok(Decoded::Some(head)) => Ok(Request::new(head, mem::take(&mut self.head), bytes)),
             Ok(Decoded::Insufficient | Decoded::InsufficientAtLeast(_)) => Err(NOT_HTTP),
             Err(DecodeError::Uri(_)) => Err(Refusal::new(400, "Invalid request target")),
             Err(_) => Err(Refusal::new(400, "Invalid request head")),

@@ -1,19 +1,51 @@
 //! A request, without its body: nothing here has one.
 //!
-//! It owns the bytes of the head once; paths and header values are slices of them. It has no `Debug`, because it
-//! carries credentials.
+//! It owns the bytes of the head once; paths and header values are slices of them. It carries credentials: it has no
+//! `Debug`, and zeroes those bytes when it is dropped.
 
+use bytes::BytesMut;
 use monoio_http::common::request::RequestHead;
 use tungstenite::http::{HeaderMap, HeaderValue, Version};
+use zeroize::Zeroize;
 
 /// One request head.
 pub struct Request {
     head: RequestHead,
+    /// Behind `head`, which is dropped first.
+    memory: Memory,
+}
+
+/// The memory that the slices of a head are in.
+struct Memory {
+    /// What is left of it beside the slices.
+    rest: BytesMut,
+    /// All of it.
+    bytes: usize,
+}
+
+impl Memory {
+    /// Zeroes it, if nobody has a slice any more. False: somebody has.
+    fn wipe(&mut self) -> bool {
+        let is_whole = self.rest.try_reclaim(self.bytes);
+        if is_whole {
+            self.rest.resize(self.bytes, 0);
+            self.rest.zeroize();
+        }
+        is_whole
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.wipe();
+    }
 }
 
 impl Request {
-    pub(super) fn new(head: RequestHead) -> Self {
-        Request { head }
+    /// `rest` is what is left of the memory that the head is in, `bytes` all of it.
+    pub(super) fn new(head: RequestHead, rest: BytesMut, bytes: usize) -> Self {
+        let memory = Memory { rest, bytes };
+        Request { head, memory }
     }
 
     /// As sent, in its own case (`GET`).
@@ -89,5 +121,29 @@ impl Request {
 
     fn headers(&self) -> &HeaderMap {
         &self.head.headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::HeadReader;
+
+    #[test]
+    fn the_memory_of_a_request_is_zeroed_when_nobody_has_a_part_of_it() {
+        for pieces in [1, 2, 7] {
+            let text = b"GET /x?token=secret HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer secret\r\n\r\nframes";
+            let mut reader = HeadReader::new();
+            let mut fed = text
+                .chunks(text.len().div_ceil(pieces))
+                .map(|piece| reader.feed(piece));
+            let (request, _) = fed.find_map(|fed| fed.unwrap()).unwrap();
+            let Request { head, mut memory } = request;
+            assert!(!memory.wipe());
+            drop(head);
+            assert!(memory.wipe());
+            assert!(memory.rest.len() >= text.len() - "frames".len());
+            assert!(memory.rest.iter().all(|byte| *byte == 0));
+        }
     }
 }

@@ -14,8 +14,6 @@ const STORES: &str = "is a key of brokers: this gateway's are brokerClient_useKe
      brokerClient_tlsTrustStorePath and their passwords";
 const PROVIDER: &str = "the provider that reads it is not served";
 
-const NO_AUTHORIZATION: &str =
-    "permissions cannot be checked yet, and granting everything is not a substitute";
 const fn text(name: &'static str, why: &'static str) -> Key {
     ignored(name, Shape::Text, "", why)
 }
@@ -40,13 +38,6 @@ const fn refused(name: &'static str, shape: Shape, off: &'static str, why: &'sta
 }
 
 pub(super) const KEYS: &[Key] = &[
-    // What would protect something.
-    refused(
-        "authorizationEnabled",
-        Shape::Boolean,
-        "false",
-        NO_AUTHORIZATION,
-    ),
     // Threads and queues of a thread pool.
     ignored("webSocketNumIoThreads", Shape::Whole, "", THREADS),
     ignored("webSocketNumServiceThreads", Shape::Whole, "", THREADS),
