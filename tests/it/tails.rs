@@ -114,7 +114,7 @@ fn on_a_partitioned_topic_each_partition_goes_on_where_the_reader_was() {
 #[test]
 fn an_id_of_one_partition_hides_nothing_that_comes_to_the_others() {
     let world = World::start();
-    let name = topic("id-of-a-partition");
+    let name = topic("id-of-one");
     world.admin().create_partitioned(&name, 3);
     // It keeps the log open.
     let _other = world.reader(&name);
