@@ -85,17 +85,30 @@ fn only_the_versions_that_are_set_are_spoken() {
     Secure::open(address, &place.trust(Version::Tls13), &new_reader()).close();
 }
 
+/// In Java's names, which are the IANA's; a version without any of them is not spoken.
 #[test]
 fn only_the_ciphers_that_are_set_are_used() {
-    let place = Place::new(&["webServiceTlsCiphers=TLS_CHACHA20_POLY1305_SHA256"]);
-    let address = place.world.address_tls();
-    let socket = Secure::open(address, &place.trust(Version::Tls13), &new_reader());
-    let suite = socket.session().negotiated_cipher_suite().expect("one");
-    assert_eq!(
-        format!("{:?}", suite.suite()),
-        "TLS13_CHACHA20_POLY1305_SHA256"
-    );
-    assert!(Secure::try_open(address, &place.trust(Version::Tls12), &new_reader()).is_err());
+    for (set, spoken, used, refused) in [
+        (
+            "TLS_CHACHA20_POLY1305_SHA256",
+            Version::Tls13,
+            "TLS13_CHACHA20_POLY1305_SHA256",
+            Version::Tls12,
+        ),
+        (
+            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            Version::Tls12,
+            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+            Version::Tls13,
+        ),
+    ] {
+        let place = Place::new(&[&format!("webServiceTlsCiphers={set}")]);
+        let address = place.world.address_tls();
+        let socket = Secure::open(address, &place.trust(spoken), &new_reader());
+        let suite = socket.session().negotiated_cipher_suite().expect("one");
+        assert_eq!(format!("{:?}", suite.suite()), used);
+        assert!(Secure::try_open(address, &place.trust(refused), &new_reader()).is_err());
+    }
 }
 
 #[test]
