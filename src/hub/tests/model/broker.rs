@@ -77,6 +77,26 @@ impl Broker {
         self.persisted = (self.acked.clone(), self.acked_indexes.clone());
     }
 
+    /// A seek to the beginning: the consumer is closed.
+    pub fn reset(&mut self) {
+        *self = Broker {
+            topic: std::mem::take(&mut self.topic),
+            redeliveries: std::mem::take(&mut self.redeliveries),
+            ..Broker::new(self.shared, self.knows_indexes, self.partition)
+        };
+    }
+
+    pub fn ack_cumulative(&mut self, position: &AckPosition) {
+        for entry in 0..position.entry {
+            self.ack(&AckPosition {
+                entry,
+                ack_set: Vec::new(),
+                ..*position
+            });
+        }
+        self.ack(position);
+    }
+
     /// Acks since the last time it persisted are forgotten.
     pub fn crash(&mut self) {
         self.disconnect();

@@ -1,8 +1,8 @@
-//! Random members, acks, negative acks, timeouts and lost connections against a simple broker, on every kind of
+//! Random members, acks, negative acks, timeouts, seeks and lost connections against a simple broker, on every kind of
 //! subscription and for readers; Key_Shared, where the broker chooses between hubs of one member each, is in `keyed`.
 //!
 //! Claims: no message is held by two members; none comes again except after a negative ack, a timeout, a member's
-//! leaving or a new hub; windows and permits are never exceeded; on Exclusive and Failover the order holds, and each
+//! leaving, a seek or a new hub; windows and permits are never exceeded; on Exclusive and Failover the order holds, and each
 //! partition is the active member's alone; redelivery counts rise when a message is asked for again and never else; what is
 //! retained is what is live; and in the end, when members ack what they get, everything is acked and nothing is retained. A failure prints its seed;
 //! `PWS_SEED=n` replays it.
@@ -11,6 +11,7 @@ mod broker;
 mod counts;
 mod keyed;
 mod members;
+mod seeks;
 mod steps;
 mod time;
 mod wire;
@@ -70,6 +71,8 @@ struct Wire {
     epoch: u64,
     /// Permits given and not used up, as the hub can know.
     outstanding: i64,
+    /// The seek that the hub has not heard the end of.
+    sought: Option<u64>,
     /// Who gets what comes here, on Exclusive and Failover.
     active: Option<MemberId>,
     /// Since the hub began.
@@ -93,6 +96,8 @@ struct Model {
     next_member: u64,
     fates: BTreeMap<Key, Fate>,
     counts: Counts,
+    /// Partitions that another hub's seek moves.
+    sought_by_others: Vec<usize>,
     finished: bool,
 }
 
@@ -122,6 +127,7 @@ impl Model {
             next_member: 0,
             fates: BTreeMap::new(),
             counts: Counts::default(),
+            sought_by_others: Vec::new(),
             finished: true,
             rng,
         }
@@ -172,7 +178,14 @@ impl Model {
                     self.redelivery_sent(slot);
                     self.wires[slot].to_broker.push_back(effect);
                 }
-                Effect::Ack { slot, .. } => self.wires[slot].to_broker.push_back(effect),
+                Effect::Ack { slot, .. } | Effect::AckCumulative { slot, .. } => {
+                    self.wires[slot].to_broker.push_back(effect);
+                }
+                Effect::Seek { slot, tag, .. } => {
+                    self.wires[slot].sought = Some(tag);
+                    self.wires[slot].to_broker.push_back(effect);
+                }
+                Effect::TellSiblings(_) => {}
                 Effect::CloseConsumer { slot } => self.wires[slot].to_broker.push_back(effect),
                 Effect::AckUpTo { slot, entry, .. } => self.read_up_to(slot, entry),
                 Effect::Finished => self.finish(),
@@ -270,6 +283,7 @@ impl Model {
     fn finish(&mut self) {
         assert!(self.clients.is_empty());
         self.finished = true;
+        self.sought_by_others.clear();
         for slot in 0..self.wires.len() {
             while self.broker_takes(slot) {}
             self.brokers[slot].disconnect();

@@ -26,10 +26,22 @@ impl Model {
             }
             91..93 => self.resume(slot),
             93 => self.brokers[slot].persist(),
+            94 => self.seek_rarely(),
+            95 => self.end_seek_by_other(),
+            96 => self.ack_cumulative(),
             _ => {
                 let ms = self.rng.u64(0..120);
                 self.wait(ms);
             }
+        }
+    }
+
+    /// Each begins the topic anew.
+    fn seek_rarely(&mut self) {
+        match self.rng.u8(0..6) {
+            0 => self.seek(),
+            1 => self.seek_by_other(),
+            _ => {}
         }
     }
 
@@ -47,6 +59,7 @@ impl Model {
                 self.broker_sends(slot);
                 self.hub_takes(slot);
             }
+            self.end_seek_by_other();
             self.clog(false);
             self.permit();
             self.ack();

@@ -2,6 +2,15 @@
 
 use super::*;
 
+impl Wire {
+    /// Nothing reaches the broker any more.
+    fn is_lost(&mut self) {
+        self.to_broker.clear();
+        self.outstanding = 0;
+        self.was_lost = true;
+    }
+}
+
 impl Model {
     pub(super) fn broker_takes(&mut self, slot: usize) -> bool {
         let Some(effect) = self.wires[slot].to_broker.pop_front() else {
@@ -12,6 +21,12 @@ impl Model {
             return true;
         }
         match effect {
+            Effect::Seek { tag, .. } => self.broker_seeks(slot, tag),
+            Effect::AckCumulative { tag, position, .. } => {
+                broker.ack_cumulative(&position);
+                let result = Ok(());
+                wire.to_hub.push_back(Upstream::AckDone { tag, result });
+            }
             Effect::Flow { permits, .. } => broker.flow(i64::from(permits)),
             Effect::Redeliver { positions, .. } => broker.redeliver(&positions, wire.epoch),
             Effect::Ack { tag, positions, .. } => {
@@ -47,6 +62,14 @@ impl Model {
                 self.wires[slot].outstanding -= expected(entry);
                 self.wires[slot].resume_at = entry.entry + 1;
             }
+            match &event {
+                Upstream::Lost { .. } => self.wires[slot].is_lost(),
+                Upstream::Sought { .. } => {
+                    self.wires[slot].sought = None;
+                    self.moved(slot);
+                }
+                _ => {}
+            }
             run.push((slot, event));
         }
         if !self.finished {
@@ -55,7 +78,8 @@ impl Model {
     }
 
     pub(super) fn lose(&mut self, slot: usize, abrupt: bool) {
-        if !self.brokers[slot].connected {
+        // What becomes of a seek that its connection breaks, nobody knows.
+        if !self.brokers[slot].connected || self.is_moving() {
             return;
         }
         self.counts.expect_nothing_of(slot);
@@ -76,26 +100,15 @@ impl Model {
                 }
             }
         }
-        let Wire {
-            epoch,
-            active,
-            resume_at,
-            last,
-            ..
-        } = self.wires[slot];
-        self.wires[slot] = Wire {
-            epoch,
-            active,
-            was_lost: true,
-            resume_at,
-            last,
-            ..Wire::default()
-        };
+        self.wires[slot].to_hub.clear();
+        self.wires[slot].is_lost();
         self.call(|hub, now_ms, out| hub.upstream(now_ms, slot, Upstream::Lost { abrupt }, out));
     }
 
     pub(super) fn resume(&mut self, slot: usize) {
-        if self.finished || self.brokers[slot].connected {
+        let lost = |event: &Upstream| matches!(event, Upstream::Lost { .. });
+        let unheard = self.wires[slot].to_hub.iter().any(lost);
+        if self.finished || unheard || self.brokers[slot].connected {
             return;
         }
         let epoch = self.wires[slot].epoch;
