@@ -12,6 +12,7 @@ use slab::Slab;
 use super::claim::{Claim, Resource};
 use super::records::Record;
 use super::rules::{Records, Rules};
+use super::turns::{QUEUED_MS, Turns};
 
 /// Records that one shard keeps. A cluster has far fewer namespaces in use; who asks for ever new names only makes the
 /// oldest unused ones go.
@@ -41,6 +42,8 @@ pub enum Verdict {
     Refused,
     /// The records cannot be had.
     Unknown,
+    /// Too much is being read for the role.
+    Busy,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +54,8 @@ struct Fact {
     /// The last try, where it brought nothing.
     failed_ms: Option<u64>,
     reading: bool,
+    /// Whose claim it is being read for, if not for those that live on it.
+    reader: Option<Arc<str>>,
     /// They wait for what is being read.
     waiters: Vec<Holder>,
     /// The claims in [`Grants::held`] that it decides on.
@@ -87,6 +92,7 @@ pub struct Grants {
     /// The keys of `facts`, the oldest first.
     ages: VecDeque<Resource>,
     waiting: FxHashMap<Holder, Waiting>,
+    turns: Turns,
     held: Slab<Held>,
     by_claim: FxHashMap<Arc<Claim>, usize>,
     by_holder: FxHashMap<Holder, Seat>,
@@ -135,6 +141,7 @@ impl Grants {
             facts: FxHashMap::default(),
             ages: VecDeque::new(),
             waiting: FxHashMap::default(),
+            turns: Turns::default(),
             held: Slab::new(),
             by_claim: FxHashMap::default(),
             by_holder: FxHashMap::default(),
@@ -168,6 +175,7 @@ impl Grants {
             return;
         };
         fact.reading = false;
+        let reader = fact.reader.take();
         let mut is_news = false;
         match result {
             Ok(record) => {
@@ -189,6 +197,24 @@ impl Grants {
                 if waiting.missing == 0 {
                     self.decide(now_ms, holder, out);
                 }
+            }
+        }
+        if let Some(role) = reader {
+            self.turns.ended(&role);
+            self.give_turns(now_ms, &role, out);
+        }
+    }
+
+    fn give_turns(&mut self, now_ms: u64, role: &str, out: &mut Vec<Effect>) {
+        while let Some(holder) = self.turns.next(role) {
+            let Some(waiting) = self.waiting.get(&holder) else {
+                continue;
+            };
+            if now_ms.saturating_sub(waiting.asked_ms) >= QUEUED_MS {
+                self.waiting.remove(&holder);
+                out.push(Effect::Decided(holder, Verdict::Busy));
+            } else {
+                self.decide(now_ms, holder, out);
             }
         }
     }
@@ -290,6 +316,18 @@ impl Grants {
 
     /// Until all of these have been read (once more).
     fn wait_for(&mut self, holder: Holder, resources: Vec<Resource>, out: &mut Vec<Effect>) {
+        let Some(waiting) = self.waiting.get(&holder) else {
+            return;
+        };
+        let role = waiting.claim.role.clone();
+        let is_read = |resource| self.facts.get(resource).is_some_and(|fact| fact.reading);
+        if !resources.iter().all(is_read) && !self.turns.is_free(&role) {
+            if !self.turns.queue(&role, holder) {
+                self.waiting.remove(&holder);
+                out.push(Effect::Decided(holder, Verdict::Busy));
+            }
+            return;
+        }
         let mut missing = 0;
         for resource in &resources {
             if !self.make_room(resource) {
@@ -301,6 +339,8 @@ impl Grants {
             fact.waiters.push(holder);
             missing += 1;
             if !std::mem::replace(&mut fact.reading, true) {
+                fact.reader = Some(role.clone());
+                self.turns.begin(&role);
                 out.push(Effect::Read(resource.clone()));
             }
         }

@@ -12,6 +12,7 @@
 //! | `desk` | where all is looked at that takes longer than a shard has time |
 //! | `claim` | what a socket wants to do, and which records decide on it |
 //! | `grants` | the claims of a shard's sockets, and the records that they live on |
+//! | `turns` | how many records are read at a time for one role |
 //! | `records` | what an administrator has granted, as Pulsar keeps it |
 //! | `rules` | whether the records allow a claim: Java's `PulsarAuthorizationProvider` |
 //!
@@ -35,6 +36,7 @@ mod settings;
 mod source;
 mod tls;
 mod token;
+mod turns;
 
 #[cfg(test)]
 mod tests;

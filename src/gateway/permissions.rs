@@ -27,6 +27,8 @@ const NOBODY: &str = "<none>";
 /// Sockets that are closed at a time because their right was taken back, so that everything else has its turn.
 const CLOSED_PER_TURN: usize = 64;
 
+const BUSY: &str = "Too many permissions of this role are being read, try again later";
+
 /// Whether a client may go on.
 pub type Allowed = Result<(), Refusal>;
 
@@ -238,6 +240,7 @@ impl Shard {
                 Verdict::Granted => Ok(()),
                 Verdict::Refused => Err(not_authorized()),
                 Verdict::Unknown => Err(Refusal::new(500, "Server error")),
+                Verdict::Busy => Err(Refusal::new(503, BUSY)),
             });
         }
     }

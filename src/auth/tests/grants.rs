@@ -226,6 +226,65 @@ fn who_has_gone_hears_nothing_and_holds_nothing() {
     assert_eq!(world.grants.next_deadline_ms(), None);
 }
 
+/// Each takes two reads.
+fn elsewhere(role: &str, number: u64) -> Claim {
+    let topic = format!("persistent://t{number}/n/topic");
+    claim(role, &topic, Action::Produce)
+}
+
+#[test]
+fn a_role_that_names_ever_new_places_waits_for_itself_alone() {
+    let mut world = World::new();
+    for holder in 0..100 {
+        world.ask(holder, elsewhere("stranger", holder));
+    }
+    assert_eq!(world.asked.len(), 16);
+    world.grants.gone(Holder(50));
+    world.grant("p", &["produce"]);
+    world.ask(100, produce("p"));
+    assert_eq!(world.asked.len(), 18);
+    // What is being read for somebody else needs no turn.
+    world.ask(101, produce("stranger"));
+    assert_eq!(world.asked.len(), 18);
+    while !world.asked.is_empty() {
+        assert!(world.asked.len() <= 18);
+        world.answer();
+    }
+    assert_eq!(world.decided.len(), 101);
+    for (holder, verdict) in world.decided {
+        let expected = match holder {
+            100 => Verdict::Granted,
+            _ => Verdict::Refused,
+        };
+        assert_eq!(verdict, expected, "{holder}");
+    }
+}
+
+#[test]
+fn who_does_not_get_its_turn_is_told_to_come_again() {
+    let mut world = World::new();
+    let waiting = 8..8 + 1024;
+    for holder in 0..waiting.end {
+        world.ask(holder, elsewhere("stranger", holder));
+    }
+    assert_eq!((world.asked.len(), world.decided.len()), (16, 0));
+    world.ask(5000, elsewhere("stranger", 5000));
+    assert_eq!(world.decided.pop(), Some((5000, Verdict::Busy)));
+    // A store that takes this long.
+    world.now_ms += 10_000;
+    world.answer();
+    assert!(world.asked.is_empty());
+    for (holder, verdict) in std::mem::take(&mut world.decided) {
+        let expected = match waiting.contains(&holder) {
+            true => Verdict::Busy,
+            false => Verdict::Refused,
+        };
+        assert_eq!(verdict, expected, "{holder}");
+    }
+    let again = elsewhere("stranger", 5000);
+    assert_eq!(world.verdict(5000, again), Verdict::Refused);
+}
+
 #[test]
 fn ever_new_names_do_not_grow_the_memory() {
     let mut world = World::new();
