@@ -1,6 +1,8 @@
 //! Consumer sockets → client: `encryptionContext` (`EncryptionContext.java`), with which a client that has the keys
 //! decrypts the payload itself.
 
+use std::collections::HashMap;
+
 use super::delivery::append_properties;
 use super::json::escape::append_string;
 use super::property_order;
@@ -40,8 +42,10 @@ pub(super) fn append(encryption: &Encryption<'_>, out: &mut Vec<u8>) {
 /// In the order of Java's map. Of equal names, at which Java's consumer fails, the last one counts.
 fn append_keys(keys: &[EncryptionKey<'_>], out: &mut Vec<u8>) {
     let names = keys.iter().map(|key| (key.name.clone(), "".into()));
+    // Somebody may publish hundreds of thousands of them: their names are hashed with a secret.
+    let last: HashMap<_, _> = keys.iter().map(|key| (&*key.name, key)).collect();
     for (place, (name, _)) in property_order::hash_map(names).iter().enumerate() {
-        let Some(key) = keys.iter().rev().find(|key| key.name == *name) else {
+        let Some(key) = last.get(&**name) else {
             continue;
         };
         if place > 0 {

@@ -40,8 +40,25 @@ impl Hub {
         state.queue.push_back(Waiting {
             entry,
             messages,
+            pinned: true,
             tried: Default::default(),
         });
+        if self.pinned.last() != Some(&slot) {
+            self.pinned.push(slot);
+        }
+    }
+
+    /// What nobody has taken may wait for long.
+    pub(super) fn unpin_waiting(&mut self) {
+        let mut slots = std::mem::take(&mut self.pinned);
+        for slot in slots.drain(..) {
+            let last_first = self.slots[slot].queue.iter_mut().rev();
+            for waiting in last_first.take_while(|waiting| waiting.pinned) {
+                waiting.entry.unpin();
+                waiting.pinned = false;
+            }
+        }
+        self.pinned = slots;
     }
 
     /// A batch without messages, or all of it acked. It costs no permits: waiting for a member's window, any number of

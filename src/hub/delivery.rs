@@ -7,6 +7,10 @@ use super::slot::Position;
 use super::unsettled::Index;
 use crate::pulsar::Message;
 
+/// Room that is made for a run at once, as large as a push window. A producer's word for how many messages its batches hold
+/// is no reason to make more.
+const RUN_EXPECTED: usize = 1000;
+
 impl Hub {
     /// Gives out what is there, until it is gone or no member has window left.
     pub(super) fn deliver(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
@@ -16,6 +20,7 @@ impl Hub {
         let waiting = self.waiting_messages();
         let fair = waiting.div_ceil(self.members.in_line().max(1));
         while self.waiting_messages() > 0
+            && !self.portion.is_full()
             && let Some((member, open)) = self.members.next_turn()
         {
             let open = match self.is_limited() {
@@ -59,8 +64,10 @@ impl Hub {
         most: usize,
         out: &mut Vec<Effect>,
     ) -> Vec<Message> {
-        let mut run = Vec::with_capacity(most.min(self.waiting_messages()));
+        let expected = most.min(self.waiting_messages());
+        let mut run = Vec::with_capacity(expected.min(RUN_EXPECTED));
         while run.len() < most
+            && !self.portion.is_full()
             && let Some((slot, message)) = self.next_message(now_ms)
         {
             if self.is_dead_for(member, slot, &message) {
@@ -68,6 +75,8 @@ impl Hub {
                 continue;
             }
             self.hand_over(now_ms, member, slot, &message);
+            self.portion
+                .give(message.metadata.len() + message.payload.len());
             run.push(message);
         }
         run

@@ -196,9 +196,12 @@ impl Hub {
             let open = self.members.get(member).map_or(0, |m| m.open() as usize);
             let mut run = Vec::new();
             while run.len() < open
+                && !self.portion.is_full()
                 && let Some(message) = self.next_of_slot(now_ms, slot)
             {
                 self.hand_over(now_ms, member, slot, &message);
+                self.portion
+                    .give(message.metadata.len() + message.payload.len());
                 run.push(message);
             }
             self.give(member, run, out);

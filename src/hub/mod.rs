@@ -13,7 +13,7 @@
 //! | `arrival` | what an entry from the broker is: new, a repeat, asked for again; opening it |
 //! | `decryption` | encrypted entries: the data keys they want, and what nobody here can decrypt |
 //! | `chunks` | messages that come in several entries |
-//! | `delivery` | who gets the next messages |
+//! | `delivery`, `portion` | who gets the next messages, and how much at a time |
 //! | `failover` | Failover: which member is active on each partition |
 //! | `permits` | how much the broker may send |
 //! | `settle` | acks and negative acks |
@@ -57,6 +57,7 @@ mod memory;
 mod pace;
 mod partials;
 mod permits;
+mod portion;
 mod reconnect;
 mod redelivery;
 mod requests;
@@ -86,6 +87,7 @@ use ledgers::Ledgers;
 use lifecycle::{Phase, Unsubscribing};
 use members::Members;
 use partials::Partials;
+use portion::Portion;
 use requests::Requests;
 use seek::Seeking;
 use slot::{Link, Position, Slot};
@@ -111,6 +113,9 @@ pub struct Hub {
     ledgers: Ledgers,
     /// When the pattern's namespace is asked again.
     list_due_ms: Option<u64>,
+    portion: Portion,
+    /// Slots with entries that still are part of what was read from the connection.
+    pinned: Vec<usize>,
     /// The slot that gives the next message, so that no partition starves another.
     next_slot: usize,
     /// What the slots count as waiting, together.
@@ -159,6 +164,8 @@ impl Hub {
             closed_slots: Vec::new(),
             ledgers: Ledgers::default(),
             list_due_ms: None,
+            portion: Portion::default(),
+            pinned: Vec::new(),
             next_slot: 0,
             waiting_in_slots: 0,
             passed_on: BTreeMap::new(),
@@ -304,6 +311,7 @@ impl Hub {
             delayed,
             self.members.next_timeout_ms(),
             self.chunks_expire_ms(),
+            self.portion.goes_on_ms(),
         ];
         let others = [
             self.dead_letters.lingers_until_ms(),
@@ -391,11 +399,15 @@ impl Hub {
         if self.phase == Phase::Open && !self.is_seeking() {
             self.choose_active(out);
             self.excuse_stalled_chunks(now_ms);
+            self.portion.begin(now_ms);
             self.deliver(now_ms, out);
             self.want_data_key(out);
-            self.flow(out);
+            if self.portion.goes_on_ms().is_none() {
+                self.flow(out);
+            }
             self.note_stalled_chunks();
         }
+        self.unpin_waiting();
     }
 
     fn is_in_pull_mode(&self, member: MemberId) -> bool {

@@ -49,6 +49,8 @@ pub(super) enum Link {
 pub(super) struct Waiting {
     pub entry: Entry,
     pub messages: u32,
+    /// Part of what was read from the connection, all of which it keeps alive.
+    pub pinned: bool,
     /// Of an encrypted entry that waits for a data key.
     pub tried: Tried,
 }

@@ -39,12 +39,16 @@ pub fn client_keys(query: &Query) -> Result<Vec<ClientKey>, Refusal> {
     if first.is_none_or(|key| key.value.is_none()) {
         return Ok(Vec::new());
     }
+    if entries.len() > KEYS_MAX {
+        return Err(Refusal::invalid_params(TOO_MANY_KEYS));
+    }
     entries.into_iter().map(client_key).collect()
 }
 
-/// Keys that one producer may name: each costs a message some hundred bytes, and what it is asked for at the start some
-/// hundred microseconds. Java has no limit.
-const KEY_NAMES_MAX: usize = 100;
+/// Keys of one producer: each costs a message some hundred bytes, and one of the gateway's some hundred microseconds at
+/// the start. Java has no limit.
+const KEYS_MAX: usize = 100;
+const TOO_MANY_KEYS: &str = "encryptionKeys names more than 100 keys";
 
 /// The names of the gateway's keys, where the client does not encrypt itself; none only where it does not name any.
 pub fn key_names(query: &Query) -> Vec<String> {
@@ -67,8 +71,8 @@ pub fn check_key_names(names: &[String], has_keys: bool) -> Result<(), Refusal> 
         "Can't add encryption key without configuring cryptoKeyReaderFactoryClassName"
     } else if names.iter().any(|name| crate::api::topic::is_blank(name)) {
         "Encryption key cannot be blank"
-    } else if names.len() > KEY_NAMES_MAX {
-        "encryptionKeys names more than 100 keys"
+    } else if names.len() > KEYS_MAX {
+        TOO_MANY_KEYS
     } else {
         return Ok(());
     };

@@ -8,6 +8,7 @@ mod delivery;
 mod failover;
 mod lifecycle;
 mod model;
+mod portion;
 mod reconnect;
 mod redelivery;
 mod requests;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::types::MessageId;
+use super::types::{Entry, MessageId};
 
 pub use compress::Compressor;
 pub use encryption::{Encryption, EncryptionKey};
@@ -53,18 +53,32 @@ impl Message {
         if whole_entry && metadata.len() + payload.len() > COPIED_BYTES_MAX {
             return self.clone();
         }
-        let mut copy = BytesMut::with_capacity(metadata.len() + payload.len());
-        copy.extend_from_slice(metadata);
-        copy.extend_from_slice(payload);
-        let mut copy = copy.freeze();
+        let (metadata, payload) = copied(metadata, payload);
         Message {
-            metadata: copy.split_to(metadata.len()),
-            payload: copy,
+            metadata,
+            payload,
             decrypted_from: self.decrypted_from.clone(),
             oldest_begun: self.oldest_begun.clone(),
             ..*self
         }
     }
+}
+
+impl Entry {
+    /// Puts the entry into memory of its own, as [`Message::unpinned`] does.
+    pub fn unpin(&mut self) {
+        if self.metadata.len() + self.payload.len() <= COPIED_BYTES_MAX {
+            (self.metadata, self.payload) = copied(&self.metadata, &self.payload);
+        }
+    }
+}
+
+fn copied(metadata: &[u8], payload: &[u8]) -> (Bytes, Bytes) {
+    let mut copy = BytesMut::with_capacity(metadata.len() + payload.len());
+    copy.extend_from_slice(metadata);
+    copy.extend_from_slice(payload);
+    let mut copy = copy.freeze();
+    (copy.split_to(metadata.len()), copy)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::message_id::IdParts;
 use super::varint::{DecodeError, Fields, Value, take_varint};
 use crate::pulsar::types::MessageId;
 
-/// The longest ack set, in words of 64 messages: a batch of 1,048,576 messages. The smallest message in a batch takes
+/// What is kept of an ack set, in words of 64 messages: a batch of 1,048,576 messages. The smallest message in a batch takes
 /// 6 bytes, so more do not fit the broker's default maxMessageSize.
 pub(super) const MAX_ACK_SET_WORDS: usize = 16 * 1024;
 
@@ -49,10 +49,10 @@ impl MessageParts {
                 (1, Value::Varint(value)) => self.consumer_id = Some(value),
                 (2, Value::Bytes(id)) => self.message_id.get_or_insert_default().merge(id)?,
                 (3, Value::Varint(value)) => self.redelivery_count = value as u32,
-                (4, Value::Varint(word)) => self.push_ack_word(word)?,
+                (4, Value::Varint(word)) => self.push_ack_word(word),
                 (4, Value::Bytes(mut packed)) => {
                     while !packed.is_empty() {
-                        self.push_ack_word(take_varint(&mut packed)?)?;
+                        self.push_ack_word(take_varint(&mut packed)?);
                     }
                 }
                 (5, Value::Varint(value)) => self.consumer_epoch = Some(value),
@@ -62,12 +62,11 @@ impl MessageParts {
         Ok(())
     }
 
-    fn push_ack_word(&mut self, word: u64) -> Result<(), DecodeError> {
-        if self.ack_set.len() == MAX_ACK_SET_WORDS {
-            return Err(DecodeError::AckSetTooLong);
+    /// Brokers pass on what other clients have acked, of whatever length: that is no reason to end the connection.
+    fn push_ack_word(&mut self, word: u64) {
+        if self.ack_set.len() < MAX_ACK_SET_WORDS {
+            self.ack_set.push(word);
         }
-        self.ack_set.push(word);
-        Ok(())
     }
 
     pub(super) fn finish(self) -> Result<MessageCommand, DecodeError> {

@@ -19,8 +19,6 @@ pub enum DecodeError {
     WireType(u8),
     #[error("required field {0} is missing")]
     Missing(&'static str),
-    #[error("an ack set of more than {max} words", max = super::hot::MAX_ACK_SET_WORDS)]
-    AckSetTooLong,
     #[error("a list of more than {max} topics", max = super::topics::MAX_NAMES)]
     TooManyNames,
     #[error("batch_size is negative")]
