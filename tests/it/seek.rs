@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::raw::frame;
 use crate::support::{Client, Raw, World, eventually, pause, payload_of, take_from, topic};
 
 /// Publishes numbers, at different milliseconds; their ids.
@@ -204,6 +205,32 @@ fn a_reader_that_takes_nothing_is_brought_no_more_for_its_seeking() {
     for n in 0..MESSAGES {
         let message: Value = serde_json::from_str(&reader.text()).expect("JSON");
         assert_eq!(payload_of(&message), payload(n));
+    }
+}
+
+/// What its hub had for it is delivered at the moment it leaves: the rest of a batch, for the window that the frame before
+/// the seek opens.
+#[test]
+fn what_was_on_its_way_to_a_reader_when_it_sought_does_not_follow_the_answer() {
+    let world = World::start();
+    let name = topic("seek-on-its-way");
+    let query = "batchingEnabled=true&batchingMaxMessages=10&batchingMaxPublishDelay=60000";
+    let mut producer = world.producer(&format!("{name}?{query}"));
+    producer.publish_numbers(0..10);
+    let path = format!("/ws/v2/reader/persistent/public/default/{name}");
+    let path = format!("{path}?messageId=earliest&receiverQueueSize=1");
+    let mut reader = Raw::open(world.address(), &path);
+    for _ in 0..20 {
+        for n in 0..2 {
+            let message: Value = serde_json::from_str(&reader.text()).expect("JSON");
+            assert_eq!(payload_of(&message), n.to_string());
+            if n == 0 {
+                reader.say("{}");
+            }
+        }
+        let seek = br#"{"type":"seek","messageId":"earliest","requestId":"back"}"#;
+        reader.send(&[frame(0x81, b"{}"), frame(0x81, seek)].concat());
+        while !reader.text().contains("back") {}
     }
 }
 
