@@ -106,6 +106,34 @@ pub fn rights(cases: &mut Cases, place: &Place) {
         }
     }
     let namespace = &place.namespace;
+    for (topic, granted) in [
+        ("one", "one"),
+        ("parts", "parts"),
+        ("parts-partition-0", "parts"),
+    ] {
+        let path = format!("/admin/v2/persistent/{namespace}/{granted}");
+        // It may be there.
+        secured.admin().ask("PUT", &path, &json!({}));
+        let grant = format!("{path}/permissions/only");
+        secured.admin().expect("POST", &grant, &json!(["produce"]));
+        let path = format!("/ws/v2/producer/persistent/{namespace}/{topic}");
+        let name = format!("a grant on {granted} for {topic}");
+        cases.plain(name, &path, &bearer(&secured.token("only")));
+    }
+    let v1 = format!("{}/standalone/v1", place.tenant);
+    let path = format!("/admin/namespaces/{v1}");
+    secured.admin().expect("PUT", &path, &json!({}));
+    let grant = format!("{path}/permissions/a");
+    secured
+        .admin()
+        .expect("POST", &grant, &json!(["produce", "consume"]));
+    for role in ["a", "p", "t"] {
+        for (kind, rest) in [("producer", ""), ("consumer", "/s-$n"), ("reader", "")] {
+            let path = format!("/ws/{kind}/persistent/{v1}/t-$side{rest}");
+            let name = format!("{role} as V1 {kind}");
+            cases.plain(name, &path, &bearer(&secured.token(role)));
+        }
+    }
     secured.admin().expect(
         "POST",
         &format!("/admin/v2/namespaces/{namespace}/permissions/subscription/private"),
@@ -223,4 +251,12 @@ pub fn nobody(cases: &mut Cases, place: &Place) {
     let path = format!("/ws/producer/persistent/{far}/t");
     let name = "root as producer of a V1 cluster that is not there";
     cases.plain(name, &path, &bearer(&secured.token("root")));
+}
+
+/// What somebody gets whom the gateway lets do everything.
+pub fn superuser(cases: &mut Cases, place: &Place) {
+    let token = Secured::get().token("root");
+    for (kind, path) in place.paths() {
+        cases.plain(format!("the superuser as {kind}"), &path, &bearer(&token));
+    }
 }
