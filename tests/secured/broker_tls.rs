@@ -129,7 +129,7 @@ fn pkcs12_stores_do_what_pem_files_do() {
             "brokerClient_tlsTrustStoreType=PKCS12".to_owned(),
             format!("brokerClient_tlsTrustStorePath={trusted}"),
             "brokerClient_tlsTrustStorePassword=for trust".to_owned(),
-            "brokerClient_operationTimeoutMs=5000".to_owned(),
+            "brokerClient_operationTimeoutMs=20000".to_owned(),
         ];
         let settings = settings
             .iter()

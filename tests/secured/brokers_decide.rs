@@ -196,7 +196,7 @@ fn who_has_a_certificate_is_named_by_a_gateway_that_brokers_believe() {
         let refused = by_certificate(secured, &world, role, &path("producer", &nobody));
         let error = refused.err().expect("nothing is granted there").to_string();
         assert!(error.contains(status), "{error}");
-        // As somebody who may do everything: his own word is not the gateway's.
+        // Brokers would look at the gateway's rights alone: nobody is called so.
         let taken = by_certificate(
             secured,
             &world,
@@ -204,7 +204,7 @@ fn who_has_a_certificate_is_named_by_a_gateway_that_brokers_believe() {
             &path("producer", &nobody),
         );
         let error = taken.err().expect("nobody is called so").to_string();
-        assert!(error.contains("403"), "{error}");
+        assert!(error.contains("401"), "{error}");
     }
     // One that they do not believe: nobody is let in by its word.
     let world = gateway(secured, Some("somebody-else"), &[]);

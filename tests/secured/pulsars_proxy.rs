@@ -104,7 +104,7 @@ fn the_proxys_certificate_has_to_be_for_the_host_that_is_dialled() {
     let url = Proxy::get().url().replace("localhost", "127.0.0.1");
     let settings = [
         &format!("brokerServiceUrl={url}"),
-        "brokerClient_operationTimeoutMs=2000",
+        "brokerClient_operationTimeoutMs=20000",
     ];
     let (status, text) =
         gateway(Some("admin"), &settings).refused(&path("producer", "public/default", ""));
