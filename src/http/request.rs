@@ -11,8 +11,8 @@ use zeroize::Zeroize;
 /// One request head.
 pub struct Request {
     head: RequestHead,
-    /// Behind `head`, which is dropped first.
-    memory: Memory,
+    /// Behind `head`, which is dropped first. It is only there to be dropped.
+    _memory: Memory,
 }
 
 /// The memory that the slices of a head are in.
@@ -44,8 +44,8 @@ impl Drop for Memory {
 impl Request {
     /// `rest` is what is left of the memory that the head is in, `bytes` all of it.
     pub(super) fn new(head: RequestHead, rest: BytesMut, bytes: usize) -> Self {
-        let memory = Memory { rest, bytes };
-        Request { head, memory }
+        let _memory = Memory { rest, bytes };
+        Request { head, _memory }
     }
 
     /// As sent, in its own case (`GET`).
@@ -138,7 +138,10 @@ mod tests {
                 .chunks(text.len().div_ceil(pieces))
                 .map(|piece| reader.feed(piece));
             let (request, _) = fed.find_map(|fed| fed.unwrap()).unwrap();
-            let Request { head, mut memory } = request;
+            let Request {
+                head,
+                _memory: mut memory,
+            } = request;
             assert!(!memory.wipe());
             drop(head);
             assert!(memory.wipe());

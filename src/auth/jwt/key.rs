@@ -11,6 +11,9 @@ use crate::auth::der::{self, Der};
 /// RFC 7518 §3.2: a shared secret is at least as long as the hash; Java refuses a shorter one at the start.
 const SECRET_BYTES_MIN: usize = 32;
 
+/// RFC 7518 §3.3, and the longest that is verified with here (8,192 bits): no token would ever be let in by another.
+const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
+
 /// An RSA key of more bytes than this is slow to verify with.
 const QUICK_RSA_BYTES_MAX: usize = 512;
 
@@ -68,6 +71,9 @@ impl Key {
             return Err("is PEM, and DER is wanted: openssl pkey -pubin -outform DER".to_owned());
         }
         match subject_public_key(bytes) {
+            Some(Key::Rsa { n, .. }) if !RSA_BYTES.contains(&n.len()) => {
+                Err("is an RSA key of fewer than 2048 bits, or of more than 8192".to_owned())
+            }
             Some(key) if key.family() == family => Ok(key),
             Some(_) => Err("is a public key of another kind than tokenPublicAlg says".to_owned()),
             None => Err(

@@ -68,6 +68,9 @@ fn a_key_may_stand_in_every_form_that_java_reads() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Of 1,024 bits, which are too few to verify with.
+const RSA_1024: &str = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQC346hseF92EKojmgprCDizCvt+kF1AHJCpCXdE7hylYSVF3DjEK6fI7esKP0JZ4CW7TNgfYJeA+XL/O9jq8BPNvgfg9L3cCZU1isr2jJgOxBVYFcVC1zC+BJ16gdEOZ3mD9afUWnqKPAjO6Laka5pBg0shhK9zVEeAeGV4FQg7/QIDAQAB";
+
 #[test]
 fn a_key_that_cannot_be_used_stops_the_start_and_is_not_shown() {
     for place in [
@@ -106,6 +109,7 @@ fn a_key_that_cannot_be_used_stops_the_start_and_is_not_shown() {
     assert_eq!(public(P256, None), Err("tokenPublicKey"));
     assert_eq!(public(RSA, Some("ES256")), Err("tokenPublicKey"));
     assert_eq!(public(SECRET, None), Err("tokenPublicKey"));
+    assert_eq!(public(RSA_1024, None), Err("tokenPublicKey"));
     assert_eq!(
         public("data:,-----BEGIN PUBLIC KEY-----", None),
         Err("tokenPublicKey")
