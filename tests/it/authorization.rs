@@ -270,6 +270,16 @@ fn what_is_taken_back_ends_its_sockets_and_no_others() {
         guarded.path("reader", "t"),
         guarded.path("consumer", "t/s?subscriptionType=Shared"),
         guarded.path("consumer", "t/keys?subscriptionType=Key_Shared"),
+        guarded.path("consumer", "t/turns?subscriptionType=Failover"),
+        format!(
+            "/ws/v3/consumer/several?subscriptionType=Shared&topics={},{}",
+            guarded.topic("t"),
+            guarded.topic("u")
+        ),
+        format!(
+            "/ws/v3/consumer/all?subscriptionType=Shared&topicsPattern=persistent://{}/t",
+            guarded.namespace
+        ),
     ];
     for role in ["a", "b"] {
         admin.grant(&guarded.namespace, role, &["produce", "consume"]);
