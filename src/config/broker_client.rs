@@ -79,7 +79,7 @@ pub(super) fn proof(
         }
         _ => Err(format!(
             "names a Java class that is not to be had here; use {JAVA_PACKAGE}AuthenticationToken, \
-             AuthenticationTls, AuthenticationBasic or oauth2.AuthenticationOAuth2 of the same package"
+             AuthenticationTls, AuthenticationKeyStoreTls, AuthenticationBasic or oauth2.AuthenticationOAuth2 of the same package"
         )),
     }
 }

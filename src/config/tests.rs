@@ -143,6 +143,50 @@ fn forwarding_is_for_a_proxy_between_clients_and_brokers_that_decide() {
 }
 
 #[test]
+fn a_java_class_of_keys_is_refused_with_what_to_use_instead() {
+    let mistakes = check("cryptoKeyReaderFactoryClassName=com.example.Reader\n").unwrap_err();
+    assert!(mistakes[0].contains("cryptoKeyDirectory"), "{mistakes:?}");
+    assert!(check("cryptoKeyReaderFactoryClassName=\n").is_ok());
+}
+
+#[test]
+fn an_empty_prefix_of_the_token_keys_is_none() {
+    let token = "authenticationEnabled=true\nauthenticationProviders=org.apache.pulsar.broker.authentication.AuthenticationProviderToken\n";
+    let key = "SecretKey=data:;base64,MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n";
+    for prefixed in [
+        format!("tokenSettingPrefix=\ntoken{key}"),
+        format!("tokenSettingPrefix=my\nmytoken{key}"),
+    ] {
+        let config = check(&format!("{token}{prefixed}")).unwrap();
+        assert!(config.authentication.is_some());
+        assert_eq!(config.notes, [""; 0], "{prefixed}");
+    }
+}
+
+#[test]
+fn what_protects_nothing_because_its_switch_is_off_is_told() {
+    let noted = |text: &str| check(text).unwrap().notes.join("\n");
+    let who =
+        noted("authenticationProviders=a.B\ntokenSecretKey=secret\nmaxConnectionsPerRole=3\n");
+    assert!(
+        who.contains("without effect: authenticationProviders, tokenSecretKey, maxConnectionsPerRole: authenticationEnabled"),
+        "{who}"
+    );
+    let what = noted("superUserRoles=admin\n");
+    assert!(what.contains("without effect: superUserRoles"), "{what}");
+    let nobody = noted("authorizationEnabled=true\nserviceUrl=http://a:8080\n");
+    assert!(nobody.contains("has the role <none>"), "{nobody}");
+    let tls = noted(
+        "authenticationEnabled=true\nauthenticationProviders=org.apache.pulsar.broker.authentication.AuthenticationProviderTls\n",
+    );
+    assert!(
+        tls.contains("AuthenticationProviderTls lets nobody in"),
+        "{tls}"
+    );
+    assert_eq!(noted("maxConnectionsPerRole=0\n"), "");
+}
+
+#[test]
 fn without_authorization_its_other_keys_change_nothing() {
     let text = "authorizationProvider=com.example.Provider\nsuperUserRoles=a, b,\n";
     assert!(check(text).unwrap().authorization.is_none());

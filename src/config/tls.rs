@@ -23,7 +23,7 @@ pub struct ListenerTls {
     pub require_client_certificate: bool,
     /// A certificate that no trusted authority has signed is let in, and proves nothing.
     pub accept_untrusted: bool,
-    /// In this gateway's order of preference; never empty. Which versions are spoken follows from them.
+    /// Never empty; of those that a client also has, its own order decides. Which versions are spoken follows from them.
     pub suites: Vec<SupportedCipherSuite>,
     /// How often the files are looked at.
     pub refresh_ms: u64,

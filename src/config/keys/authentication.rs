@@ -112,6 +112,11 @@ pub(super) const KEYS: &[Key] = &[
 const INSECURE: &str = "tlsAllowInsecureConnection";
 const TLS: &str = "AuthenticationProviderTls";
 
+/// Whether the provider of this class looks at client certificates.
+pub(super) fn is_by_certificate(class: &str) -> bool {
+    class.trim().ends_with(TLS)
+}
+
 /// Before the names of the keys that `tokenSettingPrefix` moves.
 const PREFIX_KEY: &str = "tokenSettingPrefix";
 
@@ -120,8 +125,9 @@ const PREFIX_KEY: &str = "tokenSettingPrefix";
 pub(super) fn apply_prefix(settings: Vec<Setting>) -> Vec<Setting> {
     let is_prefix = |setting: &&Setting| setting.key == PREFIX_KEY;
     let prefix = settings.iter().find(is_prefix).map(|it| it.value.clone());
-    let Some(prefix) = prefix else {
-        return settings;
+    let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) else {
+        let others = settings.into_iter().filter(|it| it.key != PREFIX_KEY);
+        return others.collect();
     };
     let is_tokens = |name: &str| {
         let mut keys = KEYS.iter().map(|key| key.name);
@@ -152,7 +158,7 @@ pub(super) fn finish(draft: &mut Draft, settings: &[Setting], mistakes: &mut Vec
         .filter(is_on)
         .find(|setting| setting.key == INSECURE);
     let providers = &collected.settings.providers;
-    if let Some(insecure) = insecure.filter(|_| providers.iter().any(|it| it.ends_with(TLS))) {
+    if let Some(insecure) = insecure.filter(|_| providers.iter().any(|it| is_by_certificate(it))) {
         // Java takes the name in any certificate then.
         let why = format!("{INSECURE}: with {TLS} anybody could claim any role");
         mistakes.push(Mistake::at(&insecure.place, why));

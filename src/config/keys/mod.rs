@@ -8,6 +8,7 @@ mod authorization;
 mod broker_client;
 mod doors;
 mod served;
+mod switches;
 mod tls;
 mod unserved;
 
@@ -185,6 +186,8 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
     authentication::finish(&mut draft, &settings, &mut mistakes);
     doors::finish(&mut draft, &settings, &mut mistakes);
     listen(&mut draft, plain, &mut mistakes);
+    let notes = switches::notes(&draft.config, &settings);
+    draft.config.notes.extend(notes);
     finish(draft, mistakes)
 }
 

@@ -73,9 +73,12 @@ pub(super) const KEYS: &[Key] = &[
         "the log tells clients' addresses where it tells of requests: at the level debug",
     ),
     // End-to-end encryption.
-    text(
+    refused(
         "cryptoKeyReaderFactoryClassName",
-        "Java classes cannot be loaded: name the files of the keys with cryptoKeyDirectory, or with cryptoPublicKeyFiles and cryptoPrivateKeyFiles",
+        Shape::Text,
+        "",
+        "names a Java class, which cannot be loaded: name the files of the keys with cryptoKeyDirectory, or with \
+         cryptoPublicKeyFiles and cryptoPrivateKeyFiles",
     ),
     // Who may connect.
     text("athenzDomainNames", PROVIDER),
