@@ -84,7 +84,7 @@ impl KeyPair {
         };
         let entry = Entry {
             metadata: metadata.encode_to_vec().into(),
-            payload: payload.expect("decrypted").into(),
+            payload: payload.expect("decrypted"),
             ledger: 0,
             entry: 0,
             partition: -1,
