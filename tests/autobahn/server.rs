@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use pws_fast::runtime::acceptor::{AcceptPlan, Accepting};
 use pws_fast::runtime::{Accepted, Acceptor, Seats, ShardContext, ShardPlan, Socket};
 use pws_fast::runtime::{cores, driver, shard, spawn};
@@ -30,7 +31,7 @@ pub fn start() -> io::Result<Accepting> {
     let plan = AcceptPlan {
         core: None,
         max_connections: MAX_CONNECTIONS,
-        farewell: b"",
+        farewell: Bytes::new(),
         seats: Seats::new(1),
     };
     acceptor.start(plan, shards.posts().to_vec(), |accepted| accepted)

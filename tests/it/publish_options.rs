@@ -65,9 +65,12 @@ fn a_repeated_sequence_id_is_answered_as_a_duplicate_and_not_delivered() {
         );
         ledgers.push(id_fields(ack["messageId"].as_str().expect("an id"))[0].1);
     }
+    // The others may be duplicates, too: when the topic moves meanwhile they are sent a second time.
     let dropped: Vec<bool> = ledgers.iter().map(|ledger| *ledger == -1).collect();
-    assert_eq!(dropped, [true, false, false, true]);
+    assert!(dropped[0] && dropped[3], "{dropped:?}");
     assert_eq!([reader.receive(), reader.receive()], ["7", "8"]);
+    publish(&mut batching, "9", Some(9));
+    assert_eq!(reader.receive(), "9");
 }
 
 #[test]
@@ -108,6 +111,9 @@ fn a_delayed_message_comes_after_later_ones_on_shared_and_in_order_elsewhere() {
     let mut exclusive = world.consumer(&name, "exclusive");
     for batching in ["", "?batchingEnabled=true"] {
         let mut producer = world.producer(&format!("{name}{batching}"));
+        // A broker's first messages may take it longer than the delays below.
+        producer.publish("first");
+        assert_eq!([shared.receive(), exclusive.receive()], ["first", "first"]);
         let after = json!({ "payload": base64("after"), "deliverAfterMs": 1_500 });
         producer.send_json(after);
         let at = std::time::SystemTime::now()
