@@ -25,6 +25,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
+use zeroize::{Zeroize, Zeroizing};
+
 use crate::auth::Authentication;
 pub use authorization::{Authorization, PermissionSource, Permissions};
 pub use broker_client::{BrokerClient, KeyPlace, OAuth2, Proof};
@@ -119,12 +121,24 @@ pub enum UpstreamMode {
     PerSocket,
 }
 
-/// One assignment. An empty value unsets the key, as in Java.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One assignment. An empty value unsets the key, as in Java. Values may be secrets: they are zeroed, and not shown.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Setting {
     pub key: String,
     pub value: String,
     pub place: Place,
+}
+
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.place, self.key)
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        self.value.zeroize();
+    }
 }
 
 /// Where a setting was made.
@@ -182,7 +196,7 @@ fn read(path: &Path) -> Result<Vec<Setting>, Vec<Mistake>> {
     let name = path.display();
     let fail = |why: String| vec![Mistake(format!("{name}: {why}"))];
     let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
-    let mut bytes = Vec::new();
+    let mut bytes = Zeroizing::new(Vec::new());
     file.take(limits::FILE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| fail(error.to_string()))?;
@@ -192,12 +206,12 @@ fn read(path: &Path) -> Result<Vec<Setting>, Vec<Mistake>> {
             limits::FILE_BYTES_MAX
         )));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
         let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
         fail(format!("line {line} is not UTF-8"))
     })?;
-    properties::parse(&name.to_string(), &text)
+    properties::parse(&name.to_string(), text)
 }
 
 #[cfg(test)]

@@ -127,8 +127,8 @@ mod tests {
         parse("f", text)
             .unwrap()
             .into_iter()
-            .map(|setting| match setting.place {
-                Place::Line { line, .. } => (line, setting.key, setting.value),
+            .map(|setting| match &setting.place {
+                Place::Line { line, .. } => (*line, setting.key.clone(), setting.value.clone()),
                 other => panic!("{other}"),
             })
             .collect()

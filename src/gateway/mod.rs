@@ -87,6 +87,7 @@ use crate::tls::server;
 use crate::tls::watch::Watch;
 use certificates::Renewal;
 use finding::{find_brokers, find_permissions};
+use key_files::KeyFiles;
 use key_keeper::KeyKeeper;
 use life::{Equipment, run_shard};
 use ports::Ports;
@@ -113,6 +114,9 @@ pub fn check(config: &Config) -> Result<(), String> {
     }
     let (_, idle) = keeper::open(&config.broker_client).map_err(|error| error.to_string())?;
     drop(idle);
+    if !config.crypto_keys.is_empty() {
+        KeyFiles::new(config.crypto_keys.clone()).map_err(|error| error.to_string())?;
+    }
     Ok(())
 }
 

@@ -96,6 +96,21 @@ fn checkconfig_says_ok_and_what_it_noticed() {
 }
 
 #[test]
+fn checkconfig_looks_at_the_files_that_the_start_would_read() {
+    for setting in [
+        "cryptoKeyDirectory=/no/such/folder",
+        "cryptoPrivateKeyFiles=a=/no/such.pem",
+        "brokerClientTrustCertsFilePath=/no/such.pem",
+    ] {
+        let url = "--broker=pulsar+ssl://localhost:1";
+        let output = run(&["checkconfig", url, "--set", setting]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{setting}");
+        assert!(told.contains("/no/such"), "{setting}: {told}");
+    }
+}
+
+#[test]
 fn help_and_version_go_to_standard_output() {
     for flag in ["--help", "--version"] {
         let output = run(&[flag]);

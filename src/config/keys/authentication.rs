@@ -1,6 +1,8 @@
 //! The keys of authentication. Their values are collected here and read together when all are known: what a provider
 //! needs depends on which ones there are.
 
+use zeroize::Zeroize;
+
 use super::{Draft, Key, Rule};
 use crate::auth::{Authentication, Settings};
 use crate::config::{Authorization, Mistake, Setting, limits, values};
@@ -48,6 +50,11 @@ pub(super) const KEYS: &[Key] = &[
         }),
     },
     kept!("anonymousUserRole", anonymous_role),
+    // It has moved the others before they are looked at.
+    Key {
+        name: PREFIX_KEY,
+        rule: Rule::Sets(|_, _| Ok(())),
+    },
     kept!("tokenSecretKey", token.secret_key),
     kept!("tokenPublicKey", token.public_key),
     kept!("tokenPublicAlg", token.public_alg),
@@ -148,7 +155,7 @@ pub(super) fn apply_prefix(settings: Vec<Setting>) -> Vec<Setting> {
 
 /// Reads what was collected.
 pub(super) fn finish(draft: &mut Draft, settings: &[Setting], mistakes: &mut Vec<Mistake>) {
-    let collected = std::mem::take(&mut draft.authentication);
+    let mut collected = std::mem::take(&mut draft.authentication);
     if !collected.enabled {
         return;
     }
@@ -163,7 +170,10 @@ pub(super) fn finish(draft: &mut Draft, settings: &[Setting], mistakes: &mut Vec
         let why = format!("{INSECURE}: with {TLS} anybody could claim any role");
         mistakes.push(Mistake::at(&insecure.place, why));
     }
-    match Authentication::new(&collected.settings) {
+    let authentication = Authentication::new(&collected.settings);
+    collected.settings.token.secret_key.zeroize();
+    collected.settings.basic_auth_conf.zeroize();
+    match authentication {
         Ok((mut authentication, notes)) => {
             authentication.keep_credentials = matches!(
                 draft.config.authorization,

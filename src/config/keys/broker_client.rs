@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use rustls::{ProtocolVersion, SupportedCipherSuite};
 
 use super::tls::store_type;
+use zeroize::Zeroizing;
+
 use super::{Draft, Key, Rule};
 use crate::config::broker_client::{BrokerClient, Proof, proof};
 use crate::config::{
@@ -32,7 +34,7 @@ pub(super) const FORWARDS: &str = "forwardAuthorizationCredentials";
 pub(super) struct Collected {
     /// By the gateway's own name, by the client's.
     plugin: [Option<String>; 2],
-    parameters: [Option<String>; 2],
+    parameters: [Option<Zeroizing<String>>; 2],
     trusted: [Option<PathBuf>; 2],
     verify_host: [Option<bool>; 2],
     accept_untrusted: bool,
@@ -63,7 +65,7 @@ pub(super) const KEYS: &[Key] = &[
         Ok(())
     }),
     sets(PARAMETERS, |d, v| {
-        d.broker_client.parameters[0] = Some(v.to_owned());
+        d.broker_client.parameters[0] = Some(v.to_owned().into());
         Ok(())
     }),
     sets(CLIENT_PLUGIN, |d, v| {
@@ -71,7 +73,7 @@ pub(super) const KEYS: &[Key] = &[
         Ok(())
     }),
     sets(CLIENT_PARAMETERS, |d, v| {
-        d.broker_client.parameters[1] = Some(v.to_owned());
+        d.broker_client.parameters[1] = Some(v.to_owned().into());
         Ok(())
     }),
     sets("brokerClientTlsEnabled", |d, v| {
@@ -215,7 +217,8 @@ fn read(mut collected: Collected, wanted: bool) -> Result<BrokerClient, Wrong> {
     };
     let (proof, shown) = match plugin {
         None => Default::default(),
-        Some(plugin) => proof(plugin.trim(), parameters.as_deref()).map_err(|why| (place, why))?,
+        Some(plugin) => proof(plugin.trim(), parameters.as_ref().map(|it| it.as_str()))
+            .map_err(|why| (place, why))?,
     };
     let tls = read_tls(collected, shown, wanted)?;
     Ok(BrokerClient { proof, tls })

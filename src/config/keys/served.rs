@@ -374,20 +374,30 @@ fn nanos_as_ms(text: &str) -> Result<u64, String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::{authorization, tls};
+    use super::super::{authentication, authorization, tls};
     use super::*;
 
-    /// The part of the README about keys.
-    fn readme() -> &'static str {
+    /// The parts of the README about keys.
+    const PARTS: [(&str, &str); 2] = [
+        ("### Keys of websocket.conf", "## The protocol"),
+        ("| `tokenSecretKey`", "\n\n"),
+    ];
+
+    fn readme() -> String {
         let text = include_str!("../../../README.md");
-        let begin = text.find("### Keys of websocket.conf").unwrap();
-        let end = text.find("## The protocol").unwrap();
-        &text[begin..end]
+        let parts = PARTS.map(|(begin, end)| {
+            let (_, part) = text.split_once(begin).unwrap();
+            format!("{begin}{}", part.split_once(end).unwrap().0)
+        });
+        parts.join("\n")
     }
 
-    /// What stands in the first column of its tables, with the default beside it.
+    /// What stands in the first column of their tables, with the default beside it.
     fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
-        let rows = readme().lines().filter_map(|line| line.strip_prefix("| `"));
+        let rows = readme()
+            .leak()
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"));
         rows.flat_map(|row| {
             let mut columns = row.split(" | ");
             let (names, default) = (columns.next().unwrap(), columns.next().unwrap());
@@ -404,6 +414,7 @@ mod tests {
         for key in JAVA
             .iter()
             .chain(doors::JAVA)
+            .chain(authentication::KEYS)
             .chain(authorization::KEYS)
             .chain(tls::KEYS)
             .chain(broker_client::KEYS)
