@@ -8,7 +8,7 @@ use crate::secured::Secured;
 use crate::support::certificates::{Authority, Folder};
 use crate::support::process::{Gateway, program};
 use crate::support::raw::upgrade_request;
-use crate::support::secure::{Secure, Trust, Unframed, Version};
+use crate::support::secure::{Secure, Trust, Unframed, Version, der};
 use crate::support::signer::Signer;
 use crate::support::{Raw, eventually, payload_of, topic};
 
@@ -31,7 +31,8 @@ struct Place {
     trust: Trust,
     signer: Signer,
     namespace: String,
-    _folder: Folder,
+    authority: Authority,
+    folder: Folder,
 }
 
 impl Place {
@@ -91,7 +92,8 @@ impl Place {
             trust: Trust::new(&authority, Version::Tls13, None),
             signer,
             namespace,
-            _folder: folder,
+            authority,
+            folder,
         }
     }
 
@@ -180,4 +182,36 @@ fn behind_a_proxy_it_wants_to_be_told_for_whom() {
         place.open(header, &path).is_ok()
     });
     assert!(place.open(b"", &path).is_err());
+}
+
+const SOCKETS: usize = 1_000;
+
+/// With places for as many clients of one address.
+#[test]
+fn a_new_certificate_ends_none_of_a_thousand_sockets_of_an_authorized_role() {
+    let place = Place::new(|text| {
+        let text = text.replace("maxConnectionsPerIp=500", "maxConnectionsPerIp=2000");
+        let text = text.replace("SecondPerIp=50", "SecondPerIp=1000");
+        format!("{text}tlsCertRefreshCheckDurationSec=0\n")
+    });
+    let path = place.path("reader", "rotation");
+    eventually("what was granted counts", || place.open(b"", &path).is_ok());
+    let open = || place.open(b"", &path).expect("let in");
+    let mut readers: Vec<Secure> = (0..SOCKETS).map(|_| open()).collect();
+    let producer = place.path("producer", "rotation");
+    let mut producer = place.open(b"", &producer).expect("let in");
+    producer.publish("before");
+
+    let signed = place.authority.server(&["localhost"]);
+    place.folder.write("server.key", &signed.key);
+    place.folder.write("server.pem", &signed.certificate);
+    let new = der(&signed.certificate);
+    eventually("the new certificate is shown", || *open().shown() == new);
+
+    producer.publish("after");
+    for reader in &mut readers {
+        for payload in ["before", "after"] {
+            assert_eq!(payload_of(&reader.json()), payload);
+        }
+    }
 }
