@@ -64,20 +64,17 @@ impl HeaderReader {
     }
 
     fn v1(&self) -> Result<Option<Source>, Malformed> {
-        let ends = self
-            .header
-            .iter()
-            .position(|byte| matches!(byte, b'\r' | b'\n'));
-        match ends.map(|at| &self.header[at..]) {
-            None | Some(b"\r") if self.header.len() < V1_LINE_BYTES_MAX => Ok(None),
-            Some(b"\r\n") if self.header.len() <= V1_LINE_BYTES_MAX => {
-                let line = std::str::from_utf8(&self.header[..self.header.len() - 2]);
-                line.ok()
-                    .and_then(v1_source)
-                    .map(Some)
-                    .ok_or("Malformed PROXY line")
-            }
-            None | Some(b"\r" | b"\r\n") => Err("PROXY line too long"),
+        // What lies behind the longest line tells nothing, however the bytes came in.
+        let begin = &self.header[..self.header.len().min(V1_LINE_BYTES_MAX)];
+        let ends = begin.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        match ends.map(|at| begin.split_at(at)) {
+            None | Some((_, b"\r")) if begin.len() < V1_LINE_BYTES_MAX => Ok(None),
+            None | Some((_, b"\r")) => Err("PROXY line too long"),
+            Some((line, b"\r\n")) => std::str::from_utf8(line)
+                .ok()
+                .and_then(v1_source)
+                .map(Some)
+                .ok_or("Malformed PROXY line"),
             Some(_) => Err("Malformed PROXY line"),
         }
     }
@@ -290,6 +287,15 @@ mod tests {
             let (whole, _) = read(stream, 1000);
             assert!(whole.is_err(), "{}", stream.escape_ascii());
             assert_eq!(read(stream, 1).0, whole);
+        }
+    }
+
+    #[test]
+    fn an_end_beyond_the_longest_line_is_the_same_however_it_is_cut() {
+        for end in ["\r\n", "\r\x0e", "\n\n", "xx"] {
+            let stream = format!("PROXY UNKNOWN {}{end}", "x".repeat(V1_LINE_BYTES_MAX - 15));
+            let whole = read(stream.as_bytes(), usize::MAX).0;
+            assert_eq!(read(stream.as_bytes(), 1).0, whole, "{end:?}");
         }
     }
 
