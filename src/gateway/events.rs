@@ -74,13 +74,6 @@ impl Shard {
 
     pub(super) fn on_consuming_event(&mut self, now_ms: u64, event: Event) {
         match event {
-            Event::Refused {
-                principal,
-                broker,
-                error,
-            } => {
-                self.consuming.refused(now_ms, principal, &broker, &error);
-            }
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::Topics { tag, result } => self.topics_answered(now_ms, tag, result),
             Event::ConsumerReady { consumer } => self.hub_upstream(consumer, Upstream::Ready),

@@ -16,7 +16,7 @@ use super::turn::ShardRef;
 use crate::credentials::tls::remedy;
 use crate::observe::seldom::Seldom;
 use crate::pulsar::client::{
-    BrokerAddress, Client, ConnectionId, Credentials, Io, Original, Principal, ProducerId,
+    BrokerAddress, Client, ConnectionId, Credentials, Event, Io, Original, Principal, ProducerId,
 };
 use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime::{self, Socket, TlsSide};
@@ -190,14 +190,22 @@ impl Lane {
         }
     }
 
+    /// What the client machine has to tell its owner.
+    pub fn poll_event(&mut self, now_ms: u64) -> Option<Event> {
+        loop {
+            match self.client.poll_event()? {
+                Event::Refused {
+                    principal,
+                    broker,
+                    error,
+                } => self.refused(now_ms, principal, &broker, &error),
+                event => return Some(event),
+            }
+        }
+    }
+
     /// The broker does not let this gateway in, or somebody for whom it speaks.
-    pub fn refused(
-        &mut self,
-        now_ms: u64,
-        principal: Principal,
-        broker: &str,
-        error: &BrokerError,
-    ) {
+    fn refused(&mut self, now_ms: u64, principal: Principal, broker: &str, error: &BrokerError) {
         let is_own = principal == Principal::GATEWAY;
         // Clients that are refused keep nobody from hearing that the gateway is.
         let subject = match is_own {

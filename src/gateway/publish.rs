@@ -30,13 +30,6 @@ impl Shard {
             return;
         };
         match event {
-            Event::Refused {
-                principal,
-                broker,
-                error,
-            } => {
-                self.publishing.refused(now_ms, principal, &broker, &error);
-            }
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::ProducerReady { producer, name, .. } => {
                 let now = self.now(now_ms);

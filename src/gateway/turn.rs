@@ -113,11 +113,11 @@ impl Shard {
     /// Carries events, posts and effects on until there are none.
     fn settle(&mut self, now_ms: u64) {
         loop {
-            if let Some(event) = self.consuming.client.poll_event() {
+            if let Some(event) = self.consuming.poll_event(now_ms) {
                 self.on_consuming_event(now_ms, event);
-            } else if let Some(event) = self.publishing.client.poll_event() {
+            } else if let Some(event) = self.publishing.poll_event(now_ms) {
                 self.on_publishing_event(now_ms, event);
-            } else if let Some(event) = self.administration.client.poll_event() {
+            } else if let Some(event) = self.administration.poll_event(now_ms) {
                 self.on_administration_event(now_ms, event);
             } else if let Some(post) = self.local.pop_front() {
                 self.on_post(now_ms, post);
