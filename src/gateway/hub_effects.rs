@@ -73,71 +73,59 @@ impl Shard {
         }
     }
 
-    fn hub_upstream_effect(&mut self, now_ms: u64, slot: usize, effect: Effect) {
+    fn hub_upstream_effect(&mut self, now_ms: u64, hub: usize, effect: Effect) {
         match effect {
-            Effect::OpenConsumer { slot: index, spec } => {
+            Effect::OpenConsumer { slot, spec } => {
                 let consumer = self.consuming.client.open_consumer(now_ms, spec);
-                self.hubs.opened(slot, index, consumer);
+                self.hubs.opened(hub, slot, consumer);
             }
-            Effect::CloseConsumer { slot: index } => {
-                if let Some(consumer) = self.hubs.closed(slot, index) {
+            Effect::CloseConsumer { slot } => {
+                if let Some(consumer) = self.hubs.closed(hub, slot) {
                     self.consuming.client.close_consumer(now_ms, consumer);
                 }
             }
-            Effect::Flow {
-                slot: index,
-                permits,
-            } => {
-                self.on_consumer(slot, index, |client, consumer| {
-                    client.flow(consumer, permits)
-                });
+            Effect::Flow { slot, permits } => {
+                self.on_consumer(hub, slot, |client, consumer| client.flow(consumer, permits));
             }
             Effect::Ack {
-                slot: index,
+                slot,
                 tag,
                 positions,
             } => {
-                self.on_consumer(slot, index, |client, consumer| {
+                self.on_consumer(hub, slot, |client, consumer| {
                     client.ack(now_ms, consumer, tag, &positions);
                 });
             }
             Effect::AckCumulative {
-                slot: index,
+                slot,
                 tag,
                 position,
             } => {
-                self.on_consumer(slot, index, |client, consumer| {
+                self.on_consumer(hub, slot, |client, consumer| {
                     client.ack_cumulative(now_ms, consumer, tag, &position);
                 });
             }
             Effect::AckUpTo {
-                slot: index,
+                slot,
                 ledger,
                 entry,
             } => {
-                self.on_consumer(slot, index, |client, consumer| {
+                self.on_consumer(hub, slot, |client, consumer| {
                     client.ack_up_to(consumer, ledger, entry);
                 });
             }
-            Effect::Redeliver {
-                slot: index,
-                positions,
-            } => {
-                self.on_consumer(slot, index, |client, consumer| {
+            Effect::Redeliver { slot, positions } => {
+                self.on_consumer(hub, slot, |client, consumer| {
                     client.redeliver(consumer, &positions);
                 });
             }
-            Effect::Seek {
-                slot: index,
-                tag,
-                target,
-            } => {
-                self.on_consumer(slot, index, |client, consumer| {
+            Effect::Seek { slot, tag, target } => {
+                self.on_consumer(hub, slot, |client, consumer| {
                     client.seek(now_ms, consumer, tag, target);
                 });
             }
-            Effect::Unsubscribe { slot: index, tag } => {
-                self.on_consumer(slot, index, |client, consumer| {
+            Effect::Unsubscribe { slot, tag } => {
+                self.on_consumer(hub, slot, |client, consumer| {
                     client.unsubscribe(now_ms, consumer, tag);
                 });
             }
@@ -149,11 +137,11 @@ impl Shard {
     /// With the upstream consumer of a hub's slot, while it is open.
     fn on_consumer(
         &mut self,
+        hub: usize,
         slot: usize,
-        index: usize,
         act: impl FnOnce(&mut Client, ConsumerId),
     ) {
-        if let Some(consumer) = self.hubs.consumer(slot, index) {
+        if let Some(consumer) = self.hubs.consumer(hub, slot) {
             act(&mut self.consuming.client, consumer);
         }
     }
