@@ -68,6 +68,11 @@ pub(super) enum Outcome {
     Live,
 }
 
+/// The message of a batch with this index, if there is one.
+fn indexed(states: &mut [Indexed], index: i32) -> Option<&mut Indexed> {
+    states.get_mut(usize::try_from(index).ok()?)
+}
+
 impl From<Indexes> for EntryState {
     fn from(indexes: Indexes) -> EntryState {
         EntryState { indexes, bytes: 0 }
@@ -103,7 +108,7 @@ impl EntryState {
         // No message comes near 4 GiB.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if let Indexes::Batch { states, .. } = &mut self.indexes {
-            match usize::try_from(index).ok().and_then(|i| states.get_mut(i)) {
+            match indexed(states, index) {
                 Some(indexed) => indexed.bytes = indexed.bytes.saturating_add(bytes),
                 None => return 0,
             }
@@ -115,9 +120,7 @@ impl EntryState {
     /// Once the message is not live any more: what was charged for it.
     pub fn discharge(&mut self, index: i32) -> usize {
         let bytes = match &mut self.indexes {
-            Indexes::Batch { states, .. } => usize::try_from(index)
-                .ok()
-                .and_then(|i| states.get_mut(i))
+            Indexes::Batch { states, .. } => indexed(states, index)
                 .map_or(0, |indexed| std::mem::take(&mut indexed.bytes) as usize),
             _ => self.bytes,
         };
@@ -151,9 +154,7 @@ impl EntryState {
                 unsettled,
                 live,
             } => {
-                let Some(Indexed { state, .. }) =
-                    usize::try_from(index).ok().and_then(|i| states.get_mut(i))
-                else {
+                let Some(Indexed { state, .. }) = indexed(states, index) else {
                     return;
                 };
                 *unsettled -= u32::from(*state != Index::Settled);
