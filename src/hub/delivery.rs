@@ -52,6 +52,12 @@ impl Hub {
         out.push(Effect::Deliver { member, messages });
     }
 
+    /// When what waits is given out further, where its portion was full.
+    pub(super) fn goes_on_ms(&self) -> Option<u64> {
+        let is_left = self.portion.is_full() && self.waiting_messages() > 0;
+        is_left.then(|| self.portion.next_ms())
+    }
+
     /// As far as entries say how many messages they hold.
     pub(super) fn waiting_messages(&self) -> usize {
         self.waiting_in_slots + self.passed_on.len()
@@ -75,8 +81,6 @@ impl Hub {
                 continue;
             }
             self.hand_over(now_ms, member, slot, &message);
-            self.portion
-                .give(message.metadata.len() + message.payload.len());
             run.push(message);
         }
         run
@@ -137,6 +141,8 @@ impl Hub {
         slot: usize,
         message: &Message,
     ) {
+        self.portion
+            .give(message.metadata.len() + message.payload.len());
         if !self.is_acked_upstream(slot) {
             if !self.is_reader() {
                 self.members.change(member, |m| m.let_pass(now_ms));

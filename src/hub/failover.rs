@@ -200,8 +200,6 @@ impl Hub {
                 && let Some(message) = self.next_of_slot(now_ms, slot)
             {
                 self.hand_over(now_ms, member, slot, &message);
-                self.portion
-                    .give(message.metadata.len() + message.payload.len());
                 run.push(message);
             }
             self.give(member, run, out);

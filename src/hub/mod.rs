@@ -311,7 +311,7 @@ impl Hub {
             delayed,
             self.members.next_timeout_ms(),
             self.chunks_expire_ms(),
-            self.portion.goes_on_ms(),
+            self.goes_on_ms(),
         ];
         let others = [
             self.dead_letters.lingers_until_ms(),
@@ -396,13 +396,13 @@ impl Hub {
     }
 
     fn pump(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        self.portion.begin(now_ms);
         if self.phase == Phase::Open && !self.is_seeking() {
             self.choose_active(out);
             self.excuse_stalled_chunks(now_ms);
-            self.portion.begin(now_ms);
             self.deliver(now_ms, out);
             self.want_data_key(out);
-            if self.portion.goes_on_ms().is_none() {
+            if self.goes_on_ms().is_none() {
                 self.flow(out);
             }
             self.note_stalled_chunks();

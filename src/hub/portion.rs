@@ -10,16 +10,16 @@ const PORTION_BYTES: usize = 4 * 1024 * 1024;
 pub struct Portion {
     began_ms: u64,
     given_bytes: usize,
-    goes_on_ms: Option<u64>,
 }
 
 impl Portion {
     /// A new one, if it is time for that.
     pub fn begin(&mut self, now_ms: u64) {
-        self.goes_on_ms = None;
         if self.began_ms != now_ms {
-            self.began_ms = now_ms;
-            self.given_bytes = 0;
+            *self = Portion {
+                began_ms: now_ms,
+                given_bytes: 0,
+            };
         }
     }
 
@@ -27,17 +27,13 @@ impl Portion {
         self.given_bytes += bytes;
     }
 
-    /// The rest has to wait for the next one.
-    pub fn is_full(&mut self) -> bool {
-        let is_full = self.given_bytes >= PORTION_BYTES;
-        if is_full {
-            self.goes_on_ms = Some(self.began_ms + 1);
-        }
-        is_full
+    /// What is left has to wait for the next one.
+    pub fn is_full(&self) -> bool {
+        self.given_bytes >= PORTION_BYTES
     }
 
-    /// When the next one begins, where something is left for it.
-    pub fn goes_on_ms(&self) -> Option<u64> {
-        self.goes_on_ms
+    /// When the next one begins.
+    pub fn next_ms(&self) -> u64 {
+        self.began_ms + 1
     }
 }
