@@ -373,6 +373,7 @@ fn nanos_as_ms(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::LazyLock;
 
     use super::super::{authentication, authorization, tls};
     use super::*;
@@ -383,21 +384,18 @@ mod tests {
         ("| `tokenSecretKey`", "\n\n"),
     ];
 
-    fn readme() -> String {
+    static README: LazyLock<String> = LazyLock::new(|| {
         let text = include_str!("../../../README.md");
         let parts = PARTS.map(|(begin, end)| {
             let (_, part) = text.split_once(begin).unwrap();
             format!("{begin}{}", part.split_once(end).unwrap().0)
         });
         parts.join("\n")
-    }
+    });
 
     /// What stands in the first column of their tables, with the default beside it.
     fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
-        let rows = readme()
-            .leak()
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `"));
+        let rows = README.lines().filter_map(|line| line.strip_prefix("| `"));
         rows.flat_map(|row| {
             let mut columns = row.split(" | ");
             let (names, default) = (columns.next().unwrap(), columns.next().unwrap());
@@ -422,11 +420,7 @@ mod tests {
         {
             match key.rule {
                 Rule::Sets(_) => drop(known.insert(key.name)),
-                _ => assert!(
-                    readme().contains(&format!("`{}`", key.name)),
-                    "{}",
-                    key.name
-                ),
+                _ => assert!(README.contains(&format!("`{}`", key.name)), "{}", key.name),
             }
         }
         assert_eq!(described, known);

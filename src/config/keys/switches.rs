@@ -21,37 +21,35 @@ const WHO: &[&str] = &[
 pub(super) fn notes(config: &Config, settings: &[Setting]) -> Vec<String> {
     let value = |key: &str| {
         let setting = settings.iter().find(|setting| setting.key == key);
-        setting.map(|setting| setting.value.as_str())
+        setting.map_or("", |setting| setting.value.as_str())
     };
-    let is_on = |key: &str| value(key).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let is_set = |key: &&&str| value(key).is_some_and(|value| !value.is_empty() && value != "0");
+    let is_set = |key: &str| !matches!(value(key), "" | "0");
+    let (authenticates, authorizes) = (
+        config.authentication.is_some(),
+        config.authorization.is_some(),
+    );
     let mut notes = Vec::new();
-    if !is_on(AUTHENTICATION) {
-        let idle: Vec<&str> = WHO.iter().filter(is_set).copied().collect();
-        if !idle.is_empty() {
-            notes.push(format!(
-                "without effect: {}: {AUTHENTICATION} is not true, so that everybody is let in",
-                idle.join(", ")
-            ));
-        }
-        if is_on(AUTHORIZATION) {
-            notes.push(format!(
-                "{AUTHORIZATION} without {AUTHENTICATION}: every client has the role <none>"
-            ));
-        }
+    let idle: Vec<&str> = WHO.iter().copied().filter(|key| is_set(key)).collect();
+    if !authenticates && !idle.is_empty() {
+        notes.push(format!(
+            "without effect: {}: {AUTHENTICATION} is not true, so that everybody is let in",
+            idle.join(", ")
+        ));
     }
-    if config.authorization.is_none() && is_set(&&"superUserRoles") {
+    if !authenticates && authorizes {
+        notes.push(format!(
+            "{AUTHORIZATION} without {AUTHENTICATION}: every client has the role <none>"
+        ));
+    }
+    if !authorizes && is_set("superUserRoles") {
         notes.push(format!(
             "without effect: superUserRoles: {AUTHORIZATION} is not true, so that everybody who is let in may do everything"
         ));
     }
-    let providers = value("authenticationProviders").unwrap_or_default();
-    let by_certificate = providers.split(',').any(authentication::is_by_certificate);
-    let asks = config
-        .tls
-        .as_ref()
-        .is_some_and(|tls| tls.files.trusted().is_some());
-    if is_on(AUTHENTICATION) && by_certificate && !asks {
+    let mut providers = value("authenticationProviders").split(',');
+    let by_certificate = providers.any(authentication::is_by_certificate);
+    let trusted = config.tls.as_ref().and_then(|tls| tls.files.trusted());
+    if authenticates && by_certificate && trusted.is_none() {
         notes.push(
             "AuthenticationProviderTls lets nobody in: certificates are asked for on webServicePortTls, with \
              tlsTrustCertsFilePath"
