@@ -135,12 +135,7 @@ impl Shard {
     }
 
     /// With the upstream consumer of a hub's slot, while it is open.
-    fn on_consumer(
-        &mut self,
-        hub: usize,
-        slot: usize,
-        act: impl FnOnce(&mut Client, ConsumerId),
-    ) {
+    fn on_consumer(&mut self, hub: usize, slot: usize, act: impl FnOnce(&mut Client, ConsumerId)) {
         if let Some(consumer) = self.hubs.consumer(hub, slot) {
             act(&mut self.consuming.client, consumer);
         }

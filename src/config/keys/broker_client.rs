@@ -6,10 +6,9 @@
 use std::path::PathBuf;
 
 use rustls::{ProtocolVersion, SupportedCipherSuite};
-
-use super::tls::store_type;
 use zeroize::Zeroizing;
 
+use super::tls::store_type;
 use super::{Draft, Key, Rule};
 use crate::config::broker_client::{BrokerClient, Proof, proof};
 use crate::config::{
