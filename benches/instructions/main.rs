@@ -13,8 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// More than this above what is expected is a regression, as much below wants to be accepted: inlining moves counts by a few per cent.
-const TOLERANCE: f64 = 0.10;
+/// More than this above what is expected is a regression, and fails; as much below is told, and passes. The directory that the
+/// project is built in is part of what the compiler hashes names from, and so moves its inlining: the same code has counted
+/// 343 and 389 for a push in two directories.
+const TOLERANCE: f64 = 0.15;
 
 /// Messages in the shorter and in the longer run.
 const FEW: u64 = 1_000;
@@ -117,10 +119,10 @@ fn compare(counted: &BTreeMap<&str, f64>) -> ExitCode {
         let change = count / expected - 1.0;
         let verdict = match change {
             change if change > TOLERANCE => "WORSE",
-            change if change < -TOLERANCE => "better: run with --accept",
+            change if change < -TOLERANCE => "better: accept it if it is so in other directories",
             _ => "as expected",
         };
-        good &= change.abs() <= TOLERANCE;
+        good &= change <= TOLERANCE;
         println!(
             "{path:<10} {count:>8.0} instructions a message, {expected:.0} expected ({:+.1} %): {verdict}",
             change * 100.0
