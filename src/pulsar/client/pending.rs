@@ -205,6 +205,22 @@ impl Pending {
         matches!(self.content, Content::GivenUp { .. })
     }
 
+    /// The first and the last one, of what the broker has still to answer.
+    fn sequence_ids(&self) -> Option<(u64, u64)> {
+        match self.content {
+            Content::Frame {
+                sequence_id,
+                highest_sequence_id,
+                ..
+            }
+            | Content::GivenUp {
+                sequence_id,
+                highest_sequence_id,
+            } => Some((sequence_id, highest_sequence_id)),
+            _ => None,
+        }
+    }
+
     pub fn bytes(&self) -> usize {
         let tags = match &self.tags {
             Tags::One(_) => 0,
@@ -246,20 +262,37 @@ impl PendingQueue {
     /// The broker answers a duplicate at once, while new messages before it are still being written: it is reported
     /// when its turn comes. False: there is no such message.
     pub fn found_duplicate(&mut self, sequence_id: u64, total_bytes: &mut usize) -> bool {
-        let of_that_id = |pending: &&mut Pending| match pending.content {
-            Content::Frame {
-                sequence_id: id, ..
-            }
-            | Content::GivenUp {
-                sequence_id: id, ..
-            } => id == sequence_id,
-            _ => false,
+        let is_it = |first, _| first == sequence_id;
+        self.settle(is_it, Content::Duplicate, total_bytes)
+    }
+
+    /// The broker refuses a message at once, too. An error names the last of a batch. False: there is no such message.
+    pub fn found_refused(
+        &mut self,
+        highest_sequence_id: u64,
+        error: BrokerError,
+        total_bytes: &mut usize,
+    ) -> bool {
+        let is_it = |_, highest| highest == highest_sequence_id;
+        self.settle(is_it, Content::Refused(Box::new(error)), total_bytes)
+    }
+
+    /// The fate of the first message whose first and last sequence id it is.
+    fn settle(
+        &mut self,
+        is_it: impl Fn(u64, u64) -> bool,
+        fate: Content,
+        total_bytes: &mut usize,
+    ) -> bool {
+        let of_that_id = |pending: &&mut Pending| {
+            let ids = pending.sequence_ids();
+            ids.is_some_and(|(first, highest)| is_it(first, highest))
         };
         let Some(pending) = self.queue.iter_mut().find(of_that_id) else {
             return false;
         };
         *total_bytes -= pending.bytes();
-        pending.content = Content::Duplicate;
+        pending.content = fate;
         *total_bytes += pending.bytes();
         true
     }
@@ -285,18 +318,7 @@ impl PendingQueue {
     /// The sequence id that the next receipt must carry, and that the next error must: of a batch, the first and
     /// the last one.
     pub fn expected_sequence_ids(&self) -> Option<(u64, u64)> {
-        match self.front()?.content {
-            Content::Frame {
-                sequence_id,
-                highest_sequence_id,
-                ..
-            }
-            | Content::GivenUp {
-                sequence_id,
-                highest_sequence_id,
-            } => Some((sequence_id, highest_sequence_id)),
-            _ => None,
-        }
+        self.front()?.sequence_ids()
     }
 
     pub fn is_empty(&self) -> bool {

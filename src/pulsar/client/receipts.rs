@@ -173,9 +173,12 @@ impl Client {
                 self.producer_failed(id, error);
             }
             Ok(ServerError::NotAllowedError) => {
-                if awaited {
-                    self.fail_first(id, error);
-                }
+                // Of a message too large for its topic before it is written: those before it still are.
+                let sum = &mut self.pending_bytes;
+                producer
+                    .pending
+                    .found_refused(command.sequence_id, error, sum);
+                self.report_known(id);
             }
             _ => self.link_lost(now_ms, user, false, error, None),
         }

@@ -218,6 +218,26 @@ fn send_errors_are_sorted_as_in_the_java_client() {
     assert_eq!(world.heard_send().0, 0);
 }
 
+/// The broker refuses at once what its topic does not take, while it still writes what came before.
+#[test]
+fn a_refusal_before_its_turn_is_reported_in_its_turn_and_harms_no_other() {
+    let mut world = World::new(config());
+    let (id, connection) = world.producer(producer_spec());
+    for tag in 1..=3 {
+        world.send(id, tag, b"x");
+    }
+    let not_allowed = send_error(id, 1, proto::ServerError::NotAllowedError);
+    world.say(connection, &not_allowed);
+    world.no_event();
+    world.say(connection, &receipt(id, 0));
+    assert!(matches!(world.event(), Event::Receipt { tag: 1, .. }));
+    assert_eq!(failed_tags(&mut world, ErrorKind::Invalid), vec![2]);
+    world.say(connection, &receipt(id, 2));
+    assert_eq!(receipt_tags(&mut world), vec![3]);
+    assert!(world.closed.is_empty());
+    assert_eq!(world.client.pending_bytes(), 0);
+}
+
 #[test]
 fn a_disputed_checksum_is_sent_again_a_few_times_and_then_fails() {
     let mut world = World::new(config());
