@@ -25,12 +25,6 @@ fn publish_chunked(publisher: &mut Publisher, uuid: &str, count: i32) {
     }
 }
 
-fn backlog(world: &World, name: &str, subscription: &str) -> u64 {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    let subscription = stats.subscription(subscription);
-    subscription.expect("the subscription").backlog
-}
-
 /// Ledger and entry of a message id, and of the first chunk in it.
 fn positions(message: &Value) -> [(u64, u64); 2] {
     let id = message["messageId"].as_str().expect("an id");
@@ -111,9 +105,7 @@ fn chunked_messages_arrive_whole_with_ids_of_their_first_and_last_chunk() {
             socket.ack(&message);
         }
     }
-    eventually("all chunks are acked", || {
-        backlog(&world, &name, "sub") == 0
-    });
+    eventually("all chunks are acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -136,9 +128,7 @@ fn a_chunked_message_that_is_nacked_or_left_behind_comes_again_whole() {
         assert_eq!(payload_of(message), "a0 a1 a2 a3 ");
         socket.ack(message);
     });
-    eventually("all chunks are acked", || {
-        backlog(&world, &name, "sub") == 0
-    });
+    eventually("all chunks are acked", || world.backlog(&name, "sub") == 0);
 
     // The last one leaves: the broker sends it to whoever comes.
     publish_chunked(&mut publisher, "b", 2);
@@ -146,9 +136,7 @@ fn a_chunked_message_that_is_nacked_or_left_behind_comes_again_whole() {
     second.close();
     let mut third = world.consumer(&name, query);
     assert_eq!(third.receive(), "b0 b1 ");
-    eventually("all chunks are acked", || {
-        backlog(&world, &name, "sub") == 0
-    });
+    eventually("all chunks are acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -186,8 +174,6 @@ fn chunks_survive_a_topic_that_moves() {
     publish_chunk(&mut publisher, "b", 1, 2);
     assert_eq!(consumer.receive(), "b0 b1 ");
     consumer.ack(&held);
-    eventually("all chunks are acked", || {
-        backlog(&world, &name, "sub") == 0
-    });
+    eventually("all chunks are acked", || world.backlog(&name, "sub") == 0);
     assert!(consumer.is_silent());
 }

@@ -20,11 +20,6 @@ fn publish(producer: &mut Client, range: std::ops::Range<u32>) {
     }
 }
 
-fn backlog(world: &World, name: &str) -> u64 {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").expect("the subscription").backlog
-}
-
 #[test]
 fn it_settles_all_before_it_and_frees_the_window() {
     let world = World::start();
@@ -41,14 +36,14 @@ fn it_settles_all_before_it_and_frees_the_window() {
         seen.retain(|frame| *frame != json!({ "result": "ok", "requestId": 1 }));
         let payloads: Vec<String> = seen.iter().map(payload_of).collect();
         assert_eq!(payloads, ["5", "6", "7", "8"]);
-        assert_eq!(backlog(&world, &name), 8);
+        assert_eq!(world.backlog(&name, "sub"), 8);
         // It survives the subscription's move to another broker connection.
         world.admin().unload(&name);
         consumer.send_json(up_to(&seen[3]));
         for n in 9..12 {
             assert_eq!(consumer.receive(), n.to_string());
         }
-        eventually("all are acked", || backlog(&world, &name) == 0);
+        eventually("all are acked", || world.backlog(&name, "sub") == 0);
         assert!(consumer.is_silent());
     }
 }

@@ -26,11 +26,6 @@ fn java_id(id: &str) -> String {
     format!("{}:{}:{partition}", fields[&1], fields[&2])
 }
 
-fn backlog(world: &World, name: &str) -> u64 {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").expect("the subscription").backlog
-}
-
 #[test]
 fn after_its_redeliveries_a_message_goes_to_the_dead_letter_topic_with_its_origin() {
     let world = World::start();
@@ -62,7 +57,7 @@ fn after_its_redeliveries_a_message_goes_to_the_dead_letter_topic_with_its_origi
         );
         assert_eq!(letter["key"], "k");
         assert_eq!(letter["eventTime"], "2021-10-29T16:01:38.967Z");
-        eventually("it is acked", || backlog(&world, &name) == 0);
+        eventually("it is acked", || world.backlog(&name, "sub") == 0);
         assert!(consumer.is_silent() && graveyard.is_silent());
     }
 }
@@ -87,7 +82,7 @@ fn an_ack_timeout_leads_to_the_named_topic_as_well() {
     assert_eq!(dead, ["one", "two"]);
     let counts: Vec<i64> = (0..4).map(|_| count(&consumer.json())).collect();
     assert_eq!(counts.iter().filter(|count| **count == 1).count(), 2);
-    eventually("both are acked", || backlog(&world, &name) == 0);
+    eventually("both are acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -133,7 +128,7 @@ fn a_message_that_has_come_too_often_for_others_is_not_given_to_who_has_a_limit(
     }
     let mut strict = world.consumer(&name, "sub?subscriptionType=Shared&maxRedeliverCount=1");
     assert_eq!(graveyard.receive(), "one");
-    eventually("it is acked", || backlog(&world, &name) == 0);
+    eventually("it is acked", || world.backlog(&name, "sub") == 0);
     assert!(strict.is_silent() && patient.is_silent());
 }
 
@@ -158,7 +153,7 @@ fn where_there_is_no_dead_letter_topic_nothing_is_lost() {
     strict.close();
     let mut patient = world.consumer(&name, "sub?subscriptionType=Shared");
     assert_eq!(patient.receive(), "one");
-    eventually("both are acked", || backlog(&world, &name) == 0);
+    eventually("both are acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -176,17 +171,10 @@ fn a_socket_that_leaves_while_its_message_is_published_leaves_no_second_one() {
     world.broker().faults().delay_answers(1000);
     consumer.nack(&again);
     let graves = format!("{name}-sub-DLQ");
-    eventually("it is published", || {
-        let stats = world.admin().stats(&graves).expect("the topic is there");
-        stats
-            .subscription("check")
-            .expect("the subscription")
-            .backlog
-            == 1
-    });
+    eventually("it is published", || world.backlog(&graves, "check") == 1);
     consumer.close();
     world.broker().faults().delay_answers(0);
-    eventually("it is acked", || backlog(&world, &name) == 0);
+    eventually("it is acked", || world.backlog(&name, "sub") == 0);
     assert_eq!(graveyard.receive(), "one");
     assert!(graveyard.is_silent());
 }

@@ -26,12 +26,6 @@ fn publish(world: &World, name: &str) {
     publisher.publish(MessageMetadata::default(), b"plain");
 }
 
-fn backlog(world: &World, name: &str, subscription: &str) -> u64 {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    let subscription = stats.subscription(subscription);
-    subscription.expect("the subscription").backlog
-}
-
 #[test]
 fn consume_hands_them_over_as_they_are_with_the_context_to_consumers_only() {
     let world = World::start();
@@ -61,7 +55,7 @@ fn consume_hands_them_over_as_they_are_with_the_context_to_consumers_only() {
     let plain = consumer.json();
     assert!(plain.get("encryptionContext").is_none());
     consumer.ack(&plain);
-    eventually("all of it is acked", || backlog(&world, &name, "sub") == 0);
+    eventually("all of it is acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -78,7 +72,7 @@ fn discard_acks_them_unseen_and_fail_leaves_them() {
         socket.ack(&message);
     }
     eventually("the plain one is acked, the others on one side", || {
-        (backlog(&world, &name, "discard") == 0) && (backlog(&world, &name, "fail") > 0)
+        (world.backlog(&name, "discard") == 0) && (world.backlog(&name, "fail") > 0)
     });
     drop(failing);
     // What was left is there for one who can do something with it.
@@ -96,10 +90,7 @@ fn sockets_of_one_subscription_may_differ_in_what_they_do() {
     let discarding = world.consumer(&name, &format!("{query}=DISCARD"));
     drop(discarding);
     eventually("the other one is alone", || {
-        let stats = world.admin().stats(&name).expect("the topic is there");
-        stats
-            .subscription("sub")
-            .is_some_and(|sub| sub.consumers == 1)
+        world.consumers(&name, "sub") == 1
     });
     publish(&world, &name);
     for expected in ["secret one", "secret batch", "plain"] {

@@ -7,27 +7,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, World, base64, eventually, id_fields, payload_of, take_from, topic};
+use crate::support::{Client, World, base64, eventually, id_fields, number, take_from, topic};
 
 fn member(world: &World, name: &str, consumer: &str, rest: &str) -> Client {
     world.consumer(
         name,
         &format!("sub?subscriptionType=Failover&consumerName={consumer}{rest}"),
     )
-}
-
-fn consumers(world: &World, name: &str) -> usize {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").map_or(0, |sub| sub.consumers)
-}
-
-fn backlog(world: &World, name: &str) -> u64 {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").expect("the subscription").backlog
-}
-
-fn number(message: &Value) -> usize {
-    payload_of(message).parse().expect("a number")
 }
 
 fn publish(world: &World, name: &str, numbers: std::ops::Range<usize>) {
@@ -63,7 +49,7 @@ fn one_is_active_and_the_next_takes_over_with_what_is_unsettled() {
     let mut sockets: Vec<Client> = ["a", "b", "c", "d"]
         .map(|consumer| member(&world, &name, consumer, ""))
         .into();
-    assert_eq!(consumers(&world, &name), 1);
+    assert_eq!(world.consumers(&name, "sub"), 1);
     while sockets.len() > 1 {
         let place = active(&world, &name, &mut sockets);
         publish(&world, &name, 1..6);
@@ -88,12 +74,12 @@ fn one_is_active_and_the_next_takes_over_with_what_is_unsettled() {
         for message in expect(&mut sockets[next], 6..8) {
             sockets[next].ack(&message);
         }
-        eventually("all are acked", || backlog(&world, &name) == 0);
+        eventually("all are acked", || world.backlog(&name, "sub") == 0);
     }
-    assert_eq!(consumers(&world, &name), 1);
+    assert_eq!(world.consumers(&name, "sub"), 1);
     sockets.remove(0).close();
     eventually("the upstream consumer has gone", || {
-        consumers(&world, &name) == 0
+        world.consumers(&name, "sub") == 0
     });
 }
 
@@ -114,7 +100,7 @@ fn the_active_one_is_the_brokers_choice() {
         };
         let brokers = choice(&own);
         // The embedded broker of the one world does not know the other's topics; on a real one all have to be gone.
-        eventually("nobody is left", || consumers(&own, &name) == 0);
+        eventually("nobody is left", || own.consumers(&name, "sub") == 0);
         assert_eq!(choice(&shared), brokers);
     }
 }
@@ -135,7 +121,7 @@ fn a_lower_priority_level_number_takes_over_when_it_joins() {
     // What the first one had got it may still ack; the second has it no more then.
     first.ack(&held[0]);
     second.ack(&taken[1]);
-    eventually("those are acked", || backlog(&world, &name) == 2);
+    eventually("those are acked", || world.backlog(&name, "sub") == 2);
     second.close();
     expect(&mut first, [3, 4]);
     let mut last = member(&world, &name, "c", "&priorityLevel=3");
@@ -172,7 +158,7 @@ fn a_negative_ack_or_a_timeout_brings_everything_unsettled_again_in_order() {
             active.ack(&message);
         }
         assert!(standby.is_silent());
-        eventually("all are acked", || backlog(&world, &name) == 0);
+        eventually("all are acked", || world.backlog(&name, "sub") == 0);
     }
 }
 
@@ -263,7 +249,7 @@ fn two_gateways_share_a_failover_subscription() {
         member(&world, &name, "c", ""),
         member(&beside, &name, "d", ""),
     ];
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
     let mut n = 1;
     while !sockets.is_empty() {
         let place = active(&world, &name, &mut sockets);

@@ -7,15 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, World, base64, eventually, payload_of, take_from, topic};
+use crate::support::{Client, World, base64, eventually, number, take_from, topic};
 
 const QUERY: &str = "sub?subscriptionType=Key_Shared";
 const KEYS: usize = 20;
-
-fn consumers(world: &World, name: &str) -> usize {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").map_or(0, |sub| sub.consumers)
-}
 
 fn publish(world: &World, name: &str, numbers: std::ops::Range<usize>) {
     let mut producer = world.producer(name);
@@ -27,10 +22,6 @@ fn publish(world: &World, name: &str, numbers: std::ops::Range<usize>) {
 
 fn key_of(message: &Value) -> String {
     message["key"].as_str().expect("a key").to_owned()
-}
-
-fn number(message: &Value) -> usize {
-    payload_of(message).parse().expect("a number")
 }
 
 /// What has come so far, by key.
@@ -67,7 +58,7 @@ fn keys_stay_in_order_while_sockets_come_and_go() {
     let world = World::start();
     let name = topic("keys");
     let mut sockets: Vec<Client> = (0..3).map(|_| world.consumer(&name, QUERY)).collect();
-    assert_eq!(consumers(&world, &name), 3);
+    assert_eq!(world.consumers(&name, "sub"), 3);
     let mut seen = Seen::default();
     publish(&world, &name, 0..100);
     seen.take(&mut sockets, 100);
@@ -81,7 +72,7 @@ fn keys_stay_in_order_while_sockets_come_and_go() {
     sockets.remove(0).cut();
     seen.take(&mut sockets, 100);
     seen.changed();
-    eventually("it is gone", || consumers(&world, &name) == 3);
+    eventually("it is gone", || world.consumers(&name, "sub") == 3);
     publish(&world, &name, 300..400);
     seen.take(&mut sockets, 100);
 }

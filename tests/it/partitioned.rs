@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    World, base64, eventually, id_fields, payload_of, query_value, take_from, topic,
+    World, base64, eventually, id_fields, number, payload_of, query_value, take_from, topic,
 };
 
 const PARTITIONS: u32 = 3;
@@ -27,13 +27,7 @@ fn publish(world: &World, name: &str, count: usize) -> Vec<String> {
 }
 
 fn backlog(world: &World, name: &str) -> u64 {
-    let of = |partition| {
-        let stats = world
-            .admin()
-            .stats(&format!("{name}-partition-{partition}"));
-        let stats = stats.expect("the partition is there");
-        stats.subscription("sub").expect("the subscription").backlog
-    };
+    let of = |partition| world.backlog(&format!("{name}-partition-{partition}"), "sub");
     (0..PARTITIONS).map(of).sum()
 }
 
@@ -46,7 +40,7 @@ struct Checker {
 impl Checker {
     fn check(&mut self, message: &Value) {
         let id = message["messageId"].as_str().expect("an id");
-        let n: usize = payload_of(message).parse().expect("a number");
+        let n = number(message);
         assert!(self.ids.insert(id.to_owned()), "twice: {message}");
         let before = self.last.insert(partition_of(id), n);
         assert!(before < Some(n), "out of order: {message}");
@@ -171,8 +165,5 @@ fn a_partition_can_be_named_by_itself() {
     producer.publish("two");
     assert_eq!(behind.receive(), "two");
     assert_eq!(consumer.receive(), "two");
-    eventually("it is acked", || {
-        let stats = world.admin().stats(&partition).expect("it is there");
-        stats.subscription("sub").expect("the subscription").backlog == 0
-    });
+    eventually("it is acked", || world.backlog(&partition, "sub") == 0);
 }

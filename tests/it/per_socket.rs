@@ -6,20 +6,12 @@ use crate::support::{World, eventually, payload_of, take_from, topic};
 
 const SHARED: &str = "sub?subscriptionType=Shared&receiverQueueSize=10";
 
-fn consumers(world: &World, name: &str) -> usize {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats
-        .subscription("sub")
-        .expect("the subscription")
-        .consumers
-}
-
 #[test]
 fn the_broker_sees_one_consumer_per_socket() {
     let world = World::with(&["upstream=per-socket"]);
     let name = topic("per-socket");
     let mut sockets: Vec<_> = (0..4).map(|_| world.consumer(&name, SHARED)).collect();
-    assert_eq!(consumers(&world, &name), 4);
+    assert_eq!(world.consumers(&name, "sub"), 4);
     let mut producer = world.producer(&name);
     for n in 0..100 {
         producer.publish(&n.to_string());
@@ -30,7 +22,9 @@ fn the_broker_sees_one_consumer_per_socket() {
         socket.ack(message);
     });
     sockets.pop().expect("four").close();
-    eventually("its consumer has gone", || consumers(&world, &name) == 3);
+    eventually("its consumer has gone", || {
+        world.consumers(&name, "sub") == 3
+    });
 }
 
 #[test]

@@ -157,8 +157,7 @@ fn a_cursor_reset_by_the_administrator_replays_to_connected_sockets() {
             assert_eq!(consumer.receive(), *payload);
         }
         eventually("the broker knows the acks", || {
-            let stats = world.admin().stats(&name).expect("the topic is there");
-            stats.subscription("s").is_some_and(|s| s.backlog == 0)
+            world.backlog(&name, "s") == 0
         });
 
         world.admin().reset_to_earliest(&name, "s");

@@ -30,11 +30,6 @@ fn pair(payload: &str, count: i64) -> (String, i64) {
     (payload.to_owned(), count)
 }
 
-fn backlog(world: &World, name: &str) -> u64 {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").expect("the subscription").backlog
-}
-
 #[test]
 fn shared_a_nacked_message_comes_again_with_its_count_raised() {
     let world = World::start();
@@ -56,7 +51,7 @@ fn shared_a_nacked_message_comes_again_with_its_count_raised() {
     for message in &messages {
         consumer.ack(message);
     }
-    eventually("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
     assert!(consumer.is_silent());
 }
 
@@ -92,7 +87,7 @@ fn shared_an_ack_within_the_delay_wins_over_the_nack() {
     // Nacked after it, so it comes after it, if that came.
     assert_eq!(next(&mut consumer), pair("two", 1));
     consumer.ack(&two);
-    eventually("both are acked", || backlog(&world, &name) == 0);
+    eventually("both are acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -110,7 +105,7 @@ fn exclusive_a_nack_brings_everything_unsettled_again_in_order() {
     for message in &again {
         consumer.ack(message);
     }
-    eventually("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
     assert!(consumer.is_silent());
 }
 
@@ -163,7 +158,7 @@ fn exclusive_an_ack_timeout_brings_everything_unsettled_again_in_order() {
         if let Some(message) = consumer.within(Duration::from_millis(50)) {
             consumer.ack(&message);
         }
-        backlog(&world, &name) == 0
+        world.backlog(&name, "sub") == 0
     });
 }
 

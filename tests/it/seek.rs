@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::raw::frame;
-use crate::support::{Client, Raw, World, eventually, pause, payload_of, take_from, topic};
+use crate::support::{Client, Raw, World, eventually, number, pause, payload_of, take_from, topic};
 
 /// Publishes numbers, at different milliseconds; their ids.
 fn publish(world: &World, name: &str, range: std::ops::Range<u32>) -> Vec<String> {
@@ -85,17 +85,14 @@ fn on_shared_everybody_begins_anew_and_nothing_is_lost_or_twice() {
             assert_eq!(message["result"], "ok");
             answered = true;
         } else {
-            seen.push(payload_of(message).parse::<u32>().expect("a number"));
+            seen.push(number(message));
             socket.ack(message);
         }
     });
     seen.sort_unstable();
     assert!(answered);
     assert_eq!(seen, (0..20).collect::<Vec<_>>());
-    eventually("all are acked", || {
-        let stats = world.admin().stats(&name).expect("the topic is there");
-        stats.subscription("sub").expect("the subscription").backlog == 0
-    });
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
     assert!(sockets.iter_mut().all(Client::is_silent));
 }
 

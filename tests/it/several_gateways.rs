@@ -82,8 +82,7 @@ impl Scene {
                         member.ack(&message);
                     }
                 }
-                let stats = self.world.admin().stats(name).expect("the topic");
-                stats.subscription("sub").is_some_and(|s| s.backlog == 0)
+                self.world.backlog(name, "sub") == 0
             });
         }
     }

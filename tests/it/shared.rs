@@ -7,19 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::{Client, World, eventually, payload_of, take_from, topic};
-
-fn consumers(world: &World, name: &str) -> usize {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats
-        .subscription("sub")
-        .map_or(0, |subscription| subscription.consumers)
-}
-
-fn backlog(world: &World, name: &str) -> u64 {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").expect("the subscription").backlog
-}
+use crate::support::{Client, World, eventually, number, take_from, topic};
 
 fn members(world: &World, name: &str, count: usize, window: u32) -> Vec<Client> {
     let query = format!("sub?subscriptionType=Shared&receiverQueueSize={window}");
@@ -33,17 +21,13 @@ fn publish_numbers(world: &World, name: &str, numbers: std::ops::Range<usize>) {
     }
 }
 
-fn number(message: &Value) -> usize {
-    payload_of(message).parse().expect("a number")
-}
-
 #[test]
 fn one_upstream_consumer_serves_them_all_and_each_message_goes_to_one() {
     let world = World::start();
     let name = topic("shared");
     // Sockets go to the shard with the fewest: two on each.
     let mut sockets = members(&world, &name, 4, 1000);
-    assert_eq!(consumers(&world, &name), 1);
+    assert_eq!(world.consumers(&name, "sub"), 1);
     publish_numbers(&world, &name, 0..400);
     let mut seen = BTreeSet::new();
     let mut shares = [0; 4];
@@ -54,11 +38,11 @@ fn one_upstream_consumer_serves_them_all_and_each_message_goes_to_one() {
         shares[place] += 1;
     });
     assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
-    eventually("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
     for socket in &mut sockets {
         assert!(socket.is_silent());
     }
-    assert_eq!(consumers(&world, &name), 1);
+    assert_eq!(world.consumers(&name, "sub"), 1);
 }
 
 #[test]
@@ -86,8 +70,8 @@ fn what_a_socket_leaves_behind_goes_to_the_others_with_its_count_unchanged() {
             other.ack(message);
         });
         assert!(!passed.contains(&3), "it was acked");
-        eventually("all are acked", || backlog(&world, &name) == 0);
-        assert_eq!(consumers(&world, &name), 1);
+        eventually("all are acked", || world.backlog(&name, "sub") == 0);
+        assert_eq!(world.consumers(&name, "sub"), 1);
     }
 }
 
@@ -104,14 +88,14 @@ fn the_last_one_that_leaves_closes_the_upstream_and_the_topic_can_be_deleted() {
         });
         let last = sockets.pop().expect("three");
         sockets.into_iter().for_each(Client::close);
-        assert_eq!(consumers(&world, &name), 1);
+        assert_eq!(world.consumers(&name, "sub"), 1);
         assert_eq!(world.admin().delete(&name), 412);
         match cut {
             true => last.cut(),
             false => last.close(),
         }
         eventually("the upstream consumer has gone", || {
-            consumers(&world, &name) == 0
+            world.consumers(&name, "sub") == 0
         });
         assert_eq!(world.admin().delete(&name), 204);
     }
@@ -153,7 +137,7 @@ fn a_socket_with_a_full_window_does_not_stop_the_others() {
     assert!(slow.is_silent());
     slow.ack(&held[0]);
     slow.ack(&held[1]);
-    eventually("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -186,12 +170,12 @@ fn two_gateways_share_a_subscription() {
     let name = topic("gateways");
     let mut sockets = members(&world, &name, 2, 1000);
     sockets.extend(members(&beside, &name, 2, 1000));
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
     publish_numbers(&world, &name, 0..100);
     let mut seen = BTreeSet::new();
     take_from(&mut sockets, 100, |_, socket, message| {
         assert!(seen.insert(number(message)), "twice: {message}");
         socket.ack(message);
     });
-    eventually("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
 }

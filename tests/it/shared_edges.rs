@@ -5,19 +5,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, World, base64, eventually, payload_of, take_from, topic};
+use crate::support::{Client, World, base64, eventually, number, payload_of, take_from, topic};
 
 const SHARED: &str = "sub?subscriptionType=Shared";
-
-fn backlog(world: &World, name: &str) -> u64 {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").expect("the subscription").backlog
-}
-
-fn consumers(world: &World, name: &str) -> usize {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").map_or(0, |sub| sub.consumers)
-}
 
 /// One entry with these payloads.
 fn publish_batch(world: &World, name: &str, payloads: &[&str]) {
@@ -61,11 +51,11 @@ fn of_a_batch_only_the_message_that_was_nacked_comes_again() {
         socket.ack(message);
     });
     assert!(sockets.iter_mut().all(Client::is_silent));
-    assert_eq!(backlog(&world, &name), 1);
+    assert_eq!(world.backlog(&name, "sub"), 1);
     for (place, message) in held {
         sockets[place].ack(&message);
     }
-    eventually("the entry is acked", || backlog(&world, &name) == 0);
+    eventually("the entry is acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -77,17 +67,17 @@ fn an_ack_on_another_gateway_is_never_one_of_the_whole_batch() {
     publish_batch(&world, &name, &["a", "b", "c"]);
     let held: Vec<Value> = (0..3).map(|_| first.json()).collect();
     let mut second = beside.consumer(&name, SHARED);
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
     second.ack(&held[0]);
     second.ack(&held[1]);
     // The answer goes through the hub, behind the acks.
     assert!(second.is_silent());
-    assert_eq!(backlog(&world, &name), 1);
+    assert_eq!(world.backlog(&name, "sub"), 1);
     first.close();
     assert_eq!(payload_of(&second.json()), "c");
     assert!(second.is_silent());
     second.ack(&held[2]);
-    eventually("the entry is acked", || backlog(&world, &name) == 0);
+    eventually("the entry is acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -103,7 +93,7 @@ fn in_pull_mode_another_socket_of_the_subscription_acks_single_messages_of_a_bat
     assert_eq!(payloads(&held), ["a", "b", "c"]);
     acker.ack(&held[1]);
     assert!(acker.is_silent());
-    assert_eq!(backlog(&world, &name), 1);
+    assert_eq!(world.backlog(&name, "sub"), 1);
     acker.permit(10);
     taker.cut();
     assert_eq!(payload_of(&acker.json()), "a");
@@ -111,7 +101,7 @@ fn in_pull_mode_another_socket_of_the_subscription_acks_single_messages_of_a_bat
     assert!(acker.is_silent());
     acker.ack(&held[0]);
     acker.ack(&held[2]);
-    eventually("the entry is acked", || backlog(&world, &name) == 0);
+    eventually("the entry is acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -124,8 +114,7 @@ fn gateways_come_and_go_on_one_subscription_and_nothing_is_lost() {
     let mut acked = BTreeSet::new();
     let ack = |acked: &mut BTreeSet<usize>, socket: &mut Client, message: &Value| {
         assert_eq!(message["redeliveryCount"], 0, "{message}");
-        let number = payload_of(message).parse().expect("a number");
-        assert!(acked.insert(number), "acked already: {message}");
+        assert!(acked.insert(number(message)), "acked already: {message}");
         socket.ack(message);
     };
     for round in 0..3 {
@@ -147,7 +136,7 @@ fn gateways_come_and_go_on_one_subscription_and_nothing_is_lost() {
             ack(&mut acked, socket, message)
         });
     }
-    eventually("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
 }
 
 #[test]
@@ -156,7 +145,7 @@ fn a_non_durable_subscription_is_shared_and_goes_with_its_last_socket() {
     let name = topic("non-durable");
     let query = format!("{SHARED}&subscriptionMode=NonDurable");
     let mut sockets = vec![world.consumer(&name, &query), world.consumer(&name, &query)];
-    assert_eq!(consumers(&world, &name), 1);
+    assert_eq!(world.consumers(&name, "sub"), 1);
     world.producer(&name).publish_numbers(0..20);
     let mut seen = BTreeSet::new();
     let mut unacked = 0;

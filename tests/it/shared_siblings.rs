@@ -8,26 +8,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, World, eventually, payload_of, take_from, topic};
-
-fn consumers(world: &World, name: &str) -> usize {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").map_or(0, |sub| sub.consumers)
-}
-
-fn backlog(world: &World, name: &str) -> u64 {
-    let stats = world.admin().stats(name).expect("the topic is there");
-    stats.subscription("sub").expect("the subscription").backlog
-}
+use crate::support::{Client, World, eventually, number, take_from, topic};
 
 fn member(world: &World, name: &str, level: u32, window: usize) -> Client {
     let query =
         format!("sub?subscriptionType=Shared&priorityLevel={level}&receiverQueueSize={window}");
     world.consumer(name, &query)
-}
-
-fn number(message: &Value) -> usize {
-    payload_of(message).parse().expect("a number")
 }
 
 #[test]
@@ -41,7 +27,7 @@ fn sixty_sockets_that_never_ack_do_not_stop_the_one_that_does() {
         .collect();
     let mut live = member(&world, &name, 0, WINDOW);
     // 40,000 behind the first upstream consumer, the rest behind a second.
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
     let mut producer = world.producer(&name);
     let mut published = 0;
     let mut seen = BTreeSet::new();
@@ -64,7 +50,7 @@ fn sixty_sockets_that_never_ack_do_not_stop_the_one_that_does() {
     live.close();
     stalled.into_iter().for_each(Client::cut);
     eventually("both upstream consumers have gone", || {
-        consumers(&world, &name) == 0
+        world.consumers(&name, "sub") == 0
     });
 }
 
@@ -75,7 +61,7 @@ fn a_socket_in_pull_mode_that_never_acks_does_not_stop_the_others() {
     let name = topic("hoards");
     let mut early = member(&world, &name, 0, 10);
     let mut hoarder = world.consumer(&name, "sub?subscriptionType=Shared&pullMode=true");
-    assert_eq!(consumers(&world, &name), 1);
+    assert_eq!(world.consumers(&name, "sub"), 1);
     hoarder.permit(PUBLISHED as i64);
     world.producer(&name).publish_numbers(0..PUBLISHED);
     let mut hoarded = 0;
@@ -85,7 +71,7 @@ fn a_socket_in_pull_mode_that_never_acks_does_not_stop_the_others() {
     assert!((40_000..50_000).contains(&hoarded), "{hoarded}");
     // Behind the same upstream consumer, and behind one of its own.
     let late = member(&world, &name, 0, 1000);
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
     let mut seen = BTreeSet::new();
     for _ in 0..100 {
         let message = early.json();
@@ -103,7 +89,7 @@ fn a_socket_in_pull_mode_that_never_acks_does_not_stop_the_others() {
     );
     assert!(hoarder.is_silent());
     eventually("only what is hoarded is unacked", || {
-        backlog(&world, &name) == hoarded as u64
+        world.backlog(&name, "sub") == hoarded as u64
     });
 }
 
@@ -112,14 +98,16 @@ fn a_further_upstream_consumer_goes_with_its_members_and_its_room_is_used_again(
     let world = World::start();
     let name = topic("room");
     let mut sockets: Vec<Client> = (0..41).map(|_| member(&world, &name, 0, 1000)).collect();
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
     sockets.pop().expect("the 41st").close();
-    eventually("the second one has gone", || consumers(&world, &name) == 1);
+    eventually("the second one has gone", || {
+        world.consumers(&name, "sub") == 1
+    });
     sockets.pop().expect("the 40th").close();
     sockets.push(member(&world, &name, 0, 1000));
-    assert_eq!(consumers(&world, &name), 1);
+    assert_eq!(world.consumers(&name, "sub"), 1);
     sockets.push(member(&world, &name, 0, 1));
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
 }
 
 #[test]
@@ -128,7 +116,7 @@ fn the_lower_priority_level_number_is_served_first() {
     let name = topic("levels");
     let mut second = member(&world, &name, 1, 100);
     let mut first = [member(&world, &name, 0, 10), member(&world, &name, 0, 10)];
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
     let mut producer = world.producer(&name);
     let mut held = Vec::new();
     for half in [0..10, 10..20] {
@@ -154,7 +142,7 @@ fn the_lower_priority_level_number_is_served_first() {
     for (place, message) in &held {
         first[*place].ack(message);
     }
-    eventually("those are acked", || backlog(&world, &name) == 0);
+    eventually("those are acked", || world.backlog(&name, "sub") == 0);
     for n in 25..40 {
         producer.publish(&n.to_string());
     }
@@ -178,10 +166,10 @@ fn a_message_may_be_acked_on_a_socket_of_another_hub() {
     }
     let held: Vec<Value> = (0..3).map(|_| first.json()).collect();
     let mut other = member(&world, &name, 1, 10);
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
     other.ack(&held[0]);
     other.ack(&held[1]);
-    eventually("the broker has them", || backlog(&world, &name) == 1);
+    eventually("the broker has them", || world.backlog(&name, "sub") == 1);
     // The one that had got them has room for as many again.
     producer.publish("3");
     assert_eq!(first.receive(), "3");
@@ -191,7 +179,7 @@ fn a_message_may_be_acked_on_a_socket_of_another_hub() {
     assert_eq!(next.receive(), "2");
     assert!(next.is_silent());
     assert!(other.is_silent());
-    eventually("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
 }
 
 /// The other hub was told by its own connection only that the broker had closed its consumer: it acked its part of the
@@ -208,7 +196,7 @@ fn a_seek_on_one_socket_begins_those_of_all_hubs_anew() {
     second.send_json(json!({ "messageId": held[1]["messageId"], "requestId": "ack" }));
     assert_eq!(second.json(), json!({ "result": "ok", "requestId": "ack" }));
     let mut first = member(&world, &name, 0, 10);
-    assert_eq!(consumers(&world, &name), 2);
+    assert_eq!(world.consumers(&name, "sub"), 2);
     first.send_json(json!({ "type": "seek", "messageId": "earliest", "requestId": "seek" }));
     assert_eq!(first.json(), json!({ "result": "ok", "requestId": "seek" }));
     let mut seen = Vec::new();
@@ -219,6 +207,6 @@ fn a_seek_on_one_socket_begins_those_of_all_hubs_anew() {
     });
     seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2]);
-    eventually("all are acked", || backlog(&world, &name) == 0);
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
     assert!(both.iter_mut().all(Client::is_silent));
 }

@@ -24,10 +24,5 @@ fn publish_consume_and_read_by_the_old_paths() {
     ));
     assert_eq!(behind.receive(), "two");
     let full = format!("persistent://{NAMESPACE}/{name}");
-    eventually("both are acked", || {
-        let stats = world.admin().stats(&full);
-        let stats = stats.expect("the topic is there under its V1 name");
-        let subscription = stats.subscription("sub");
-        subscription.expect("the subscription").backlog == 0
-    });
+    eventually("both are acked", || world.backlog(&full, "sub") == 0);
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Closed, World, eventually, topic};
+use crate::support::{Closed, World, eventually, number, topic};
 
 /// A well-formed message id that no topic has: ledger 2^40.
 const UNKNOWN_ID: &str = "CICAgICAIBAAMAA=";
@@ -15,11 +15,6 @@ fn publish_numbers(world: &World, name: &str, count: usize) {
     for n in 0..count {
         producer.publish(&n.to_string());
     }
-}
-
-fn number(message: &Value) -> usize {
-    let payload = crate::support::payload_of(message);
-    payload.parse().expect("a number")
 }
 
 #[test]
@@ -199,10 +194,7 @@ fn an_ack_on_another_socket_of_the_subscription_counts() {
         for message in &messages {
             second.ack(message);
         }
-        let backlog = || {
-            let stats = world.admin().stats(&name).expect("the topic is there");
-            stats.subscription("sub").expect("the subscription").backlog
-        };
+        let backlog = || world.backlog(&name, "sub");
         eventually("all are acked", || backlog() == 0);
         first.close();
         assert!(second.is_silent(), "{pull}");

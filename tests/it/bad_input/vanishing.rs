@@ -39,9 +39,8 @@ fn paths(name: &str) -> [String; 4] {
 /// The broker knows of nobody on the topic any more.
 fn until_unused(world: &World, name: &str) {
     eventually("the broker's side is closed", || {
-        world.admin().stats(name).is_none_or(|stats| {
-            stats.publishers == 0 && stats.subscriptions.iter().all(|s| s.consumers == 0)
-        })
+        let stats = world.admin().stats(name);
+        stats.is_none_or(|stats| !stats.is_in_use())
     });
 }
 

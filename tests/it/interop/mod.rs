@@ -234,10 +234,7 @@ fn a_message_that_a_client_has_cut_into_chunks_is_delivered_whole() {
             assert_eq!(delivered["properties"], json!({ "a": "1" }));
             consumer.ack(&delivered);
             assert_eq!(consumer.receive(), "one");
-            eventually("all chunks are acked", || {
-                let stats = world.admin().stats(&name).expect("the topic is there");
-                stats.subscription("sub").expect("the subscription").backlog == 0
-            });
+            eventually("all chunks are acked", || world.backlog(&name, "sub") == 0);
             if peer.is_java() {
                 let read = peer.read(&name, 1);
                 assert_eq!(read[0]["messageId"], delivered["messageId"]);

@@ -273,6 +273,11 @@ pub fn payload_of(message: &Value) -> String {
     String::from_utf8(bytes).expect("UTF-8")
 }
 
+/// The payload of a delivery, which is a number.
+pub fn number(message: &Value) -> usize {
+    payload_of(message).parse().expect("a number")
+}
+
 /// A message id as a query value.
 pub fn query_value(id: &str) -> String {
     id.replace('+', "%2B")

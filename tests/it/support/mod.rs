@@ -33,7 +33,7 @@ use pws_fast::runtime::Ended;
 
 pub use admin::Admin;
 pub use client::{
-    Client, Closed, base64, http_get, id_fields, id_of, payload_of, query_value, take_from,
+    Client, Closed, base64, http_get, id_fields, id_of, number, payload_of, query_value, take_from,
 };
 pub use neighbours::Neighbours;
 pub use raw::Raw;
@@ -173,6 +173,20 @@ impl World {
             Some(embedded) => Admin::Embedded(embedded),
             None => Admin::Http(self.admin_url.clone().expect("a real broker has one")),
         }
+    }
+
+    /// Messages that the broker has not seen acked; topic and subscription have to be there.
+    pub fn backlog(&self, topic: &str, subscription: &str) -> u64 {
+        let stats = self.admin().stats(topic).expect("the topic is there");
+        let subscription = stats.subscription(subscription);
+        subscription.expect("the subscription is there").backlog
+    }
+
+    /// How many consumers the broker knows of; 0 where there is no such subscription of the topic.
+    pub fn consumers(&self, topic: &str, subscription: &str) -> usize {
+        let stats = self.admin().stats(topic).expect("the topic is there");
+        let subscription = stats.subscription(subscription);
+        subscription.map_or(0, |subscription| subscription.consumers)
     }
 
     /// Opens a socket; panics with the answer when it is refused.
