@@ -1,4 +1,4 @@
-//! Request paths to endpoints (the protocol page's table "Paths").
+//! Request paths to endpoints (those of Java's `WebSocket…Servlet.SERVLET_PATH` and `…_V2`, `…_V3`).
 
 use super::percent;
 use super::topic::{NAME_BYTES_MAX, Namespace, TopicName, too_long};

@@ -1,4 +1,4 @@
-//! A handshake that is answered with an HTTP error (the protocol page's table "Handshake refusals").
+//! A handshake that is answered with an HTTP error: Java's statuses and texts.
 
 use crate::pulsar::{BrokerError, ErrorKind};
 

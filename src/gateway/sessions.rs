@@ -100,7 +100,7 @@ impl Shard {
 
     fn on_frame(&mut self, now_ms: u64, id: SocketId, event: Event<'_>) -> ControlFlow<()> {
         match event {
-            // The same JSON in a binary frame is accepted (protocol page, last table).
+            // The same JSON in a binary frame is accepted (README, "Where it differs from the Java gateway").
             Event::Text(frame) | Event::Binary(frame) => self.on_message(now_ms, id, frame),
             Event::Ping(payload) => self.reply(id, &ws::encode::pong(payload)),
             Event::Pong(_) => {}

@@ -1,6 +1,6 @@
 //! Responses: the 101, refusals, small pages. All but the 101 end the connection.
 //!
-//! Statuses and texts of refusals are the Java gateway's (protocol page, "Handshake refusals"); the text stands in the
+//! Statuses and texts of refusals are the Java gateway's (`api::refusal`); the text stands in the
 //! body, as one line, never in the status line, where a line end in a broker's text would make headers of the rest.
 //! There is no `Server` header.
 

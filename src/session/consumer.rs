@@ -91,9 +91,13 @@ impl ConsumerSession {
 
     /// Appends one frame for each message.
     pub fn deliver(&self, messages: &[Message], out: &mut Vec<u8>) {
+        let append = match self {
+            ConsumerSession::Consumer => api::append_delivery,
+            ConsumerSession::Reader => api::append_reader_delivery,
+        };
         for message in messages {
             append_frame_of(out, api::delivery_size_hint(message), |out| {
-                api::append_delivery(message, out)
+                append(message, out)
             });
         }
     }
@@ -121,7 +125,7 @@ impl ConsumerSession {
         }
     }
 
-    /// `unsubscribe` was refused: error 3, and nothing has changed at the broker (protocol page, "Flow control").
+    /// `unsubscribe` was refused: error 3, and nothing has changed at the broker (Java's `ConsumerHandler.handleUnsubscribe`).
     pub fn unsubscribe_failed(&self, error: &BrokerError) -> CloseWith {
         let code = WebSocketError::FailedToDeserializeFromJson;
         CloseWith {

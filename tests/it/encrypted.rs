@@ -30,9 +30,13 @@ fn publish(world: &World, name: &str) {
 fn consume_hands_them_over_as_they_are_with_the_context_to_consumers_only() {
     let world = World::start();
     let name = topic("encrypted-consume");
+    let own = world.beside_with(&["upstream=per-socket"]);
     let mut consumer = world.consumer(&name, "sub?cryptoFailureAction=CONSUME");
-    let mut reader = world.reader(&format!("{name}?cryptoFailureAction=CONSUME"));
+    let mut live = world.reader(&format!("{name}?cryptoFailureAction=CONSUME"));
     publish(&world, &name);
+    let from_the_start = format!("{name}?cryptoFailureAction=CONSUME&messageId=earliest");
+    let mut catching_up = world.reader(&from_the_start);
+    let mut alone = own.reader(&from_the_start);
     for (payload, batch_size) in [("secret one", json!(null)), ("secret batch", json!(3))] {
         let message = consumer.json();
         assert_eq!(payload_of(&message), payload);
@@ -47,10 +51,12 @@ fn consume_hands_them_over_as_they_are_with_the_context_to_consumers_only() {
             })
         );
         consumer.ack(&message);
-        let read = reader.json();
-        assert_eq!(read["messageId"], message["messageId"]);
-        assert_eq!(payload_of(&read), payload);
-        assert!(read.get("encryptionContext").is_none());
+        for reader in [&mut live, &mut catching_up, &mut alone] {
+            let read = reader.json();
+            assert_eq!(read["messageId"], message["messageId"]);
+            assert_eq!(payload_of(&read), payload);
+            assert!(read.get("encryptionContext").is_none());
+        }
     }
     let plain = consumer.json();
     assert!(plain.get("encryptionContext").is_none());

@@ -1,6 +1,6 @@
 //! Handshakes that the broker refuses because of what an administrator has set, or of who is there already.
 //!
-//! Set-up: a namespace of the test's own. Claim: the status of the protocol page's table and the broker's own text, for
+//! Set-up: a namespace of the test's own. Claim: the status of `AbstractWebSocketHandler.getErrorCode` and the broker's own text, for
 //! producers, consumers and readers alike.
 
 use ::pulsar::proto::ServerError;

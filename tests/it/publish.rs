@@ -1,7 +1,7 @@
 //! A producer socket's conversation: what it is answered, byte for byte, and what consumers then get.
 //!
 //! The frames are those of the talk that was recorded with the Java gateway 4.0.8. Codes, fields and their order are
-//! Java's; the texts of its exceptions are plain words here (protocol page, last table).
+//! Java's; the texts of its exceptions are plain words here (README, "Where it differs from the Java gateway").
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! How much a consumer socket is sent: the push window, and permits in pull mode.
 //!
 //! Set-up: more messages than the window takes. Claim: exactly as many come as are allowed, and what frees the window
-//! is what the protocol page's "Flow control" says.
+//! is what `ConsumerHandler` of Java counts.
 
 use serde_json::{Value, json};
 

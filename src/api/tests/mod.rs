@@ -1,5 +1,5 @@
 //! Tests of the whole room, by conversation. Expected texts are copied from the Java gateway 4.0.8 or computed with its
-//! classes, but for the rows of the protocol page's last table.
+//! classes, but for what the README says "differs from the Java gateway".
 
 mod base64;
 mod coercions;
