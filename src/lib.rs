@@ -5,11 +5,11 @@
 //! | room | what lives there | may import |
 //! |---|---|---|
 //! | `main.rs`, [`cli`] | the life of the process: flags → config → runtime → wait → drain | all |
-//! | [`config`] | `websocket.conf` names and flags → one checked runtime struct | auth |
+//! | [`config`] | `websocket.conf` names and flags → one checked runtime struct | auth, doors, runtime's list of cores, pulsar's plain types |
 //! | [`cluster`] | out of the metadata store: a cluster's URLs at the start, later what is granted | config, auth |
 //! | [`tls`] | certificates and keys: files → what rustls works with | config |
 //! | [`credentials`] | what the gateway shows to brokers, and whom it takes for one: files → values | config, tls, pulsar's plain types |
-//! | [`runtime`] | cores, shards, mailboxes, the acceptor, timers, sockets on io_uring | config |
+//! | [`runtime`] | cores, shards, mailboxes, the acceptor, timers, sockets on io_uring | – |
 //! | [`doors`] | who may come in: limits, rates, Origin, the PROXY protocol (sans-IO) | – |
 //! | [`http`] | upgrade request, refusals, small responses (sans-IO) | – |
 //! | [`ws`] | frames, masking, close codes (sans-IO) | – |

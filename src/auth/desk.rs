@@ -101,7 +101,7 @@ impl<K> Desk<K> {
                 Provider::OpenId(provider) => match provider.look(offered, now_ms, issuers) {
                     Looked::Accepted { role, expires_ms } => Verdict::Accepted { role, expires_ms },
                     Looked::Rejected(why) => Verdict::Rejected(why),
-                    // To Java's gateway, which knows handshakes alone, it is as bad as any token.
+                    // Java refuses a handshake whose issuer cannot be reached like one with a bad token.
                     Looked::Unknown(why) if question.lane == Lane::Handshake => {
                         Verdict::Rejected(why)
                     }

@@ -21,8 +21,8 @@ const LOOK_AGAIN_MS: u64 = 60 * 60 * 1000;
 /// A client with a token that is about to end is not asked more often than this.
 const CHALLENGE_PAUSE_MS: u64 = 1_000;
 
-/// Where it could not be found out whether its answer is good, it is asked again after half of what is left, and after
-/// this time at the latest: for so long an issuer is left alone that did not answer.
+/// When a new token could not be checked because its issuer does not answer, the client is asked again after half of the
+/// time that is left, or after this, whichever is sooner: an issuer that did not answer is left alone for so long.
 const CHALLENGE_AGAIN_MS: u64 = 5_000;
 
 const EXPIRED: Why = "the token has expired";

@@ -291,7 +291,7 @@ mod tests {
         assert!(opened() && opened());
         std::fs::remove_file(&file).unwrap();
         assert!(!opened());
-        // Another one in its place is another one.
+        // A different key under the same name does not decrypt either.
         std::fs::copy(format!("{TEST_KEYS}/prime256v1.private.pem"), &file).unwrap();
         let is_same = opened();
         std::fs::remove_dir_all(&folder).unwrap();

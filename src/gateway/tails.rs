@@ -43,7 +43,7 @@ pub struct Tails {
     pub(super) sending: bool,
     /// Of all logs.
     memory_bytes: usize,
-    /// Have grown in memory by what was compressed: their bounds are to be looked at.
+    /// Logs that compression has made larger since their bounds were last looked at.
     pub(super) grown: Vec<usize>,
     /// Sockets that fell off and are caught up from the broker, and those that wait for that.
     pub catching_up: usize,

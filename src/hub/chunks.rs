@@ -33,7 +33,7 @@ pub(super) struct Chunks {
     bytes: usize,
     /// Of messages that are not settled: all chunks but the last, by the last.
     parts: FxHashMap<EntryKey, Box<[EntryKey]>>,
-    /// At the end of the last turn nothing could come: that is not the producer's fault.
+    /// At the end of the last turn the broker could send nothing: waiting does not count towards expiry then.
     stalled: bool,
     /// Of all messages that were opened: what time it is, as far as the stream tells.
     newest_publish_ms: u64,

@@ -133,7 +133,7 @@ pub struct Hub {
     next_tag: Tag,
     unsubscribing: Option<Unsubscribing>,
     seeking: Option<Seeking>,
-    /// Slots that other hubs' seeks move now, as often as there are such.
+    /// One entry for each seek of another hub that is moving this slot.
     moved_by_others: Vec<usize>,
     /// It is where `HubSpec::start_time_ms` wants it, or on its way there.
     started: bool,
@@ -142,7 +142,7 @@ pub struct Hub {
     active_slots: ActiveSlots,
     /// Charged for waiting entries, for what is unsettled, and for messages of which chunks are missing.
     retained_bytes: usize,
-    /// The last of these.
+    /// Part of `retained_bytes`: messages of which chunks are missing.
     incomplete_bytes: usize,
     /// Messages that members hold.
     held: usize,

@@ -204,9 +204,8 @@ fn partitions_are_dealt_out_by_name_and_again_when_members_come_and_go() {
             });
         };
     // What the broker has not heard of yet comes again to the next owner.
-    let all_are_acked = || {
-        (0..4).all(|partition| backlog(&world, &format!("{name}-partition-{partition}")) == 0)
-    };
+    let all_are_acked =
+        || (0..4).all(|partition| backlog(&world, &format!("{name}-partition-{partition}")) == 0);
     publish_to_partitions(&world, &name, 0..10);
     expected_owners(&mut sockets, 40, &|partition| partition % 2);
     eventually("all are acked", all_are_acked);

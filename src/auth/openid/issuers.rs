@@ -174,7 +174,7 @@ impl<T> Document<T> {
         }
     }
 
-    /// Never for who has just waited for it, also where there is to be no pause.
+    /// Not again in the same millisecond, even with a pause of 0: who has just waited for it would ask for ever.
     fn may_look_again(&self, now_ms: u64, pause_ms: u64) -> bool {
         let tried_ms = self.failed_ms.unwrap_or_default().max(self.fetched_ms);
         !self.is_being_fetched && now_ms.saturating_sub(tried_ms) > pause_ms

@@ -1,7 +1,8 @@
 //! Every key that is known, and the check of a list of settings against them.
 //!
-//! [`served`], [`authentication`], [`broker_client`] and [`doors`] hold the keys that do something, [`unserved`] those of Pulsar 4.0.8 that do not (yet): the harmless ones
-//! become notes, those that would protect something stop the start.
+//! [`served`], [`authentication`], [`authorization`], [`tls`], [`broker_client`] and [`doors`] hold the keys that do something,
+//! [`unserved`] those of Pulsar 4.0.8 that do not (yet): the harmless ones become notes, those that would protect something
+//! stop the start. [`switches`] tells of those whose switch is off.
 
 mod authentication;
 mod authorization;
