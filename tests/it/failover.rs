@@ -113,7 +113,7 @@ fn a_lower_priority_level_number_takes_over_when_it_joins() {
     publish(&world, &name, 0..4);
     let held = expect(&mut first, 0..4);
     first.ack(&held[1]);
-    eventually("that is acked", || backlog(&world, &name) == 3);
+    eventually("that is acked", || world.backlog(&name, "sub") == 3);
     let mut second = member(&world, &name, "b", "&priorityLevel=1");
     let taken = expect(&mut second, [0, 2, 3]);
     publish(&world, &name, 4..5);
@@ -204,8 +204,9 @@ fn partitions_are_dealt_out_by_name_and_again_when_members_come_and_go() {
             });
         };
     // What the broker has not heard of yet comes again to the next owner.
-    let all_are_acked =
-        || (0..4).all(|partition| backlog(&world, &format!("{name}-partition-{partition}")) == 0);
+    let all_are_acked = || {
+        (0..4).all(|partition| world.backlog(&format!("{name}-partition-{partition}"), "sub") == 0)
+    };
     publish_to_partitions(&world, &name, 0..10);
     expected_owners(&mut sockets, 40, &|partition| partition % 2);
     eventually("all are acked", all_are_acked);
