@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Hub;
 use super::effect::Effect;
 use super::limits::{ACK_GATHER_COUNT, ACK_GATHER_MS, MAX_UNCONFIRMED_ACKS, READ_ACK_MS};
-use super::slot::EntryKey;
+use super::slot::{EntryKey, behind};
 use crate::pulsar::BrokerError;
 use crate::pulsar::client::{AckPosition, Tag};
 
@@ -73,7 +73,7 @@ impl Gathering {
         let sent = self.sent_cumulative.as_ref().map(|(_, sent)| sent);
         let both = [self.cumulative.as_ref(), sent].into_iter().flatten();
         both.map(|cumulative| match cumulative.unacked.is_empty() {
-            true => (cumulative.key.0, cumulative.key.1.saturating_add(1)),
+            true => behind(cumulative.key),
             false => cumulative.key,
         })
         .max()
@@ -267,7 +267,10 @@ impl Hub {
         let gathering = &mut self.slots[slot].gathering;
         // One that was refused stays, to be sent again on the next connection.
         let is_it = |(sent, _): &mut (Tag, Cumulative)| confirmed && *sent == tag;
-        gathering.sent_cumulative.take_if(is_it);
+        if gathering.sent_cumulative.take_if(is_it).is_some() {
+            self.cumulative_confirmed(slot);
+        }
+        let gathering = &mut self.slots[slot].gathering;
         let Some(keys) = gathering.take_sent(tag) else {
             return;
         };

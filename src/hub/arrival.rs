@@ -20,6 +20,8 @@ impl Hub {
         }
         let key = (entry.ledger, entry.entry);
         let messages = self.take_permits(slot, &entry);
+        let state = &mut self.slots[slot];
+        state.furthest = state.furthest.max(Some(key));
         if self.slots[slot].is_stale(entry.consumer_epoch) {
             self.stats.stale_epoch += 1;
             return;

@@ -9,7 +9,7 @@ use super::effect::{Effect, MemberId};
 use super::limits::{ACK_GATHER_MS, MAX_PARTIAL_BATCH};
 use super::partials::Noted;
 use super::requests::RequestNumber;
-use super::slot::EntryKey;
+use super::slot::{EntryKey, behind};
 use super::unsettled::{Index, Indexes, ack_set};
 use crate::pulsar::MessageId;
 
@@ -42,7 +42,7 @@ impl Hub {
             return self.refuse(number, "The batch has no message with this index", out);
         };
         let below = match unacked.is_empty() {
-            true => (id.ledger, id.entry.saturating_add(1)),
+            true => behind(key),
             false => key,
         };
         self.settle_below(slot, below);
@@ -110,5 +110,14 @@ impl Hub {
         }
         self.partials.forget_below(slot, below);
         self.slots[slot].acked.insert_below(below);
+    }
+
+    /// The broker says so too of an id beyond the end of its topic, and moves nothing: what is published from now on is
+    /// new. Where it has moved, what has not come so far does not come any more.
+    pub(super) fn cumulative_confirmed(&mut self, slot: usize) {
+        let state = &mut self.slots[slot];
+        let came = state.furthest.map(behind);
+        let below = came.max(state.gathering.unconfirmed_below());
+        state.acked.keep_below(below);
     }
 }

@@ -56,6 +56,11 @@ impl AckedMemory {
         }
     }
 
+    /// Of what is only in the set because it is before some position, nothing from `below` on stays. None: nothing at all.
+    pub fn keep_below(&mut self, below: Option<EntryKey>) {
+        self.below = self.below.min(below);
+    }
+
     pub fn clear(&mut self) {
         self.ranges.clear();
         self.below = None;
@@ -110,6 +115,9 @@ mod tests {
         assert!(memory.contains((0, 0)) && memory.contains((7, 0)) && memory.contains((7, 4)));
         assert!(!memory.contains((7, 5)) && memory.contains((7, 9)));
         assert_eq!(memory.ranges.len(), 2);
+        memory.keep_below(Some((8, 0)));
+        memory.keep_below(Some((7, 1)));
+        assert!(memory.contains((7, 0)) && !memory.contains((7, 1)) && memory.contains((7, 4)));
         memory.clear();
         assert!(!memory.contains((0, 0)));
     }

@@ -17,6 +17,11 @@ use crate::pulsar::{Entry, Message};
 /// Ledger and entry: an entry's name within its slot.
 pub(super) type EntryKey = (u64, u64);
 
+/// The place right behind an entry.
+pub(super) fn behind((ledger, entry): EntryKey) -> EntryKey {
+    (ledger, entry.saturating_add(1))
+}
+
 /// A message's name within the hub. Ordered as the broker orders them within a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Position {
@@ -95,6 +100,8 @@ pub(super) struct Slot {
     pub active: Option<MemberId>,
     /// Of the entry that came last.
     pub last_ledger: Option<u64>,
+    /// The furthest entry that came: so far at least the topic goes.
+    pub furthest: Option<EntryKey>,
     /// How often everything was asked for again: the epoch that valid deliveries have.
     pub redelivered_all: u64,
 }
@@ -124,6 +131,7 @@ impl Slot {
             end_of_topic: false,
             active: None,
             last_ledger: None,
+            furthest: None,
             redelivered_all: 0,
         }
     }

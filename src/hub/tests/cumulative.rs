@@ -58,6 +58,42 @@ fn what_waits_here_or_is_on_its_way_is_settled_too() {
     assert_eq!(world.delivered_entries(), vec![6]);
 }
 
+/// The broker answers such an ack with success and moves nothing.
+#[test]
+fn an_id_beyond_the_end_of_the_topic_settles_nothing_that_comes_after_the_answer() {
+    for came in [0, 3] {
+        let mut world = World::open(Exclusive, 10);
+        world.entries(0..came);
+        world.command(1, Command::AckCumulative(id(1000)));
+        world.wait(super::super::limits::ACK_GATHER_MS);
+        let tag = world.cumulative_commands()[0].0;
+        world.upstream(Upstream::AckDone {
+            tag,
+            result: Ok(()),
+        });
+        world.out.clear();
+        world.entries(0..came + 3);
+        assert_eq!(world.delivered_entries(), vec![came, came + 1, came + 2]);
+        let acked: Vec<_> = world.acks().into_iter().map(|(entry, _)| entry).collect();
+        assert_eq!(acked, (0..came).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_is_not_confirmed_yet_stays_settled_when_an_earlier_one_is_confirmed() {
+    let mut world = World::open(Exclusive, 10);
+    world.command(1, Command::AckCumulative(id(2)));
+    world.wait(super::super::limits::ACK_GATHER_MS);
+    let tag = world.cumulative_commands()[0].0;
+    world.command(1, Command::AckCumulative(id(4)));
+    world.upstream(Upstream::AckDone {
+        tag,
+        result: Ok(()),
+    });
+    world.entries(3..6);
+    assert_eq!(world.delivered_entries(), vec![5]);
+}
+
 #[test]
 fn within_a_batch_it_goes_up_to_its_index() {
     let mut world = World::open(Exclusive, 10);
