@@ -40,6 +40,10 @@ impl Method {
 pub struct Identity {
     /// What permissions are given to. Never empty.
     pub role: Arc<str>,
+    /// What else its token names where it names the role, for brokers that look at all of it
+    /// (`MultiRolesTokenAuthorizationProvider`): who differs in it is somebody else to them. As JSON, each once, sorted.
+    /// Empty unless [`Authentication::keep_credentials`].
+    pub further_roles: Arc<[String]>,
     pub method: Method,
     /// By the wall clock, in milliseconds since 1970. None: it holds as long as the socket.
     pub expires_ms: Option<u64>,
@@ -51,6 +55,7 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("role", &self.role)
+            .field("further_roles", &self.further_roles)
             .field("method", &self.method)
             .field("expires_ms", &self.expires_ms)
             .finish_non_exhaustive()
@@ -67,12 +72,17 @@ pub const REFUSAL: &str = "Failed to authenticate";
 /// The role that Java gives to everybody where authentication is on without a provider.
 const NOBODY: &str = "<none>";
 
+/// Whom a provider takes the client for.
+pub(super) struct Verified {
+    pub role: String,
+    /// As in [`Identity`].
+    pub further_roles: Vec<String>,
+    pub expires_ms: Option<u64>,
+}
+
 /// What a provider says of what is offered.
 pub(super) enum Verdict {
-    Accepted {
-        role: String,
-        expires_ms: Option<u64>,
-    },
+    Accepted(Verified),
     Rejected(Why),
     /// Not here, or not yet.
     Pending,
@@ -81,10 +91,11 @@ pub(super) enum Verdict {
 impl Verdict {
     /// It does not end.
     pub fn for_good(role: String) -> Verdict {
-        Verdict::Accepted {
+        Verdict::Accepted(Verified {
             role,
+            further_roles: Vec::new(),
             expires_ms: None,
-        }
+        })
     }
 }
 
@@ -209,9 +220,8 @@ impl Authentication {
         for provider in self.providers.iter().filter(is_asked) {
             asked += 1;
             match ask(provider) {
-                Verdict::Accepted { role, expires_ms } => {
-                    let identity = self.identity(provider.method(), &role, expires_ms, offered);
-                    return Some(Ok(identity));
+                Verdict::Accepted(verified) => {
+                    return Some(Ok(self.identity(provider.method(), verified, offered)));
                 }
                 Verdict::Rejected(reason) => why = reason,
                 Verdict::Pending => return None,
@@ -227,18 +237,15 @@ impl Authentication {
         Some(role.map(anonymous).ok_or(why))
     }
 
-    fn identity(
-        &self,
-        method: Method,
-        role: &str,
-        expires_ms: Option<u64>,
-        offered: &Offered,
-    ) -> Identity {
-        let credential = self.keep_credentials.then(|| offered.credential(method));
+    fn identity(&self, method: Method, verified: Verified, offered: &Offered) -> Identity {
+        let kept = self.keep_credentials;
+        let further_roles = kept.then_some(verified.further_roles);
+        let credential = kept.then(|| offered.credential(method));
         Identity {
-            role: role.into(),
+            role: verified.role.into(),
+            further_roles: further_roles.unwrap_or_default().into(),
             method,
-            expires_ms,
+            expires_ms: verified.expires_ms,
             credential: credential.flatten().map(Arc::new),
         }
     }
@@ -247,6 +254,7 @@ impl Authentication {
 fn anonymous(role: Arc<str>) -> Identity {
     Identity {
         role,
+        further_roles: Arc::default(),
         method: Method::None,
         expires_ms: None,
         credential: None,

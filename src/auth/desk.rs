@@ -99,7 +99,7 @@ impl<K> Desk<K> {
                     None => Verdict::Rejected("no user and password"),
                 },
                 Provider::OpenId(provider) => match provider.look(offered, now_ms, issuers) {
-                    Looked::Accepted { role, expires_ms } => Verdict::Accepted { role, expires_ms },
+                    Looked::Accepted(verified) => Verdict::Accepted(verified),
                     Looked::Rejected(why) => Verdict::Rejected(why),
                     // Java refuses a handshake whose issuer cannot be reached like one with a bad token.
                     Looked::Unknown(why) if question.lane == Lane::Handshake => {

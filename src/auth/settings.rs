@@ -90,7 +90,10 @@ fn provider(name: &str, settings: &Settings) -> Result<Provider, Fault> {
         Some("AuthenticationProviderToken") => token(&settings.token).map(Provider::Token),
         Some("AuthenticationProviderTls") => Ok(Provider::Tls),
         Some("AuthenticationProviderBasic") => basic(settings).map(Provider::Basic),
-        Some("oidc.AuthenticationProviderOpenID") => settings.open_id.read().map(Provider::OpenId),
+        Some("oidc.AuthenticationProviderOpenID") => {
+            let provider = settings.open_id.read(&settings.token.auth_claim);
+            provider.map(Provider::OpenId)
+        }
         _ => Err(("authenticationProviders", not_served(name))),
     }
 }

@@ -4,7 +4,7 @@
 //! text (RFC 2253) for `,CN=`, which an organization called `x,CN=admin` has too; here the certificate's structure counts.
 
 use super::Offered;
-use super::authentication::Verdict;
+use super::authentication::{Verdict, Verified};
 use super::der::{self, Der};
 
 /// `id-at-commonName` (RFC 5280 §A.1).
@@ -24,10 +24,11 @@ pub struct Subject {
 
 pub(super) fn check(offered: &Offered) -> Verdict {
     match &offered.certificate {
-        Some(subject) => Verdict::Accepted {
+        Some(subject) => Verdict::Accepted(Verified {
             role: subject.common_name.clone(),
+            further_roles: Vec::new(),
             expires_ms: Some(subject.until_ms),
-        },
+        }),
         None => Verdict::Rejected("no client certificate with a common name"),
     }
 }

@@ -1,6 +1,6 @@
 //! `AuthenticationProviderToken`: a JSON Web Token that a shared secret or a private key has signed.
 
-use super::authentication::Verdict;
+use super::authentication::{Verdict, Verified};
 use super::jwt::Unverified;
 use super::jwt::key::Key;
 use super::{Offered, Why};
@@ -26,15 +26,14 @@ impl TokenProvider {
             return Verdict::Rejected("no token");
         };
         match self.verify(token, now_ms) {
-            Ok((role, expires_ms)) => Verdict::Accepted { role, expires_ms },
+            Ok(verified) => Verdict::Accepted(verified),
             Err(why) => Verdict::Rejected(why),
         }
     }
 
-    /// The role, and when the token ends by the wall clock.
-    fn verify(&self, token: &str, now_ms: u64) -> Result<(String, Option<u64>), Why> {
+    fn verify(&self, token: &str, now_ms: u64) -> Result<Verified, Why> {
         let claims = Unverified::parse(token)?.verify(&self.key)?;
-        let until_ms = claims.valid_until_ms(now_ms, self.skew_ms)?;
+        let expires_ms = claims.valid_until_ms(now_ms, self.skew_ms)?;
         if let Some((claim, wanted)) = &self.audience
             && !claims.names_one_of(claim, wanted)
         {
@@ -43,6 +42,10 @@ impl TokenProvider {
         // Java lets a token without a role in as nobody; here who comes in has a role.
         let role = claims.role(&self.role_claim);
         let role = role.ok_or("the token has no role in the claim that names it")?;
-        Ok((role.to_owned(), until_ms))
+        Ok(Verified {
+            role: role.to_owned(),
+            further_roles: claims.further_roles(&self.role_claim),
+            expires_ms,
+        })
     }
 }

@@ -260,7 +260,10 @@ impl Shard {
         };
         let same = |new: &Identity| {
             let old = entry.identity.as_ref();
-            old.is_some_and(|old| old.role == new.role && old.method == new.method)
+            old.is_some_and(|old| {
+                (old.method, &old.role, &old.further_roles)
+                    == (new.method, &new.role, &new.further_roles)
+            })
         };
         match result {
             Ok(identity) if same(&identity) => {

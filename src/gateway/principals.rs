@@ -1,6 +1,6 @@
 //! In whose names this shard's broker connections are, where the broker decides what clients may do
-//! (`authorization=broker`): clients share an upstream with those of the same role alone, and it shows what they have
-//! shown.
+//! (`authorization=broker`): clients share an upstream with those of the same role alone (of the same roles, where their
+//! tokens name several), and it shows what they have shown.
 //!
 //! Who can show the same again is shown so (a token, a password). For the others, who have a certificate or nothing, the
 //! gateway shows its own credentials and names them (`original_principal`), which brokers believe to their `proxyRoles`.
@@ -25,6 +25,7 @@ use crate::pulsar::{BrokerError, ErrorKind};
 pub struct Speaker {
     method: Method,
     role: Arc<str>,
+    further_roles: Arc<[String]>,
     expires_ms: Option<u64>,
     credential: Option<Arc<Secret>>,
 }
@@ -34,10 +35,16 @@ impl Speaker {
         &self.role
     }
 
+    /// What brokers can tell it by from others.
+    fn told_by(&self) -> (Method, &str, &[String]) {
+        (self.method, &self.role, &self.further_roles)
+    }
+
     fn of(identity: &Identity) -> Speaker {
         Speaker {
             method: identity.method,
             role: identity.role.clone(),
+            further_roles: identity.further_roles.clone(),
             expires_ms: identity.expires_ms,
             credential: identity.credential.clone(),
         }
@@ -58,7 +65,7 @@ impl Speaker {
 
 impl PartialEq for Speaker {
     fn eq(&self, other: &Speaker) -> bool {
-        (self.method, &self.role) == (other.method, &other.role)
+        self.told_by() == other.told_by()
     }
 }
 
@@ -66,7 +73,7 @@ impl Eq for Speaker {}
 
 impl Hash for Speaker {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.method, &self.role).hash(state);
+        self.told_by().hash(state);
     }
 }
 
@@ -251,6 +258,7 @@ mod tests {
         Speaker {
             method: Method::Token,
             role: role.into(),
+            further_roles: Arc::default(),
             expires_ms,
             credential: Some(Arc::new(token.to_owned().into())),
         }
@@ -289,6 +297,21 @@ mod tests {
     }
 
     #[test]
+    fn who_has_other_roles_beside_the_first_is_another_principal() {
+        let with = |roles: &[&str], token| Speaker {
+            further_roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            ..speaker("default", token, None)
+        };
+        let mut principals = Principals::default();
+        let first = principals.take(Some(&with(&["a"], "1")));
+        let other = principals.take(Some(&with(&["b"], "2")));
+        assert_ne!(first, other);
+        assert_eq!(shown(&principals, other).as_deref(), Some("2"));
+        assert_eq!(principals.take(Some(&with(&["a"], "3"))), first);
+        assert_ne!(principals.take(Some(&with(&[], "4"))), first);
+    }
+
+    #[test]
     fn with_its_last_user_a_principal_is_forgotten() {
         let mut principals = Principals::default();
         let first = principals.take(Some(&speaker("a", "1", None)));
@@ -315,6 +338,7 @@ mod tests {
         assert_eq!(shown(&principals, principal).as_deref(), Some("for c"));
         assert!(!format!("{:?}", speaker("a", "hidden", None)).contains("hidden"));
     }
+
     #[test]
     fn a_gateway_that_forwards_speaks_for_everybody_with_what_they_have_shown() {
         let mut principals = Principals::new(Some(&Authorization::Broker { forwards: true }));

@@ -41,6 +41,7 @@ mod reconnect;
 mod redelivery;
 mod refusals;
 mod request_ids;
+mod roles;
 mod seek;
 mod service_urls;
 mod several_gateways;

@@ -29,6 +29,20 @@ impl Claims {
         (!role.trim().is_empty()).then_some(role)
     }
 
+    /// What the claim names beside its role, as JSON, in no order of the token's and each once.
+    pub fn further_roles(&self, name: &str) -> Vec<String> {
+        match self.0.get(name) {
+            Some(Value::Array(all)) => {
+                let further = all.iter().filter(|one| Some(*one) != all.first());
+                let mut further: Vec<String> = further.map(Value::to_string).collect();
+                further.sort_unstable();
+                further.dedup();
+                further
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether the claim, one text or several, has one of these.
     pub fn names_one_of(&self, name: &str, wanted: &[String]) -> bool {
         let is_wanted = |text: &str| wanted.iter().any(|one| one == text);

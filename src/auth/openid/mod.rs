@@ -9,6 +9,7 @@ pub(super) mod settings;
 
 use rustls::pki_types::CertificateDer;
 
+use super::authentication::Verified;
 use super::jwt::Unverified;
 use super::jwt::claims::Claims;
 use super::{Offered, Why};
@@ -22,6 +23,8 @@ pub struct OpenIdProvider {
     pub(super) audiences: Vec<String>,
     /// `openIDRoleClaim`.
     pub(super) role_claim: String,
+    /// `tokenAuthClaim`, where it is another: brokers that look at all roles of a token look there.
+    pub(super) multi_role_claim: Option<String>,
     /// `openIDAcceptedTimeLeewaySeconds`.
     pub(super) leeway_ms: u64,
     pub fetching: Fetching,
@@ -46,10 +49,7 @@ pub struct Fetching {
 
 /// What a look at a token gives where the issuer's keys are.
 pub(super) enum Looked {
-    Accepted {
-        role: String,
-        expires_ms: Option<u64>,
-    },
+    Accepted(Verified),
     Rejected(Why),
     /// What it takes to tell cannot be had.
     Unknown(Why),
@@ -98,10 +98,18 @@ impl OpenIdProvider {
         let expires_ms = self.check(&claims, now_ms)?;
         let role = claims.role(&self.role_claim);
         let role = role.ok_or("the token has no role in the claim that names it")?;
-        Ok(Looked::Accepted {
+        let mut further_roles = claims.further_roles(&self.role_claim);
+        if let Some(claim) = &self.multi_role_claim {
+            let further = claims.further_roles(claim);
+            let named = claims.role(claim).map(str::to_owned);
+            let all = named.into_iter().chain(further);
+            further_roles.extend(all.map(|role| format!("{claim}: {role}")));
+        }
+        Ok(Looked::Accepted(Verified {
             role: role.to_owned(),
+            further_roles,
             expires_ms,
-        })
+        }))
     }
 
     /// What an identity token must have (OpenID Connect Core §2, as far as Java asks for it).

@@ -35,7 +35,7 @@ const ISSUERS: &str = "openIDAllowedTokenIssuers";
 impl OpenIdSettings {
     /// # Errors
     /// The first value that is missing or wrong.
-    pub fn read(&self) -> Result<OpenIdProvider, Fault> {
+    pub fn read(&self, token_auth_claim: &Option<String>) -> Result<OpenIdProvider, Fault> {
         let fault = |key, why: &str| Err((key, why.to_owned()));
         if let Some(mode) = given(&self.fallback_discovery_mode)
             && mode != "DISABLED"
@@ -67,10 +67,14 @@ impl OpenIdSettings {
             let why = "is needed by AuthenticationProviderOpenID: what its tokens have as aud";
             return fault("openIDAllowedAudiences", why);
         }
+        let role_claim = given(&self.role_claim).unwrap_or("sub");
         Ok(OpenIdProvider {
             issuers,
             audiences,
-            role_claim: given(&self.role_claim).unwrap_or("sub").to_owned(),
+            multi_role_claim: given(token_auth_claim)
+                .filter(|it| *it != role_claim)
+                .map(str::to_owned),
+            role_claim: role_claim.to_owned(),
             leeway_ms: seconds_ms(
                 "openIDAcceptedTimeLeewaySeconds",
                 &self.accepted_time_leeway_seconds,

@@ -174,7 +174,7 @@ fn a_role_by_a_certificate_ends_with_it() {
         ..Offered::default()
     };
     let until_ms = match tls::check(&offered) {
-        Verdict::Accepted { expires_ms, .. } => expires_ms,
+        Verdict::Accepted(verified) => verified.expires_ms,
         _ => None,
     };
     assert_eq!(until_ms, Some(1_935_619_200_000));

@@ -249,6 +249,24 @@ fn the_role_is_in_the_claim_that_names_it() {
 }
 
 #[test]
+fn roles_beside_the_first_are_kept_where_brokers_may_look_at_them() {
+    let further = |kept: bool, claims: &str| {
+        let mut by = of_key(SECRET);
+        by.keep_credentials = kept;
+        let identity = judged(by, &signed(claims)).unwrap();
+        identity.further_roles.join(" ")
+    };
+    assert_eq!(
+        further(true, r#"{"sub":["a","c","b","c","a"]}"#),
+        r#""b" "c""#
+    );
+    assert_eq!(further(true, r#"{"sub":["a"]}"#), "");
+    assert_eq!(further(true, r#"{"sub":"a"}"#), "");
+    // The gateway itself looks at the first alone.
+    assert_eq!(further(false, r#"{"sub":["a","b"]}"#), "");
+}
+
+#[test]
 fn nobody_is_taken_for_the_gateway() {
     let name = crate::pulsar::client::WEBSOCKET_PRINCIPAL;
     let token = |role: &str| signed(&serde_json::json!({ "sub": role }).to_string());
