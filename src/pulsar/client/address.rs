@@ -81,6 +81,9 @@ pub(super) struct Route {
     pub address: BrokerAddress,
     /// Some: the dialled one is a proxy, and this broker is meant (CommandConnect.proxy_to_broker_url).
     pub proxy_to: Option<String>,
+    /// For lists of topics, which may be larger than any message and delay what comes behind them: they have a connection
+    /// of their own.
+    pub for_lists: bool,
 }
 
 impl Route {
@@ -89,6 +92,7 @@ impl Route {
             principal,
             address,
             proxy_to: None,
+            for_lists: false,
         }
     }
 }

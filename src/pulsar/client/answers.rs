@@ -72,7 +72,7 @@ impl Client {
         listed: TopicsListed,
     ) -> Handled {
         match self.take_answered(now_ms, connection, listed.request_id)? {
-            Some(Purpose::Lookup(id)) => self.listed(now_ms, id, listed.names),
+            Some(Purpose::Lookup(id)) => self.listed(now_ms, id, listed),
             Some(_) => Err(wrong_answer()),
             None => Ok(()),
         }

@@ -18,6 +18,8 @@ pub(super) const DEFAULT_MAX_MESSAGE_BYTES: usize = 5 * 1024 * 1024;
 const MAX_MAX_MESSAGE_BYTES: usize = 128 * 1024 * 1024;
 /// What a frame may have beyond its message: Java's `MESSAGE_SIZE_FRAME_PADDING`.
 const FRAME_PADDING_BYTES: usize = 10 * 1024;
+/// The largest list of topics: as many names as are taken, with 160 bytes each.
+const LIST_FRAME_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionState {
@@ -88,7 +90,11 @@ impl Connection {
     }
 
     pub fn max_frame_bytes(&self) -> usize {
-        self.max_message_bytes + FRAME_PADDING_BYTES
+        let of_message = self.max_message_bytes + FRAME_PADDING_BYTES;
+        match self.route.for_lists {
+            true => of_message.max(LIST_FRAME_BYTES_MAX),
+            false => of_message,
+        }
     }
 
     /// CONNECTED.max_message_size; a broker without one takes the default.

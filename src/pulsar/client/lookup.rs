@@ -149,7 +149,7 @@ impl Client {
         let principal = question.principal;
         let route = match &question.about {
             About::OwnerThere(_, there) => Some(Route::direct(principal, there.clone())),
-            _ => self.service_route(principal),
+            _ => self.service_route(&question),
         };
         let Some(route) = route else {
             let error = BrokerError {
@@ -186,10 +186,13 @@ impl Client {
         }
     }
 
-    fn service_route(&self, principal: Principal) -> Option<Route> {
+    fn service_route(&self, question: &Question) -> Option<Route> {
         let urls = &self.config.service_urls;
         let index = self.lookups.service_url.checked_rem(urls.len())?;
-        Some(Route::direct(principal, urls[index].clone()))
+        Some(Route {
+            for_lists: matches!(question.about, About::Topics { .. }),
+            ..Route::direct(question.principal, urls[index].clone())
+        })
     }
 
     fn start_waiting_lookups(&mut self, now_ms: u64) {
@@ -293,11 +296,11 @@ impl Client {
             && lookup.unreachable + 1 < service_urls
         {
             lookup.unreachable += 1;
-            let principal = lookup.question.principal;
+            let question = lookup.question.clone();
             self.leave_service_url(id);
             let service_url = self.lookups.service_url;
             if let (Some(route), Some(lookup)) = (
-                self.service_route(principal),
+                self.service_route(&question),
                 self.lookups.open.get_mut(&id),
             ) {
                 lookup.service_url = service_url;

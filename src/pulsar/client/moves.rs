@@ -58,6 +58,7 @@ impl Client {
                 principal: route.principal,
                 address: route.address.clone(),
                 proxy_to: Some(address.authority()),
+                for_lists: false,
             },
             None => Route::direct(route.principal, address),
         })

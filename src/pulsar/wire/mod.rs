@@ -38,7 +38,7 @@ pub use message_id::EncodedMessageId;
 pub use metadata::{Compression, MetadataFields, SingleMetadataFields, encode_encryption_key};
 pub use moves::{AssignedBroker, TopicMigrated, assigned_broker};
 pub use send::{EncodeSendError, SendHeader, encode_send};
-pub use topics::{TopicsListed, encode_partitions_if_exists};
+pub use topics::{MAX_NAMES, TopicsListed, encode_partitions_if_exists};
 pub use varint::DecodeError;
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use super::varint::{
     varint_field_len,
 };
 
-/// Names in one answer. A frame's 5 MiB hold some hundred thousand real ones; a broker that sends very short ones
-/// must not make us build millions of strings.
-pub(super) const MAX_NAMES: usize = 200_000;
+/// Names in one answer, ten times what one broker is meant to hold. A broker that sends very short ones must not make us
+/// build millions of strings.
+pub const MAX_NAMES: usize = 200_000;
 
 /// `CommandGetTopicsOfNamespaceResponse`. Hashes are not used: what is unchanged is told again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct TopicsListed {
     pub request_id: u64,
     /// Full names; of a partitioned topic, its partitions.
     pub names: Vec<String>,
+    /// There are more than [`MAX_NAMES`].
+    pub is_cut: bool,
 }
 
 impl TopicsListed {
@@ -29,7 +31,7 @@ impl TopicsListed {
             match field {
                 (1, Value::Varint(value)) => self.request_id = value,
                 (2, Value::Bytes(_)) if self.names.len() == MAX_NAMES => {
-                    return Err(DecodeError::TooManyNames);
+                    self.is_cut = true;
                 }
                 (2, Value::Bytes(name)) => {
                     // What is no UTF-8 could not be named by anybody.

@@ -19,8 +19,6 @@ pub enum DecodeError {
     WireType(u8),
     #[error("required field {0} is missing")]
     Missing(&'static str),
-    #[error("a list of more than {max} topics", max = super::topics::MAX_NAMES)]
-    TooManyNames,
     #[error("batch_size is negative")]
     BatchSize,
     #[error("a command of {0} bytes that carries no message")]

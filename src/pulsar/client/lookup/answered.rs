@@ -14,7 +14,7 @@ use super::super::pool::retryable;
 use super::super::spec::BrokerAddress;
 use super::{About, Answer, LookupId, MAX_PARTITIONS};
 use crate::pulsar::types::{BrokerError, ErrorKind};
-use crate::pulsar::wire::error_kind;
+use crate::pulsar::wire::{MAX_NAMES, TopicsListed, error_kind};
 
 impl Client {
     pub(in crate::pulsar::client) fn owner_answered(
@@ -66,6 +66,7 @@ impl Client {
                 principal: lookup.question.principal,
                 address: lookup.route.address.clone(),
                 proxy_to: Some(broker.authority()),
+                for_lists: false,
             }
         } else {
             Route::direct(lookup.question.principal, broker)
@@ -119,7 +120,7 @@ impl Client {
         &mut self,
         now_ms: u64,
         id: LookupId,
-        names: Vec<String>,
+        listed: TopicsListed,
     ) -> Result<(), String> {
         let Some(lookup) = self.lookups.open.get(&id) else {
             return Ok(());
@@ -127,7 +128,14 @@ impl Client {
         if !matches!(lookup.question.about, About::Topics { .. }) {
             return self.lookup_misunderstood(now_ms, id);
         }
-        self.lookup_done(now_ms, id, Ok(Answer::Topics(Arc::new(names))));
+        let result = match listed.is_cut {
+            false => Ok(Answer::Topics(Arc::new(listed.names))),
+            true => Err(BrokerError {
+                kind: ErrorKind::Invalid,
+                message: format!("the namespace has more than {MAX_NAMES} topics"),
+            }),
+        };
+        self.lookup_done(now_ms, id, result);
         Ok(())
     }
 }

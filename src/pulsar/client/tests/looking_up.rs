@@ -4,6 +4,8 @@ use ::pulsar::proto::command_lookup_topic_response::LookupType;
 use ::pulsar::proto::command_partitioned_topic_metadata_response::LookupType as PartitionsLookupType;
 
 use super::*;
+use crate::pulsar::PatternText;
+use crate::pulsar::wire::MAX_NAMES;
 
 fn partitions(request_id: u64, partitions: u32) -> BaseCommand {
     BaseCommand {
@@ -425,4 +427,70 @@ fn a_thousand_lookups_are_asked_at_a_time_and_the_rest_in_turn() {
         world.say(connection, &partitions(request_id, 0));
     }
     assert_eq!(world.events.len(), 1_500);
+}
+
+/// An answer to the list that the machine asks for now, of so many names with so many bytes each.
+fn say_topics(world: &mut World, names: usize, name_bytes: usize) -> ConnectionId {
+    let said = world.heard(Type::GetTopicsOfNamespace);
+    let asked = said.command.get_topics_of_namespace.expect("its fields");
+    let answer = BaseCommand {
+        get_topics_of_namespace_response: Some(proto::CommandGetTopicsOfNamespaceResponse {
+            request_id: asked.request_id,
+            topics: vec!["t".repeat(name_bytes); names],
+            ..Default::default()
+        }),
+        ..base(Type::GetTopicsOfNamespaceResponse)
+    };
+    world.say(said.connection, &answer);
+    said.connection
+}
+
+fn list_topics(world: &mut World, tag: Tag) {
+    let pattern = PatternText::new("t.*", "public/default");
+    let pattern = pattern.compile().expect("a pattern");
+    let principal = Principal::GATEWAY;
+    world
+        .client
+        .list_topics(world.now_ms, principal, &pattern, tag);
+}
+
+#[test]
+fn a_list_larger_than_any_message_comes_on_a_connection_of_its_own() {
+    let mut world = World::new(config());
+    let (_, connection) = world.consumer(consumer_spec());
+    world.said.clear();
+    list_topics(&mut world, 1);
+    let of_lists = world.accept(SERVICE);
+    assert_ne!(of_lists, connection);
+    assert_eq!(say_topics(&mut world, 60_000, 105), of_lists);
+    match world.event() {
+        Event::Topics { tag: 1, result } => {
+            assert_eq!(result.expect("a list").len(), 60_000);
+        }
+        other => panic!("{other:?}"),
+    }
+    list_topics(&mut world, 2);
+    assert_eq!(say_topics(&mut world, MAX_NAMES, 1), of_lists);
+    assert!(matches!(
+        world.event(),
+        Event::Topics { tag: 2, result: Ok(names) } if names.len() == MAX_NAMES
+    ));
+    assert!(world.closed.is_empty());
+}
+
+#[test]
+fn a_list_of_too_many_topics_is_refused_at_once_and_harms_no_connection() {
+    let mut world = World::new(config());
+    list_topics(&mut world, 1);
+    world.accept(SERVICE);
+    say_topics(&mut world, MAX_NAMES + 1, 1);
+    match world.event() {
+        Event::Topics { tag: 1, result } => {
+            let error = result.expect_err("too many");
+            assert_eq!(kind_of(&error), ErrorKind::Invalid);
+            assert_eq!(error.message, "the namespace has more than 200000 topics");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(world.closed.is_empty());
 }
