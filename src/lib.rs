@@ -13,12 +13,13 @@
 //! | [`doors`] | who may come in: limits, rates, Origin, the PROXY protocol (sans-IO) | – |
 //! | [`http`] | upgrade request, refusals, small responses (sans-IO) | – |
 //! | [`ws`] | frames, masking, close codes (sans-IO) | – |
-//! | [`pulsar`] | the Pulsar wire and the client machine on it: connections, lookup, producers, consumers (sans-IO) | – |
+//! | [`pulsar`] | the Pulsar wire and the client machine on it: connections, lookup, producers, consumers (sans-IO) | der |
 //! | [`api`] | the gateway's protocol: paths, parameters, JSON in and out, error texts (sans-IO) | pulsar's plain types |
 //! | [`hub`] | subscription hubs: members, windows, what is unsettled, redelivery; tails and their logs of frames (sans-IO) | pulsar |
 //! | [`session`] | what one socket does: producer, consumer, reader (sans-IO) | api, hub, pulsar, ws |
 //! | [`gateway`] | one shard's state: carries the effects of the sans-IO rooms to each other and to the runtime | all of the above |
-//! | [`auth`] | who may connect, and what they may do (sans-IO) | http, pulsar's plain types |
+//! | [`auth`] | who may connect, and what they may do (sans-IO) | der, http, pulsar's plain types |
+//! | `der` | as much of ASN.1 as keys and certificates need | – |
 //! | [`observe`] | counters, logs | – |
 //! | [`embedded`] | the in-process broker: the same wire, memory only, with faults on request | pulsar |
 //!
@@ -45,6 +46,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod credentials;
+mod der;
 pub mod doors;
 pub mod embedded;
 pub mod gateway;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::pulsar::topics::split_partition;
+
 /// What one socket wants: all of it must be allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
@@ -64,9 +66,9 @@ impl Right {
 
     /// The partitioned topic that this is a partition of (`TopicName.getPartitionIndex`).
     pub fn partitioned(&self) -> Option<&str> {
-        let (name, index) = self.topic.rsplit_once("-partition-")?;
-        // Java parses the number and writes it again: `-partition-01` is a name of its own.
-        let number: u32 = index.parse().ok()?;
-        (i32::try_from(number).is_ok() && number.to_string() == index).then_some(name)
+        match split_partition(&self.topic) {
+            (_, -1) => None,
+            (name, _) => Some(name),
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! | `authentication` | the providers, each asked in its turn: [`Offered`] → [`Identity`] |
 //! | `settings`, `source` | the settings of Java's providers → an [`Authentication`]; where keys and files stand |
 //! | `token`, `jwt` | `AuthenticationProviderToken`; reading and verifying JSON Web Tokens |
-//! | `tls`, `der` | `AuthenticationProviderTls`: the name in a certificate, and its end |
+//! | `tls`, `certificate_time` | `AuthenticationProviderTls`: the name in a certificate, and its end |
 //! | `basic` | `AuthenticationProviderBasic`: users and the hashes of their passwords |
 //! | `openid` | `AuthenticationProviderOpenID`: tokens of issuers that publish their keys |
 //! | `desk` | where all is looked at that takes longer than a shard has time |
@@ -23,8 +23,8 @@
 
 mod authentication;
 mod basic;
+mod certificate_time;
 pub mod claim;
-mod der;
 mod desk;
 pub mod grants;
 mod jwt;

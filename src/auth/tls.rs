@@ -5,7 +5,8 @@
 
 use super::Offered;
 use super::authentication::{Verdict, Verified};
-use super::der::{self, Der};
+use super::certificate_time::time_ms;
+use crate::der::{self, Der};
 
 /// `id-at-commonName` (RFC 5280 §A.1).
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
@@ -38,7 +39,7 @@ pub fn subject(certificate: &[u8]) -> Option<Subject> {
     let mut to_be_signed = Der::new(certificate)
         .enter(der::SEQUENCE)?
         .enter(der::SEQUENCE)?;
-    if to_be_signed.peek() == Some(der::CONTEXT_0) {
+    if to_be_signed.tag() == Some(der::CONTEXT_0) {
         to_be_signed.next()?;
     }
     // Serial number, signature, issuer, validity: RFC 5280 §4.1.
@@ -49,7 +50,7 @@ pub fn subject(certificate: &[u8]) -> Option<Subject> {
     validity.next()?;
     let (tag, not_after) = validity.next()?;
     Some(Subject {
-        until_ms: der::time_ms(tag, not_after)?,
+        until_ms: time_ms(tag, not_after)?,
         common_name: common_name(to_be_signed.enter(der::SEQUENCE)?)?,
     })
 }

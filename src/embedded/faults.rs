@@ -20,14 +20,7 @@ impl Faults {
 
     /// Cuts all connections; what waited to be written is lost. Returns how many there were.
     pub fn drop_connections(&self) -> usize {
-        self.shared
-            .turn(|broker, now| broker.drop_connections(now, None))
-    }
-
-    /// Cuts the connections that have a producer or consumer on this topic or one of its partitions.
-    pub fn drop_connections_of(&self, topic: &str) -> usize {
-        self.shared
-            .turn(|broker, now| broker.drop_connections(now, Some(topic)))
+        self.shared.turn(|broker, now| broker.drop_connections(now))
     }
 
     /// Everything the broker sends goes out that much later, in order. 0: at once.

@@ -10,9 +10,7 @@ use super::sockets::Role;
 use crate::api::Refusal;
 use crate::hub::Command;
 use crate::session::CloseWith;
-
-/// RFC 6455 §7.4.1 "going away".
-const GOING_AWAY: u16 = 1001;
+use crate::ws::close;
 
 /// How long a close frame that was held back until the deadline has to get out.
 const LAST_WORD_MS: u64 = 500;
@@ -23,7 +21,7 @@ pub fn refusal() -> Refusal {
 
 fn going_away() -> CloseWith {
     CloseWith {
-        code: GOING_AWAY,
+        code: close::GOING_AWAY,
         reason: "The gateway is shutting down".to_owned(),
     }
 }

@@ -4,18 +4,13 @@ use super::post::SocketId;
 use super::shard::{Shard, Timer};
 use super::sockets::Role;
 use crate::session::CloseWith;
-use crate::ws;
+use crate::ws::{self, close};
 
 /// How often a socket that is not read for now is looked at whether its client is still there.
 const WAITING_LOOK_MS: u64 = 1_000;
 
 /// What the server's pings carry; Java's.
 const PING_PAYLOAD: &[u8] = b"PING";
-/// RFC 6455 §7.4.1 "going away": what Jetty sends to an idle socket.
-const GOING_AWAY: u16 = 1001;
-/// RFC 6455 §7.4.1: a client that takes nothing of what it asked for.
-const POLICY_VIOLATION: u16 = 1008;
-
 impl Shard {
     /// Sets the socket's timer to the next thing that is due; one that is set already and earlier stays.
     pub fn arm_socket(&mut self, now_ms: u64, id: SocketId) {
@@ -101,7 +96,7 @@ impl Shard {
         {
             self.counters.slow_consumers += 1;
             let with = CloseWith {
-                code: POLICY_VIOLATION,
+                code: close::POLICY_VIOLATION,
                 reason: "Slow consumer".to_owned(),
             };
             return self.close(now_ms, id, with);
@@ -109,7 +104,7 @@ impl Shard {
         if entry.cut_off_ms.is_none() && entry.last_active_ms + config.idle_timeout_ms <= now_ms {
             self.counters.idle_timeouts += 1;
             let with = CloseWith {
-                code: GOING_AWAY,
+                code: close::GOING_AWAY,
                 reason: "Idle Timeout".to_owned(),
             };
             return self.close(now_ms, id, with);

@@ -52,13 +52,6 @@ impl Alarm {
         }
     }
 
-    /// Rings at this time unless it is set to an earlier one.
-    pub fn pull(&self, deadline_ms: u64) {
-        if deadline_ms < self.0.deadline_ms.get() {
-            self.set(Some(deadline_ms));
-        }
-    }
-
     /// Waits until it rings, which unsets it. One task waits at a time, with one sleep of the event loop: setting a
     /// later time costs nothing, an earlier one one wake-up.
     pub async fn rings(&self) {

@@ -5,9 +5,7 @@ use super::frames::{append_frame, append_frame_of};
 use crate::api::{self, Command as Frame, CommandError, ReaderCommand, Refusal, WebSocketError};
 use crate::hub::{self, Answer, Asked, Command, CommandRefused};
 use crate::pulsar::{BrokerError, ErrorKind, Message};
-
-/// RFC 6455 §7.4.1 "going away".
-const GOING_AWAY: u16 = 1001;
+use crate::ws::close;
 
 /// What a frame asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -137,7 +135,7 @@ impl ConsumerSession {
     /// The upstream has ended for good (topic deleted, subscription of another type …): the client may come again.
     pub fn expelled(&self, refusal: &hub::Refusal) -> CloseWith {
         CloseWith {
-            code: GOING_AWAY,
+            code: close::GOING_AWAY,
             reason: self.refusal(refusal).message,
         }
     }

@@ -6,6 +6,14 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::decoder::Violation;
 use super::encode;
 
+/// Close codes that this side sends (RFC 6455 §7.4.1). Those of an application are 4000 to 4999 (§7.4.2).
+pub const GOING_AWAY: u16 = 1001;
+pub const PROTOCOL_ERROR: u16 = 1002;
+/// Text that is no UTF-8, compressed data that makes no sense.
+pub const INVALID_PAYLOAD: u16 = 1007;
+pub const POLICY_VIOLATION: u16 = 1008;
+pub const MESSAGE_TOO_BIG: u16 = 1009;
+
 /// Registered after RFC 6455 (IANA, "Bad gateway"), and unknown to tungstenite's table.
 const BAD_GATEWAY: u16 = 1014;
 
@@ -31,7 +39,7 @@ pub(super) fn parse_payload(payload: &[u8]) -> Result<(Option<u16>, &str), Viola
     match simdutf8::basic::from_utf8(reason) {
         Ok(reason) => Ok((Some(code), reason)),
         Err(_) => Err(Violation {
-            code: 1007,
+            code: INVALID_PAYLOAD,
             reason: "close reason is not UTF-8",
         }),
     }

@@ -34,7 +34,7 @@ pub enum Event<'a> {
 /// The client broke a rule: close with this code. Nothing after it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// 1002 (protocol), 1007 (text is not UTF-8, compressed data makes no sense) or 1009 (too big).
+    /// [`close::PROTOCOL_ERROR`], [`close::INVALID_PAYLOAD`] or [`close::MESSAGE_TOO_BIG`].
     pub code: u16,
     /// Fixed words, free of anything that the client sent.
     pub reason: &'static str,
@@ -42,20 +42,23 @@ pub struct Violation {
 
 impl Violation {
     pub(super) const INVALID_TEXT: Violation = Violation {
-        code: 1007,
+        code: close::INVALID_PAYLOAD,
         reason: "text is not UTF-8",
     };
     pub(super) const CORRUPT: Violation = Violation {
-        code: 1007,
+        code: close::INVALID_PAYLOAD,
         reason: "compressed data is corrupt",
     };
     pub(super) const TOO_BIG: Violation = Violation {
-        code: 1009,
+        code: close::MESSAGE_TOO_BIG,
         reason: "message too big",
     };
 
     pub(super) const fn protocol(reason: &'static str) -> Violation {
-        Violation { code: 1002, reason }
+        Violation {
+            code: close::PROTOCOL_ERROR,
+            reason,
+        }
     }
 }
 

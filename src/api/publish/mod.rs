@@ -87,12 +87,12 @@ impl<'a> Publish<'a> {
     }
 
     /// When to deliver it, in milliseconds since 1970; a delay wins over a time, as in Java. One that leads beyond the
-    /// end of time is, as in Java, a time long ago: the message comes at once instead of never.
+    /// end of time is none (in Java the sum is a time long ago): the message comes at once, and not never.
     pub fn deliver_at_ms(&self, now_ms: i64) -> Option<i64> {
-        let after = self
-            .deliver_after_ms
-            .map(|delay_ms| now_ms.wrapping_add(delay_ms));
-        after.or(self.deliver_at_ms)
+        match self.deliver_after_ms {
+            Some(delay_ms) => now_ms.checked_add(delay_ms),
+            None => self.deliver_at_ms,
+        }
     }
 }
 

@@ -165,7 +165,7 @@ fn what_follows_the_document_is_not_looked_at() {
 }
 
 #[test]
-fn a_delay_wins_over_a_time_and_cannot_overflow() {
+fn a_delay_wins_over_a_time_and_is_none_beyond_the_end_of_time() {
     let deliver_at = |fields: &str| {
         let mut frame = format!("{{\"payload\":\"\",{fields}}}").into_bytes();
         parse_publish(&mut frame, false)
@@ -179,8 +179,8 @@ fn a_delay_wins_over_a_time_and_cannot_overflow() {
         Some(1007)
     );
     assert_eq!(
-        deliver_at(r#""deliverAfterMs":9223372036854775807"#),
-        Some(i64::MAX)
+        deliver_at(r#""deliverAt":5,"deliverAfterMs":9223372036854775807"#),
+        None
     );
 }
 

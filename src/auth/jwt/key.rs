@@ -6,7 +6,7 @@ use p521::ecdsa::signature::Verifier;
 use ring::{hmac, signature};
 
 use super::algorithm::{Algorithm, Family};
-use crate::auth::der::{self, Der};
+use crate::der::{self, Der};
 
 /// RFC 7518 §3.2: a shared secret is at least as long as the hash; Java refuses a shorter one at the start.
 const SECRET_BYTES_MIN: usize = 32;

@@ -6,7 +6,6 @@ use bytes::{BufMut, BytesMut};
 
 use super::Broker;
 use super::connection::{Connection, ConnectionId};
-use super::names::TopicName;
 use super::output::Output;
 use super::subscription::Refusal;
 
@@ -130,14 +129,10 @@ impl Broker {
         self.end();
     }
 
-    /// Cuts connections without a word: those with a producer or consumer on this topic or one of its partitions, or
-    /// all. What waited to be written is lost. Returns how many there were.
-    pub fn drop_connections(&mut self, now_ms: u64, topic: Option<&str>) -> usize {
+    /// Cuts all connections without a word. What waited to be written is lost. Returns how many there were.
+    pub fn drop_connections(&mut self, now_ms: u64) -> usize {
         self.begin(now_ms);
-        let ids = match topic {
-            None => self.connections.ids(),
-            Some(topic) => self.connections_of(topic),
-        };
+        let ids = self.connections.ids();
         for &id in &ids {
             self.cut(id);
         }
@@ -150,24 +145,6 @@ impl Broker {
         if let Some(connection) = self.connections.touch(id) {
             connection.output = Output::default();
         }
-    }
-
-    fn connections_of(&self, topic: &str) -> Vec<ConnectionId> {
-        let Ok(wanted) = TopicName::parse(topic) else {
-            return Vec::new();
-        };
-        let mut ids: Vec<ConnectionId> = Vec::new();
-        for (_, topic) in &self.topics {
-            if topic.name.full == wanted.full || topic.name.base() == wanted.full {
-                ids.extend(topic.producers.values().map(|p| p.connection));
-                for (_, subscription) in &topic.subscriptions {
-                    ids.extend(subscription.consumers.iter().map(|(_, c)| c.connection));
-                }
-            }
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        ids
     }
 
     pub fn write_nonsense(&mut self, now_ms: u64, nonsense: Nonsense) {

@@ -8,7 +8,7 @@ use elliptic_curve::{
 use p256::elliptic_curve;
 use zeroize::Zeroizing;
 
-use super::der::{Der, INTEGER, OCTET_STRING, OID, SEQUENCE};
+use crate::der::{Der, INTEGER, OBJECT_ID, OCTET_STRING, SEQUENCE};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curve {
@@ -43,7 +43,7 @@ impl Curve {
     /// Pulsar's guide recommends), the curve's numbers.
     pub fn of_parameters(parameters: &mut Der<'_>) -> Option<Curve> {
         match parameters.tag()? {
-            OID => match parameters.take(OID)? {
+            OBJECT_ID => match parameters.take(OBJECT_ID)? {
                 PRIME256V1 => Some(Curve::P256),
                 SECP384R1 => Some(Curve::P384),
                 SECP521R1 => Some(Curve::P521),

@@ -9,8 +9,8 @@ use sha1::Sha1;
 use zeroize::Zeroizing;
 
 use super::curves::Curve;
-use super::der::{CONTEXT_0, Der, INTEGER, OCTET_STRING, OID, SEQUENCE};
 use super::{ecies, pem};
+use crate::der::{CONTEXT_0, Der, INTEGER, OBJECT_ID, OCTET_STRING, SEQUENCE};
 
 /// `1.2.840.113549.1.1.1`.
 const RSA_ENCRYPTION: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01];
@@ -134,7 +134,7 @@ impl PrivateKey {
 fn subject_public_key(der: &[u8]) -> Result<PublicKey, KeyError> {
     let mut info = Der::new(der).enter(SEQUENCE).ok_or(KeyError::Broken)?;
     let mut algorithm = info.enter(SEQUENCE).ok_or(KeyError::Broken)?;
-    let oid = algorithm.take(OID).ok_or(KeyError::Broken)?;
+    let oid = algorithm.take(OBJECT_ID).ok_or(KeyError::Broken)?;
     let key = info.take_bit_string().ok_or(KeyError::Broken)?;
     match oid {
         RSA_ENCRYPTION => rsa_public(key),
@@ -167,7 +167,7 @@ fn private_key_info(der: &[u8]) -> Result<PrivateKey, KeyError> {
     let mut info = Der::new(der).enter(SEQUENCE).ok_or(KeyError::Broken)?;
     info.take(INTEGER).ok_or(KeyError::Broken)?;
     let mut algorithm = info.enter(SEQUENCE).ok_or(KeyError::Broken)?;
-    let oid = algorithm.take(OID).ok_or(KeyError::Broken)?;
+    let oid = algorithm.take(OBJECT_ID).ok_or(KeyError::Broken)?;
     let key = info.take(OCTET_STRING).ok_or(KeyError::Broken)?;
     match oid {
         RSA_ENCRYPTION => rsa_private(key),

@@ -18,7 +18,6 @@
 
 mod curves;
 mod data_key;
-mod der;
 mod ecies;
 mod keys;
 mod opening;

@@ -1,69 +1,9 @@
-//! As much of DER (X.690) as public keys, and names and times in certificates need: tag, length, value.
+//! When a certificate begins and ends to count (RFC 5280 §4.1.2.5).
 
-/// Tags (X.690 §8.1.2; constructed ones with their bit set).
-pub const INTEGER: u8 = 0x02;
-pub const BIT_STRING: u8 = 0x03;
-pub const OBJECT_ID: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-pub const SEQUENCE: u8 = 0x30;
-pub const SET: u8 = 0x31;
-/// `[0] EXPLICIT`: a certificate's version.
-pub const CONTEXT_0: u8 = 0xa0;
 
-/// What is left to read of a value that holds others.
-#[derive(Clone, Copy)]
-pub struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    pub fn new(bytes: &'a [u8]) -> Der<'a> {
-        Der(bytes)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn peek(&self) -> Option<u8> {
-        self.0.first().copied()
-    }
-
-    /// The next value with its tag. None: there is none, or it is cut off.
-    pub fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&tag, rest) = self.0.split_first()?;
-        let (&first, mut rest) = rest.split_first()?;
-        let length = match first {
-            0..=0x7f => usize::from(first),
-            // Four bytes of length are more than anything that is read here.
-            0x81..=0x84 => {
-                let (bytes, behind) = rest.split_at_checked(usize::from(first & 0x7f))?;
-                rest = behind;
-                bytes
-                    .iter()
-                    .fold(0, |length, byte| length << 8 | usize::from(*byte))
-            }
-            _ => return None,
-        };
-        let (value, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((tag, value))
-    }
-
-    /// The next value, if it is of this kind.
-    pub fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
-        match self.next()? {
-            (found, value) if found == tag => Some(value),
-            _ => None,
-        }
-    }
-
-    /// The same, to read on in it.
-    pub fn enter(&mut self, tag: u8) -> Option<Der<'a>> {
-        self.take(tag).map(Der)
-    }
-}
-
-/// A certificate's time (RFC 5280 §4.1.2.5) in milliseconds since 1970; before that it is 0.
+/// In milliseconds since 1970; before that it is 0.
 pub fn time_ms(tag: u8, value: &[u8]) -> Option<u64> {
     let (year_digits, rest) = match tag {
         UTC_TIME => value.split_at_checked(2)?,
@@ -148,7 +88,7 @@ mod tests {
             (UTC_TIME, "70010100000xZ"),
             (GENERALIZED_TIME, "700101000000Z"),
             (GENERALIZED_TIME, "20500101000000.5Z"),
-            (INTEGER, "700101000000Z"),
+            (0x02, "700101000000Z"),
         ] {
             assert_eq!(time_ms(tag, text.as_bytes()), None, "{text}");
         }
