@@ -80,6 +80,9 @@ impl Shard {
             Event::ConsumerLost { consumer, abrupt } => {
                 self.hub_upstream(consumer, Upstream::Lost { abrupt });
             }
+            Event::ConsumerMigrated { consumer } => {
+                self.hub_upstream(consumer, Upstream::Migrated);
+            }
             Event::ConsumerResumed { consumer } => self.hub_upstream(consumer, Upstream::Resumed),
             Event::ConsumerFailed { consumer, error } => {
                 self.hub_upstream(consumer, Upstream::Failed(error));

@@ -309,6 +309,8 @@ pub enum Upstream {
     Lost {
         abrupt: bool,
     },
+    /// The topic is in another cluster now: `Resumed` follows.
+    Migrated,
     Resumed,
     Failed(BrokerError),
     Entry(crate::pulsar::Entry),

@@ -384,6 +384,7 @@ impl Hub {
         match event {
             Upstream::Ready => self.slot_ready(slot, out),
             Upstream::Lost { abrupt } => self.slot_lost(slot, abrupt),
+            Upstream::Migrated => self.slot_migrated(slot, out),
             Upstream::Resumed => self.slot_resumed(now_ms, slot, out),
             Upstream::Failed(error) => self.slot_failed(slot, error, out),
             Upstream::Entry(entry) => self.arrive(now_ms, slot, entry, out),

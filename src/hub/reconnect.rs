@@ -1,6 +1,7 @@
 //! A lost upstream and its return: what waits is dropped, what members hold stays theirs, acks are sent again.
 
 use super::Hub;
+use super::acks::Gathering;
 use super::arrival::entry_bytes;
 use super::chunks::Chunks;
 use super::effect::Effect;
@@ -8,6 +9,7 @@ use super::limits::MAX_REPEAT_PERMITS;
 use super::slot::{EntryKey, Link, Position};
 use super::unsettled::{EntryState, Index, Indexes};
 use crate::pulsar::Message;
+use crate::pulsar::client::StartPosition;
 
 impl Hub {
     /// `abrupt`: the broker may have forgotten acks that it had confirmed, because it persists positions about once a
@@ -86,6 +88,25 @@ impl Hub {
             self.retained_bytes -= entry.discharge(index);
             self.make_dormant(slot, key);
         }
+    }
+
+    /// Another cluster numbers its ledgers by itself: an ack from here would settle a message that nobody has seen, and
+    /// what is acked here would keep back what is new. Members keep the places in their windows that what they hold takes.
+    pub(super) fn slot_migrated(&mut self, slot: usize, out: &mut Vec<Effect>) {
+        if self.is_reader() {
+            // What waits has no ids that count.
+            self.with_chunks(slot, Chunks::drop_incomplete);
+            self.slots[slot].start = Some(StartPosition::Earliest);
+        } else {
+            self.forget_messages(slot);
+        }
+        let state = &mut self.slots[slot];
+        state.acked.clear();
+        state.gathering = Gathering::default();
+        state.read_up_to = None;
+        state.last_ledger = None;
+        state.furthest = None;
+        self.acks_migrated(slot, out);
     }
 
     pub(super) fn slot_resumed(&mut self, now_ms: u64, slot: usize, out: &mut Vec<Effect>) {

@@ -241,6 +241,25 @@ impl Hub {
         }
     }
 
+    /// The slot's topic has gone to another cluster, where the ids of these acks mean nothing.
+    pub(super) fn acks_migrated(&mut self, slot: usize, out: &mut Vec<Effect>) {
+        let mut numbers = Vec::new();
+        self.requests.acks.retain(|(of, _), waiting| {
+            if *of == slot {
+                numbers.append(waiting);
+            }
+            *of != slot
+        });
+        numbers.sort_unstable();
+        for number in numbers {
+            let error = BrokerError {
+                kind: ErrorKind::Retryable,
+                message: "The topic has gone to another cluster before it was confirmed".to_owned(),
+            };
+            self.answer(number, Err(CommandRefused::Broker(error)), out);
+        }
+    }
+
     pub(super) fn expire_requests(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
         while let Some((number, open)) = self.requests.open.first_key_value()
             && open.until_ms <= now_ms

@@ -289,17 +289,7 @@ impl Hub {
     /// Its topic is gone, or it could not be had: the others go on without it. Members keep the places in their windows
     /// that its messages take until they ack them.
     pub(super) fn remove_slot(&mut self, slot: usize, out: &mut Vec<Effect>) {
-        self.drop_waiting(slot);
-        let entries: Vec<_> = self.slots[slot].entries.keys().copied().collect();
-        for key in entries {
-            let indexes = self.slots[slot].entries.get(&key).map(|entry| entry.all());
-            for index in indexes.into_iter().flatten() {
-                self.drop_index(slot, key, index);
-            }
-            self.forget_entry(slot, key);
-        }
-        self.partials.forget_slot(slot);
-        self.ledgers.forget_slot(slot);
+        self.forget_messages(slot);
         let state = &mut self.slots[slot];
         let name = state.topic.clone();
         *state = Slot::new(name.clone(), state.partition, None);
@@ -315,6 +305,21 @@ impl Hub {
         out.push(Effect::CloseConsumer { slot });
         self.seek_without(slot, out);
         self.unsubscribe_without(slot, out);
+    }
+
+    /// Nothing of the slot waits or is held any more, and no ids of it are known.
+    pub(super) fn forget_messages(&mut self, slot: usize) {
+        self.drop_waiting(slot);
+        let entries: Vec<_> = self.slots[slot].entries.keys().copied().collect();
+        for key in entries {
+            let indexes = self.slots[slot].entries.get(&key).map(|entry| entry.all());
+            for index in indexes.into_iter().flatten() {
+                self.drop_index(slot, key, index);
+            }
+            self.forget_entry(slot, key);
+        }
+        self.partials.forget_slot(slot);
+        self.ledgers.forget_slot(slot);
     }
 
     /// Its subscription is deleted, and its members stay: as if it had not been open before.

@@ -5,7 +5,7 @@
 
 use pws_fast::embedded::{self, Admin, Embedded, Options};
 
-use crate::support::{Client, World, eventually, topic};
+use crate::support::{Client, World, eventually, payload_of, topic};
 
 const EARLIEST: &str = "subscriptionInitialPosition=Earliest";
 
@@ -80,6 +80,31 @@ fn sockets_follow_their_topic_to_another_broker() {
 #[test]
 fn sockets_follow_their_topic_to_another_cluster() {
     follows(|here, name, url| here.migrate(name, url).expect("it is there"));
+}
+
+/// It numbers its ledgers by itself: what comes there has the ids of what was acked and read here.
+#[test]
+fn what_was_acked_and_read_in_one_cluster_says_nothing_in_another() {
+    let other = other_broker();
+    let world = World::embedded(Options::default(), &[]);
+    let here = world.broker().admin();
+    let name = topic("numbered-anew");
+    let mut sockets = Sockets::open(&world, &name);
+    for payload in ["one", "two"] {
+        sockets.producer.publish(payload);
+        for consumer in &mut sockets.consumers {
+            let message = consumer.json();
+            assert_eq!(payload_of(&message), payload);
+            consumer.ack(&message);
+        }
+    }
+    for kind in ["Exclusive", "Shared", "Failover", "Key_Shared"] {
+        eventually("the acks are there", || world.backlog(&name, kind) == 0);
+    }
+    here.migrate(&name, &other.service_url())
+        .expect("it is there");
+    sockets.walk("three");
+    sockets.walk("four");
 }
 
 /// With the next owner in the CLOSE nothing is looked up, which here would fail for ever.

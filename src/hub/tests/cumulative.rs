@@ -157,6 +157,30 @@ fn it_goes_out_again_on_the_next_connection_until_it_is_confirmed() {
     assert_eq!(world.delivered_entries(), vec![0, 1, 2]);
 }
 
+/// The new cluster numbers its ledgers by itself, most likely with smaller numbers.
+#[test]
+fn it_says_nothing_about_the_messages_of_another_cluster() {
+    for confirmed in [false, true] {
+        let mut world = World::open(Exclusive, 10);
+        world.entries(0..4);
+        world.command(1, Command::AckCumulative(id(2)));
+        world.wait(super::super::limits::ACK_GATHER_MS);
+        let tag = world.cumulative_commands()[0].0;
+        if confirmed {
+            world.upstream(Upstream::AckDone {
+                tag,
+                result: Ok(()),
+            });
+        }
+        world.out.clear();
+        world.migrate();
+        assert!(world.cumulative_commands().is_empty());
+        world.entries(0..5);
+        assert_eq!(world.delivered_entries(), vec![0, 1, 2, 3, 4]);
+        assert!(world.acks().is_empty());
+    }
+}
+
 #[test]
 fn it_takes_back_negative_acks() {
     let mut world = World::open(Exclusive, 10);

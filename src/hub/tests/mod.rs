@@ -253,6 +253,13 @@ impl World {
         self.upstream(Upstream::Resumed);
     }
 
+    /// The topic goes to another cluster.
+    pub fn migrate(&mut self) {
+        self.upstream(Upstream::Lost { abrupt: false });
+        self.upstream(Upstream::Migrated);
+        self.upstream(Upstream::Resumed);
+    }
+
     fn take<T>(&mut self, pick: impl Fn(&Effect) -> Option<T>) -> Vec<T> {
         let picked = self.out.iter().filter_map(&pick).collect();
         self.out.retain(|effect| pick(effect).is_none());

@@ -188,6 +188,47 @@ fn what_a_member_left_is_not_lost_with_the_connection() {
 }
 
 #[test]
+fn nothing_of_one_cluster_counts_in_another() {
+    let mut world = World::open(Shared, 6);
+    world.entries(0..3);
+    world.batch(3, 3);
+    world.command(1, Command::Ack(id(0)));
+    world.command(1, Command::NegativeAck(id(2)));
+    world.command(1, Command::Ack(batch_id(3, 0, 3)));
+    world.out.clear();
+    world.migrate();
+    assert!(world.ack_commands().is_empty());
+    // What its client has not settled takes places still.
+    world.entries(0..4);
+    assert_eq!(world.delivered_entries(), vec![0, 1, 2]);
+    world.wait(2000);
+    assert!(world.redelivers().is_empty() && world.ack_commands().is_empty());
+}
+
+#[test]
+fn a_client_that_waits_for_the_answer_to_an_ack_hears_that_its_topic_has_gone_elsewhere() {
+    let mut world = World::open(Shared, 10);
+    world.entries(0..2);
+    for at in [0, 1] {
+        let asked = Asked {
+            request: "1".into(),
+            command: Command::Ack(id(at)),
+        };
+        world.command(1, Command::Asked(Box::new(asked)));
+        world.wait(100 * (1 - at));
+    }
+    let tag = world.ack_commands()[0].0;
+    let result = Err(refusal(ErrorKind::Retryable));
+    world.upstream(Upstream::AckDone { tag, result });
+    world.migrate();
+    let refused = |effect: &Effect| match effect {
+        Effect::Answer { answer, .. } => answer.result.is_err().then_some(()),
+        _ => None,
+    };
+    assert_eq!(world.take(refused).len(), 2);
+}
+
+#[test]
 fn a_non_durable_consumer_keeps_what_waits() {
     let mut world = World::new(HubSpec {
         durable: false,

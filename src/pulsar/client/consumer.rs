@@ -36,6 +36,8 @@ pub(super) struct Consumer {
     pub resume: Resume,
     /// Requests whose answers the owner waits for.
     pub asked: BTreeSet<u64>,
+    /// The cluster in which its topic is now has not been asked for it yet, or not with success.
+    pub migrated: bool,
     /// The broker has said so while it was still being asked where "latest" is: it says it once.
     pub end_of_topic_early: bool,
 }
@@ -73,6 +75,7 @@ impl Client {
             epoch: 0,
             resume: Resume::new(&spec),
             asked: BTreeSet::new(),
+            migrated: false,
             end_of_topic_early: false,
             spec,
         };
@@ -332,7 +335,10 @@ impl Client {
         id: ConsumerId,
         request_id: u64,
     ) -> Option<BaseCommand> {
-        let consumer = self.consumers.get(&id)?;
+        let consumer = self.consumers.get_mut(&id)?;
+        if consumer.migrated {
+            consumer.resume.migrated();
+        }
         Some(commands::subscribe(&commands::Subscribe {
             spec: &consumer.spec,
             consumer_name: &consumer.name,

@@ -60,6 +60,10 @@ impl Client {
         if let Some(consumer) = self.consumers.get_mut(&id) {
             consumer.link.backoff.reset();
             let ended = std::mem::take(&mut consumer.end_of_topic_early);
+            if std::mem::take(&mut consumer.migrated) && !first {
+                self.events
+                    .push_back(Event::ConsumerMigrated { consumer: id });
+            }
             self.events.push_back(if first {
                 Event::ConsumerReady { consumer: id }
             } else {

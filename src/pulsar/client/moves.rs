@@ -42,7 +42,15 @@ impl Client {
             && link.known_on() == Some(connection)
         {
             match cluster {
-                Some(cluster) => link.migrated_to = Some(cluster),
+                Some(cluster) => {
+                    let opened = link.opened;
+                    let from = link.migrated_to.replace(cluster.clone());
+                    if let User::Consumer(id) = user
+                        && let Some(consumer) = self.consumers.get_mut(&id)
+                    {
+                        consumer.migrated |= opened && from != Some(cluster);
+                    }
+                }
                 None => tracing::warn!("a topic has migrated to a cluster without a usable URL"),
             }
         }

@@ -77,6 +77,13 @@ impl Resume {
         }
     }
 
+    /// Its topic is in another cluster now, where an entry of the old one says nothing. What is there may all be new.
+    pub fn migrated(&mut self) {
+        if let Some(StartPosition::After(_)) = self.start {
+            self.start = Some(StartPosition::Earliest);
+        }
+    }
+
     /// A seek goes out. Only the broker can tell which entry a time means; like the Java client, a consumer that loses
     /// its cursor then starts at the front.
     pub fn seeking(&mut self, target: SeekTarget) {

@@ -290,6 +290,11 @@ pub enum Event {
         consumer: ConsumerId,
         abrupt: bool,
     },
+    /// The topic has gone to another cluster, which numbers its entries by itself: what was known of any says nothing
+    /// there. Right before `ConsumerResumed`.
+    ConsumerMigrated {
+        consumer: ConsumerId,
+    },
     /// Subscribed again, with no permits: the owner gives them anew.
     ConsumerResumed {
         consumer: ConsumerId,

@@ -95,3 +95,49 @@ fn a_migration_before_connected_is_a_violation() {
     world.say_bytes(connection, &said);
     assert_eq!(world.closed, [connection]);
 }
+
+#[test]
+fn a_consumer_is_told_that_it_is_in_another_cluster_and_a_reader_begins_there_at_the_front() {
+    for durable in [true, false] {
+        let mut world = World::new(config());
+        let (consumer, connection) = world.consumer(ConsumerSpec {
+            durable,
+            start: (!durable).then_some(StartPosition::Earliest),
+            ..consumer_spec()
+        });
+        world.deliver(connection, consumer, 7, None, None);
+        world.entry();
+        let said = topic_migrated(CONSUMER, consumer.0, "pulsar://blue:6650");
+        world.say_bytes(connection, &said);
+        world.say(connection, &close_consumer(consumer));
+        assert!(matches!(world.event(), Event::ConsumerLost { .. }));
+        world.pass(100);
+        world.accept("blue");
+        // It is there after the second try.
+        for _ in 0..2 {
+            world.answer_lookup("blue");
+            let (owner, asked) = world.heard_subscribe();
+            let start = asked.start_message_id;
+            assert_eq!(start.map(|id| id.ledger_id), (!durable).then_some(u64::MAX));
+            let busy = error(asked.request_id, proto::ServerError::ServiceNotReady, "no");
+            world.say(owner, &busy);
+            world.pass(1000);
+        }
+        world.answer_lookup("blue");
+        let (owner, asked) = world.heard_subscribe();
+        world.say(owner, &success(asked.request_id));
+        assert!(matches!(world.event(), Event::ConsumerMigrated { .. }));
+        assert!(matches!(world.event(), Event::ConsumerResumed { .. }));
+        world.deliver(owner, consumer, 7, None, None);
+        assert_eq!(world.entry().entry, 7);
+        // It is told once.
+        world.lose(owner);
+        assert!(matches!(world.event(), Event::ConsumerLost { .. }));
+        world.pass(1000);
+        world.accept("blue");
+        world.answer_lookup("blue");
+        let (owner, asked) = world.heard_subscribe();
+        world.say(owner, &success(asked.request_id));
+        assert!(matches!(world.event(), Event::ConsumerResumed { .. }));
+    }
+}
