@@ -59,6 +59,18 @@ impl Faults {
         });
     }
 
+    /// The next `times` questions for a topic's last message id fail so.
+    pub fn refuse_last_ids(&self, times: u32, error: ServerError, message: &str) {
+        let message = message.to_owned();
+        self.shared.turn(|broker, _| {
+            broker.set_refused_last_ids(Refused {
+                times,
+                error,
+                message,
+            });
+        });
+    }
+
     /// The next `times` lookups are redirected, to this same broker.
     pub fn redirect_lookups(&self, times: u32) {
         self.shared.turn(|broker, _| broker.set_redirects(times));

@@ -1,5 +1,6 @@
 //! Tails: readers share one upstream reader and a log of frames; who falls off the log loses nothing.
 
+use ::pulsar::proto::ServerError;
 use pws_fast::embedded;
 use serde_json::json;
 
@@ -318,4 +319,23 @@ fn a_client_that_takes_nothing_is_let_go_if_that_is_wished() {
     });
     publish(&world, &quiet, 0..1);
     assert_eq!(next(&mut idle), 0);
+}
+
+/// Its topic has no tail yet: the reader's coming opens one, at a "latest" that the broker does not name at once.
+#[test]
+fn a_broker_that_cannot_say_where_latest_is_costs_a_reader_from_the_front_nothing() {
+    let world = World::embedded(embedded::Options::default(), &[]);
+    let name = topic("unsaid-latest");
+    publish(&world, &name, 0..100);
+    let error = ServerError::UnknownError;
+    let faults = world.broker().faults();
+    faults.refuse_last_ids(1, error, "Failed to recover Transaction Buffer.");
+    let path = format!("{name}?messageId=earliest&receiverQueueSize=1");
+    let mut reader = world.reader(&path);
+    (0..100).for_each(|n| assert_eq!(next(&mut reader), n));
+    eventually("it has joined its tail", || {
+        readers_at_broker(&world, &name) == 1
+    });
+    publish(&world, &name, 100..110);
+    (100..110).for_each(|n| assert_eq!(next(&mut reader), n));
 }

@@ -14,7 +14,7 @@ use super::connection::{ConnectionId, ConsumerRef};
 use super::consumer::message_id;
 use super::moves::NO_OWNER;
 use super::settle::ack_set_of;
-use super::subscription::Subscription;
+use super::subscription::{Refusal, Subscription};
 use super::topic::Topic;
 
 impl Broker {
@@ -164,12 +164,13 @@ impl Broker {
             }
             _ => None,
         };
-        match response {
-            Some(response) => self.answer(id, Type::GetLastMessageIdResponse, &response),
-            None => {
+        let not_found = || Refusal::new(ServerError::MetadataError, "Consumer not found");
+        let refused = self.faults.refuse_last_id();
+        match refused.and_then(|()| response.ok_or_else(not_found)) {
+            Ok(response) => self.answer(id, Type::GetLastMessageIdResponse, &response),
+            Err(refusal) => {
                 if let Some(connection) = self.connections.touch(id) {
-                    let error = ServerError::MetadataError;
-                    connection.error(request.request_id, error, "Consumer not found");
+                    connection.error(request.request_id, refusal.error, &refusal.message);
                 }
             }
         }

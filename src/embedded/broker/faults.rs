@@ -18,6 +18,7 @@ pub(super) struct Faults {
     redirects: u32,
     refused_creates: Option<Refused>,
     refused_lookups: Option<Refused>,
+    refused_last_ids: Option<Refused>,
     publish_bytes_per_s: Option<u64>,
 }
 
@@ -44,6 +45,11 @@ impl Faults {
     /// An owner or a number of partitions is asked for.
     pub fn refuse_lookup(&mut self) -> Result<(), Refusal> {
         refuse(&mut self.refused_lookups)
+    }
+
+    /// A topic's last message id is asked for.
+    pub fn refuse_last_id(&mut self) -> Result<(), Refusal> {
+        refuse(&mut self.refused_last_ids)
     }
 
     /// A throttled connection is not read until what it has published is paid for, as the broker throttles.
@@ -114,6 +120,10 @@ impl Broker {
 
     pub fn set_refused_lookups(&mut self, refused: Refused) {
         self.faults.refused_lookups = Some(refused);
+    }
+
+    pub fn set_refused_last_ids(&mut self, refused: Refused) {
+        self.faults.refused_last_ids = Some(refused);
     }
 
     pub fn set_publish_rate(&mut self, now_ms: u64, bytes_per_s: Option<u64>) {

@@ -138,24 +138,18 @@ impl Client {
         error: BrokerError,
     ) -> Handled {
         if let Some(purpose) = self.take_answered(now_ms, connection, request_id)? {
-            self.request_failed(now_ms, connection, purpose, error);
+            self.request_failed(now_ms, purpose, error);
         }
         Ok(())
     }
 
-    fn request_failed(
-        &mut self,
-        now_ms: u64,
-        connection: ConnectionId,
-        purpose: Purpose,
-        error: BrokerError,
-    ) {
+    fn request_failed(&mut self, now_ms: u64, purpose: Purpose, error: BrokerError) {
         match purpose {
             Purpose::Lookup(id) => self.lookup_failed(now_ms, id, error),
             Purpose::CreateProducer(id) => self.link_failed(now_ms, User::Producer(id), error),
             Purpose::Subscribe(id) => self.link_failed(now_ms, User::Consumer(id), error),
-            // It reads all the same; only a reconnect before its first entry would be at another "latest".
-            Purpose::FixStart(id) => self.consumer_attached(id, connection),
+            // Where it starts is not known, so nothing could go on from there: it comes anew.
+            Purpose::FixStart(id) => self.link_unanswered(now_ms, User::Consumer(id), error),
             Purpose::Ack(..)
             | Purpose::Unsubscribe(..)
             | Purpose::Seek(..)

@@ -135,12 +135,12 @@ fn a_reader_at_latest_of_a_topic_that_has_ended_is_told_so() {
     assert!(matches!(world.event(), Event::EndOfTopic { .. }));
 }
 
+/// Where "latest" was would be guessed, and a tail that begins at a guess loses what lies behind it.
 #[test]
-fn a_reader_at_latest_reads_even_where_the_broker_cannot_say_where_that_is() {
+fn a_reader_at_latest_is_not_ready_before_the_broker_has_said_where_that_is() {
     let mut world = World::new(config());
-    world
-        .client
-        .open_consumer(world.now_ms, reader_spec(StartPosition::Latest));
+    let spec = reader_spec(StartPosition::Latest);
+    let consumer = world.client.open_consumer(world.now_ms, spec);
     world.accept(SERVICE);
     world.answer_lookup(SERVICE);
     let (connection, asked) = world.heard_subscribe();
@@ -149,5 +149,22 @@ fn a_reader_at_latest_reads_even_where_the_broker_cannot_say_where_that_is() {
     let request_id = said.command.get_last_message_id.expect("fields").request_id;
     let refused = error(request_id, proto::ServerError::UnknownError, "no");
     world.say(connection, &refused);
+    world.no_event();
+    // The broker has it still: it is to forget it first.
+    world.heard(Type::CloseConsumer);
+    world.pass(100);
+    world.answer_lookup(SERVICE);
+    let (connection, asked) = world.heard_subscribe();
+    let start = asked.start_message_id.expect("a start");
+    assert_eq!(start.ledger_id, i64::MAX as u64);
+    world.say(connection, &success(asked.request_id));
+    let said = world.heard(Type::GetLastMessageId);
+    let request_id = said.command.get_last_message_id.expect("fields").request_id;
+    world.say(connection, &last_id(request_id, 44, Some(41)));
     assert!(matches!(world.event(), Event::ConsumerReady { .. }));
+    let start = StartPosition::After(MessageId {
+        batch_size: 0,
+        ..id(41, -1)
+    });
+    assert_eq!(world.client.start_of(consumer), Some(start));
 }
