@@ -8,7 +8,7 @@ use super::sockets::Role;
 use crate::api::{Flow, ReaderParams};
 use crate::hub::{Answer, CommandRefused};
 use crate::pulsar::client::{SeekTarget, StartPosition};
-use crate::session::reader::is_replayable;
+use crate::session::reader::{Place, is_replayable};
 
 impl Shard {
     pub fn seek_reader(&mut self, id: SocketId, request: Option<Box<str>>, target: SeekTarget) {
@@ -22,9 +22,13 @@ impl Shard {
             let result = Err(CommandRefused::Invalid(text.to_owned()));
             return self.answer_reader(id, &Answer { request, result });
         }
-        let Role::Reader(reader) = std::mem::replace(&mut entry.role, Role::None) else {
+        let Role::Reader(mut reader) = std::mem::replace(&mut entry.role, Role::None) else {
             return;
         };
+        // Moved again before it was there: it will not be, and answers keep their order.
+        if let Some(answer) = reader.sought.take() {
+            self.answer_reader(id, &answer);
+        }
         self.end_reading(id, &reader);
         // What its own upstream reader has brought before it hears of the end finds a member that has left (`hub_effect`).
         let params = ReaderParams {
@@ -34,7 +38,32 @@ impl Shard {
         self.begin_reader(id, reader.key.topic.to_string(), params);
         if request.is_some() {
             let result = Ok(());
-            self.answer_reader(id, &Answer { request, result });
+            self.answer_when_there(id, Answer { request, result });
+        }
+    }
+
+    /// What is published after the answer is behind the place that was sought.
+    fn answer_when_there(&mut self, id: SocketId, answer: Answer) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        match reader.reading.place() {
+            Place::Opening | Place::Alone => reader.sought = Some(Box::new(answer)),
+            _ => self.answer_reader(id, &answer),
+        }
+    }
+
+    /// The socket is where it asked to be: its handshake, or its `seek`, is answered.
+    pub fn reader_is_there(&mut self, id: SocketId) {
+        self.opened(id, Ok(()));
+        if let Some(entry) = self.sockets.get(id)
+            && let Role::Reader(reader) = &mut entry.role
+            && let Some(answer) = reader.sought.take()
+        {
+            self.answer_reader(id, &answer);
         }
     }
 }

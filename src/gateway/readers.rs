@@ -34,6 +34,8 @@ pub struct Reader {
     pub due: bool,
     /// Its client has not taken what it was sent.
     pub stalled: bool,
+    /// The answer to a `seek`, while where it leads is not known yet.
+    pub sought: Option<Box<Answer>>,
 }
 
 impl Shard {
@@ -92,6 +94,7 @@ impl Shard {
             queued: false,
             due: false,
             stalled: false,
+            sought: None,
         };
         if let Some(entry) = self.sockets.get(id) {
             entry.role = Role::Reader(Box::new(reader));
@@ -113,7 +116,7 @@ impl Shard {
             let (tail, next) = (reader.tail, log.next());
             reader.reading.go_live(next);
             self.note_lowest(tail, next);
-            self.opened(id, Ok(()));
+            self.reader_is_there(id);
         } else {
             self.try_join(id);
         }
@@ -248,7 +251,7 @@ impl Shard {
             self.own_upstream(id, Command::Clogged);
         }
         self.own_upstream(id, Command::Permit(permits));
-        self.opened(id, Ok(()));
+        self.reader_is_there(id);
     }
 
     /// What its tail has reached, a socket with a full window has not.
