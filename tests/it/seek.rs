@@ -200,19 +200,21 @@ fn a_reader_that_takes_nothing_is_brought_no_more_for_its_seeking() {
         let behind = subscriptions.max_by_key(|subscription| subscription.backlog)?;
         (behind.backlog > 0).then_some((behind.name, behind.backlog))
     };
-    let mut before = None;
-    eventually("it is brought no more", || {
-        let last = std::mem::replace(&mut before, at_broker());
-        pause(Duration::from_millis(300));
-        before.is_some() && before == last
-    });
-    let (first, _) = before.expect("a reader at the broker");
+    let brought_no_more = || {
+        let mut before = None;
+        eventually("it is brought no more", || {
+            let last = std::mem::replace(&mut before, at_broker());
+            pause(Duration::from_millis(300));
+            before.is_some() && before == last
+        });
+        before.expect("a reader at the broker")
+    };
+    let (first, _) = brought_no_more();
     reader.say(r#"{"type":"seek","messageId":"earliest","requestId":"back"}"#);
     eventually("it has begun anew", || {
         at_broker().is_some_and(|(name, _)| name != first)
     });
-    pause(Duration::from_secs(1));
-    let (_, left) = at_broker().expect("a reader at the broker");
+    let (_, left) = brought_no_more();
     assert!(left as usize > MESSAGES * 9 / 10, "{left}");
     while !reader.text().contains("back") {}
     for n in 0..MESSAGES {

@@ -2,6 +2,7 @@
 //! acks that find their topic, one window over all, and what the broker refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -53,16 +54,26 @@ fn ids_name_partitions_where_there_are_some_and_acks_find_their_topic() {
         &format!("non-persistent://public/default/{volatile}"),
     ];
     let mut consumer = world.open(&path(&topics, ""));
-    publish(&world, &plain, numbered("a", 3));
-    publish(&world, &parts, numbered("b", 4));
     let mut producer = world.open(&format!(
         "/ws/v2/producer/non-persistent/public/default/{volatile}"
     ));
+    // The broker drops what comes before the permits.
+    eventually("its messages come", || {
+        producer.publish("warm-up");
+        let message = consumer.within(Duration::from_millis(20));
+        message.inspect(|message| consumer.ack(message)).is_some()
+    });
+    publish(&world, &plain, numbered("a", 3));
+    publish(&world, &parts, numbered("b", 4));
     producer.publish("c0");
     let mut seen = BTreeSet::new();
-    for _ in 0..8 {
+    while seen.len() < 8 {
         let message = consumer.json();
         let payload = payload_of(&message);
+        if payload == "warm-up" {
+            consumer.ack(&message);
+            continue;
+        }
         let id = message["messageId"].as_str().expect("an id");
         let fields: BTreeMap<u64, i64> = id_fields(id).into_iter().collect();
         let partition = fields.get(&3).copied();
@@ -70,7 +81,6 @@ fn ids_name_partitions_where_there_are_some_and_acks_find_their_topic() {
         assert!(seen.insert(payload), "{message}");
         consumer.ack(&message);
     }
-    assert_eq!(seen.len(), 8);
     acked(&world, &[&plain, &format!("{parts}-partition-0")]);
     acked(&world, &[&format!("{parts}-partition-1")]);
 }
@@ -83,19 +93,15 @@ fn one_window_counts_over_all_topics_and_none_starves() {
     publish(&world, &busy, numbered("busy", 200));
     publish(&world, &quiet, numbered("quiet", 1));
     let mut consumer = world.open(&path(&[&busy, &quiet], query));
-    let mut before_quiet = 0;
-    loop {
+    let mut payloads = Vec::new();
+    // Messages of both topics are at hand; the first window may be full before the quiet one's is there.
+    for _ in 0..2 {
         let window: Vec<_> = (0..4).map(|_| consumer.json()).collect();
         assert!(consumer.is_silent());
-        before_quiet += 4;
-        let is_quiet = |message: &Value| payload_of(message) == "quiet0";
-        let found = window.iter().any(is_quiet);
+        payloads.extend(window.iter().map(payload_of));
         window.iter().for_each(|message| consumer.ack(message));
-        if found {
-            break;
-        }
-        assert!(before_quiet < 200, "the quiet topic has starved");
     }
+    assert!(payloads.contains(&"quiet0".to_owned()), "{payloads:?}");
 }
 
 #[test]

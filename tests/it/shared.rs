@@ -54,6 +54,7 @@ fn what_a_socket_leaves_behind_goes_to_the_others_with_its_count_unchanged() {
         publish_numbers(&world, &name, 0..10);
         let held: Vec<Value> = (0..10).map(|_| first.json()).collect();
         first.ack(&held[3]);
+        eventually("one is acked", || world.backlog(&name, "sub") == 9);
         let mut others = members(&world, &name, 2, 100);
         assert!(others.iter_mut().all(Client::is_silent));
         match cut {

@@ -128,6 +128,10 @@ fn gateways_come_and_go_on_one_subscription_and_nothing_is_lost() {
         take_from(&mut others, 10, |_, socket, message| {
             ack(&mut acked, socket, message)
         });
+        // Or they go with acks that nobody has read.
+        eventually("theirs are acked", || {
+            world.backlog(&name, "sub") == (from + 50 - acked.len()) as u64
+        });
         drop(others);
         drop(beside);
         producer.publish_numbers(from + 50..from + 100);

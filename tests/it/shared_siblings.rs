@@ -32,16 +32,23 @@ fn sixty_sockets_that_never_ack_do_not_stop_the_one_that_does() {
     let mut published = 0;
     let mut seen = BTreeSet::new();
     // Until the others hold all that they may. They have what the live one has not got.
-    while published - seen.len() < STALLED * WINDOW {
-        let more = STALLED * WINDOW - (published - seen.len()) + WINDOW;
-        producer.publish_numbers(published..published + more);
-        published += more;
-        while let Some(message) = live.within(Duration::from_secs(1)) {
-            assert!(seen.insert(number(&message)), "twice: {message}");
-            live.ack(&message);
+    loop {
+        let held = published - seen.len();
+        if held < STALLED * WINDOW {
+            let more = STALLED * WINDOW - held + WINDOW;
+            producer.publish_numbers(published..published + more);
+            published += more;
+        }
+        match live.within(Duration::from_secs(1)) {
+            Some(message) => {
+                assert!(seen.insert(number(&message)), "twice: {message}");
+                live.ack(&message);
+            }
+            None if held == STALLED * WINDOW => break,
+            // A busy machine took a while.
+            None => {}
         }
     }
-    assert_eq!(published - seen.len(), STALLED * WINDOW);
     producer.publish_numbers(published..published + 3 * WINDOW);
     for n in published..published + 3 * WINDOW {
         assert_eq!(live.receive(), n.to_string());
@@ -65,10 +72,13 @@ fn a_socket_in_pull_mode_that_never_acks_does_not_stop_the_others() {
     hoarder.permit(PUBLISHED as i64);
     world.producer(&name).publish_numbers(0..PUBLISHED);
     let mut hoarded = 0;
-    while hoarder.within(Duration::from_secs(2)).is_some() {
-        hoarded += 1;
-    }
-    assert!((40_000..50_000).contains(&hoarded), "{hoarded}");
+    eventually("it has what one may hold", || {
+        while hoarder.within(Duration::from_secs(1)).is_some() {
+            hoarded += 1;
+        }
+        hoarded >= 40_000
+    });
+    assert!(hoarded < 50_000, "{hoarded}");
     // Behind the same upstream consumer, and behind one of its own.
     let late = member(&world, &name, 0, 1000);
     assert_eq!(world.consumers(&name, "sub"), 2);
@@ -104,8 +114,19 @@ fn a_further_upstream_consumer_goes_with_its_members_and_its_room_is_used_again(
         world.consumers(&name, "sub") == 1
     });
     sockets.pop().expect("the 40th").close();
-    sockets.push(member(&world, &name, 0, 1000));
-    assert_eq!(world.consumers(&name, "sub"), 1);
+    // Whoever comes before the hub knows of that makes a second one.
+    eventually("its room is used again", || {
+        let next = member(&world, &name, 0, 1000);
+        if world.consumers(&name, "sub") == 1 {
+            sockets.push(next);
+            return true;
+        }
+        next.close();
+        eventually("the second one has gone", || {
+            world.consumers(&name, "sub") == 1
+        });
+        false
+    });
     sockets.push(member(&world, &name, 0, 1));
     assert_eq!(world.consumers(&name, "sub"), 2);
 }
@@ -175,6 +196,7 @@ fn a_message_may_be_acked_on_a_socket_of_another_hub() {
     assert_eq!(first.receive(), "3");
     // What it leaves behind goes to its own hub's next member, without what is acked.
     let mut next = member(&world, &name, 0, 10);
+    eventually("that one is acked", || world.backlog(&name, "sub") == 1);
     first.cut();
     assert_eq!(next.receive(), "2");
     assert!(next.is_silent());

@@ -11,7 +11,8 @@ use pws_fast::embedded::Options;
 use serde_json::json;
 use tungstenite::Message;
 
-use crate::support::{Client, Closed, World, base64, eventually, pause, payload_of, topic};
+use crate::support::raw::upgrade_request;
+use crate::support::{Client, Closed, Raw, World, base64, eventually, payload_of, topic};
 
 /// Where nobody is going to answer, a test does not wait the eight seconds of the default.
 const SHORT_DRAIN: &str = "drainTimeoutMillis=300";
@@ -203,7 +204,8 @@ fn acks_sent_just_before_are_not_lost() {
 
 #[test]
 fn a_stalled_broker_does_not_hold_it_up() {
-    let mut world = World::embedded(Options::default(), &[SHORT_DRAIN]);
+    let settings = [SHORT_DRAIN, "maxHttpServerConnections=3"];
+    let mut world = World::embedded(Options::default(), &settings);
     let name = topic("stalled");
     let mut producer = world.producer(&name);
     let mut consumer = world.consumer(&name, "s");
@@ -213,21 +215,16 @@ fn a_stalled_broker_does_not_hold_it_up() {
     faults.stall(true);
     consumer.ack(&message);
     producer.send_json(json!({ "payload": base64("two") }));
-    // A handshake that waits for its upstream: the gateway has the request once the others' frames are through.
-    let address = world.address();
-    let half_open = std::thread::spawn(move || {
-        Client::open(
-            address,
-            "/ws/v2/consumer/persistent/public/default/another/s",
-        )
-        .err()
-    });
-    pause(Duration::from_millis(100));
+    // A handshake that waits for its upstream. It has the last seat: who comes after it is told so.
+    let mut half_open = Raw::connect(world.address());
+    let path = "/ws/v2/consumer/persistent/public/default/another/s";
+    half_open.send(upgrade_request(path).as_bytes());
+    let one_too_many = Raw::connect(world.address()).rest();
+    assert!(one_too_many.starts_with(b"HTTP/1.1 503 "));
     let stopping = world.begin_stop();
     assert_eq!(consumer.closed(), going_away());
     assert_eq!(producer.closed(), going_away());
-    let refusal = half_open.join().expect("no panic").expect("a refusal");
-    assert_eq!(refusal.0, 503);
+    assert!(half_open.rest().starts_with(b"HTTP/1.1 503 "));
     stopping.ended();
 }
 

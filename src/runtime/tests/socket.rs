@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -104,8 +104,9 @@ fn a_slow_reader_gets_everything_and_the_sender_sees_what_is_unsent() {
     const LOW: usize = 1_000_000;
     for driver in drivers() {
         let (server, mut client) = pair();
+        let (clogged, is_clogged) = mpsc::channel();
         let reader = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(100));
+            is_clogged.recv().unwrap();
             let (mut total, mut buffer) = (0usize, vec![0; 7_000]);
             loop {
                 let count = client.read(&mut buffer).unwrap();
@@ -121,17 +122,19 @@ fn a_slow_reader_gets_everything_and_the_sender_sees_what_is_unsent() {
         let server = once(server);
         on_shard(driver, move || {
             let socket = Socket::from_std(server()).unwrap();
+            let clogged = clogged.clone();
             async move {
-                let mut clogged = 0;
+                let mut waited = 0;
                 for number in 0..CHUNKS {
                     socket.send(vec![(number % 251) as u8; CHUNK].into());
                     if socket.unsent_bytes() > HIGH {
-                        clogged += 1;
+                        waited += 1;
+                        let _ = clogged.send(());
                         socket.unsent_at_most(LOW).await;
                         assert!(socket.unsent_bytes() <= LOW);
                     }
                 }
-                assert!(clogged > 0);
+                assert!(waited > 0);
                 socket.unsent_at_most(0).await;
                 socket.shutdown_after_flush(10_000);
                 assert_eq!(socket.read_with(|_| ()).await.unwrap(), None);
@@ -263,8 +266,9 @@ fn bytes_queued_on_a_socket_that_nobody_holds_are_still_sent() {
     for driver in drivers() {
         let (server, mut client) = pair();
         let opened = inode(&server);
+        let (dropped, is_dropped) = mpsc::channel();
         let reader = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(50));
+            is_dropped.recv().unwrap();
             let mut all = Vec::new();
             client.read_to_end(&mut all).unwrap();
             all.len()
@@ -275,6 +279,7 @@ fn bytes_queued_on_a_socket_that_nobody_holds_are_still_sent() {
             let (socket, opened) = (Socket::from_std(server()).unwrap(), opened.clone());
             socket.send(vec![1; 10_000_000].into());
             drop(socket);
+            dropped.send(()).unwrap();
             async move {
                 while is_open(&opened) {
                     sleep_ms(1).await;

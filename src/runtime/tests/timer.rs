@@ -27,22 +27,25 @@ fn an_alarm_rings_at_its_time_and_can_be_set_to_an_earlier_one() {
 #[test]
 fn an_alarm_that_is_set_later_or_not_at_all_does_not_ring_before() {
     for driver in drivers() {
-        on_shard(driver, || async {
+        // On a busy machine it may have rung before it is set later: then once more.
+        while !on_shard(driver, || async {
             let (alarm, start) = (Alarm::new(), now_ms());
-            // Time enough for the other task, on a machine that has much else to do.
-            alarm.set(Some(start + 300));
-            let other = alarm.clone();
+            alarm.set(Some(start + 10));
+            let (other, in_time) = (alarm.clone(), Rc::new(Cell::new(false)));
+            let is_in_time = in_time.clone();
             spawn(async move {
                 turn().await;
+                is_in_time.set(now_ms() < start + 10);
                 other.set(None);
-                sleep_ms(350).await;
-                other.set(Some(start + 500));
+                sleep_ms(40).await;
+                other.set(Some(start + 80));
             });
             alarm.rings().await;
-            assert!(now_ms() - start >= 500);
+            assert!(now_ms() - start >= 80 || !in_time.get());
             alarm.set(Some(now_ms()));
             alarm.rings().await;
-        });
+            in_time.get()
+        }) {}
     }
 }
 
