@@ -82,16 +82,6 @@ fn a_receiver_queue_size_of_0_counts_as_1() {
 }
 
 #[test]
-fn a_frame_that_is_no_object_closes_with_4003() {
-    let world = World::start();
-    for frame in ["nojson", "[]", "5"] {
-        let mut reader = world.reader(&topic("wrong"));
-        reader.send(frame);
-        assert_eq!(reader.closed().code, 4003, "{frame}");
-    }
-}
-
-#[test]
 fn readers_see_everything_and_leave_nothing_behind() {
     let world = World::start();
     let name = topic("many");

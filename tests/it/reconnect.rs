@@ -23,14 +23,14 @@ fn through_a_fault(options: Options, fault: impl Fn(&Faults, &Flow)) {
 }
 
 #[test]
-fn the_connections_to_the_broker_break() {
+fn a_stream_goes_on_unharmed_when_the_connections_to_the_broker_break() {
     through_a_fault(Options::default(), |faults, _| {
         assert!(faults.drop_connections() > 0);
     });
 }
 
 #[test]
-fn the_topic_moves() {
+fn a_stream_goes_on_unharmed_when_the_topic_moves() {
     let world = World::start();
     let name = topic("moves");
     let mut flow = Flow::start(&world, &name);
@@ -42,7 +42,7 @@ fn the_topic_moves() {
 
 /// A bundle of a namespace moves with all its topics, of which a partitioned one has several.
 #[test]
-fn the_namespace_moves() {
+fn sockets_of_every_kind_go_on_when_their_namespace_moves() {
     let world = World::start();
     let namespace = format!("public/{}", topic("moves"));
     world.admin().create_namespace(&namespace);
@@ -92,12 +92,12 @@ fn the_namespace_moves() {
 }
 
 #[test]
-fn the_broker_restarts() {
+fn a_stream_goes_on_unharmed_when_the_broker_restarts() {
     through_a_fault(Options::default(), |faults, _| faults.restart(REFUSE_MS));
 }
 
 #[test]
-fn the_broker_is_killed_and_forgets_acks_that_it_had_confirmed() {
+fn a_stream_goes_on_unharmed_when_a_killed_broker_forgets_acks_that_it_had_confirmed() {
     let world = World::embedded(Options::default(), &[]);
     let faults = world.broker().faults();
     let mut flow = Flow::start(&world, &topic("forgets"));
@@ -112,7 +112,7 @@ fn the_broker_is_killed_and_forgets_acks_that_it_had_confirmed() {
 
 /// The broker has stored what it never confirmed: those, and no others, are there twice.
 #[test]
-fn receipts_are_lost_with_the_connection() {
+fn publishes_whose_receipts_are_lost_are_there_twice_and_no_others() {
     through_a_fault(Options::default(), lose_receipts);
 }
 

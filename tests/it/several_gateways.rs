@@ -117,17 +117,17 @@ fn come_and_go(subscription_type: &str) {
 }
 
 #[test]
-fn nothing_is_lost_on_shared() {
+fn what_a_leaving_gateway_left_unacked_reaches_the_other_on_shared() {
     come_and_go("Shared");
 }
 
 #[test]
-fn nothing_is_lost_on_failover() {
+fn what_a_leaving_gateway_left_unacked_reaches_the_other_on_failover() {
     come_and_go("Failover");
 }
 
 #[test]
-fn nothing_is_lost_on_key_shared() {
+fn what_a_leaving_gateway_left_unacked_reaches_the_other_on_key_shared() {
     come_and_go("Key_Shared");
 }
 

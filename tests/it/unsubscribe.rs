@@ -10,7 +10,7 @@ fn has_subscription(world: &World, name: &str) -> bool {
 }
 
 #[test]
-fn alone_the_subscription_is_deleted_and_the_socket_stays_open_and_silent() {
+fn unsubscribing_alone_deletes_the_subscription_and_the_socket_stays_open_and_silent() {
     let world = World::start();
     for kind in ["Exclusive", "Shared", "Failover", "Key_Shared"] {
         let name = topic("alone");
@@ -36,7 +36,7 @@ fn alone_the_subscription_is_deleted_and_the_socket_stays_open_and_silent() {
 }
 
 #[test]
-fn a_second_time_it_is_error_3() {
+fn unsubscribing_a_second_time_is_error_3() {
     let world = World::start();
     let name = topic("twice");
     let mut consumer = world.consumer(&name, "sub");
@@ -50,7 +50,7 @@ fn a_second_time_it_is_error_3() {
 }
 
 #[test]
-fn with_others_attached_it_is_error_3_and_nothing_changes() {
+fn unsubscribing_with_others_attached_is_error_3_and_changes_nothing() {
     let world = World::start();
     let name = topic("others");
     let mut first = world.consumer(&name, "sub?subscriptionType=Shared");
@@ -69,7 +69,7 @@ fn with_others_attached_it_is_error_3_and_nothing_changes() {
 }
 
 #[test]
-fn with_others_on_another_gateway_it_is_the_broker_that_refuses() {
+fn unsubscribing_with_others_on_another_gateway_is_refused_by_the_broker() {
     let world = World::start();
     let beside = world.beside();
     let name = topic("beside");

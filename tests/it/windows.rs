@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Closed, World, eventually, number, topic};
+use crate::support::{World, eventually, number, topic};
 
 /// A well-formed message id that no topic has: ledger 2^40.
 const UNKNOWN_ID: &str = "CICAgICAIBAAMAA=";
@@ -146,37 +146,6 @@ fn permits_in_push_mode_change_nothing() {
     assert_eq!(number(&consumer.json()), 0);
     consumer.permit(5);
     assert!(consumer.is_silent());
-}
-
-#[test]
-fn a_frame_that_cannot_be_understood_closes_with_4003() {
-    let world = World::start();
-    let name = topic("wrong");
-    for frame in [
-        r#"{"type":"permit"}"#,
-        r#"{"type":"permit","permitMessages":null}"#,
-        r#"{"type":"permit","permitMessages":2147483648}"#,
-        r#"{"type":"permit","permitMessages":"many"}"#,
-        r#"{"messageId":"zz"}"#,
-        r#"{"messageId":"!!"}"#,
-        r#"{"type":"negativeAcknowledge"}"#,
-        "{}",
-        "[]",
-        "nojson",
-    ] {
-        for query in ["", "?pullMode=true"] {
-            let mut consumer = world.consumer(&name, &format!("sub{query}"));
-            consumer.send(frame);
-            let Closed { code, reason } = consumer.closed();
-            assert_eq!(code, 4003, "{frame} {query}");
-            assert!(
-                reason.starts_with("Failed to de-serialize from JSON: "),
-                "{frame}: {reason}"
-            );
-            let stats = || world.admin().stats(&name).expect("the topic is there");
-            eventually("the consumer has gone", || !stats().is_in_use());
-        }
-    }
 }
 
 #[test]

@@ -168,96 +168,77 @@ fn other_paths_are_not_found() {
 
 #[test]
 fn paths_that_are_no_topic_are_refused_in_one_line() {
-    let format = "Invalid topic name format";
-    for (path, text) in [
-        ("/ws/v2/producer/persistent/public", format),
-        ("/ws/producer/persistent/t/c/n", format),
-        (
-            "/ws/v2/consumer/persistent/public/default/cap1",
+    let at = |path: &str, text: &str| {
+        assert_eq!(endpoint(path), Err((400, text.to_owned())), "{path}");
+    };
+    for path in [
+        "/ws/v2/producer/persistent/public",
+        "/ws/producer/persistent/t/c/n",
+    ] {
+        at(path, "Invalid topic name format");
+    }
+    for rest in ["public/default/cap1", "p", "p/d/a/b/s"] {
+        at(
+            &format!("/ws/v2/consumer/persistent/{rest}"),
             "Invalid query params: Invalid topic name format",
-        ),
+        );
+    }
+    for (topic, text) in [
         (
-            "/ws/v2/consumer/persistent/p",
-            "Invalid query params: Invalid topic name format",
-        ),
-        (
-            "/ws/v2/consumer/persistent/p/d/a/b/s",
-            "Invalid query params: Invalid topic name format",
-        ),
-        (
-            "/ws/v2/consumer/persistent/p/d/t/",
-            "Invalid query params: Empty subscription name",
-        ),
-        (
-            "/ws/v2/consumer/persistent/p/d/t/+%20",
-            "Invalid query params: subscriptionName cannot be blank",
-        ),
-        (
-            "/ws/v2/producer/bogus/public/default/cap1",
+            "bogus/public/default/cap1",
             "Invalid topic domain: persistent or non-persistent",
         ),
+        ("persistent/p//t", "Invalid namespace format. namespace: p/"),
+        ("persistent/p%20/d/t", "Invalid named entity: p%20"),
         (
-            "/ws/v2/producer/persistent/p//t",
-            "Invalid namespace format. namespace: p/",
-        ),
-        (
-            "/ws/v2/producer/persistent/p%20/d/t",
-            "Invalid named entity: p%20",
-        ),
-        (
-            "/ws/v2/producer/persistent/p/d/",
+            "persistent/p/d/",
             "Invalid topic name: persistent://p/d/. Topic local name must not be blank.",
         ),
         (
-            "/ws/v2/producer/persistent/p/d//a",
+            "persistent/p/d//a",
             "Invalid namespace format. namespace: p/d/",
         ),
+        ("persistent/p/d/a%20b/c", "Invalid named entity: a b"),
+    ] {
+        at(&format!("/ws/v2/producer/{topic}"), text);
+    }
+}
+
+#[test]
+fn names_with_characters_that_they_cannot_have_are_refused_in_one_line() {
+    const ESCAPE: &str = "Invalid percent escape in the topic name";
+    const UTF_8: &str = "The topic name is not valid UTF-8";
+    for (name, text) in [
+        ("%", ESCAPE),
+        ("a%2", ESCAPE),
+        ("%zz", ESCAPE),
+        ("%+1", ESCAPE),
+        // Overlong, a surrogate, beyond Unicode, half a character.
+        ("%C0%AF", UTF_8),
+        ("%E0%80%AF", UTF_8),
+        ("%ED%A0%80", UTF_8),
+        ("%F4%90%80%80", UTF_8),
+        ("%E2%82", UTF_8),
+        ("a%00b", "The topic name has a NUL character"),
         (
-            "/ws/v2/producer/persistent/p/d/a%20b/c",
-            "Invalid named entity: a b",
-        ),
-        (
-            "/ws/v2/producer/persistent/p/d/%",
-            "Invalid percent escape in the topic name",
-        ),
-        (
-            "/ws/v2/producer/persistent/p/d/a%2",
-            "Invalid percent escape in the topic name",
-        ),
-        (
-            "/ws/v2/producer/persistent/p/d/%zz",
-            "Invalid percent escape in the topic name",
-        ),
-        (
-            "/ws/v2/producer/persistent/p/d/%+1",
-            "Invalid percent escape in the topic name",
-        ),
-        (
-            "/ws/v2/producer/persistent/p/d/%C0%AF",
-            "The topic name is not valid UTF-8",
-        ),
-        (
-            "/ws/v2/producer/persistent/p/d/a%00b",
-            "The topic name has a NUL character",
-        ),
-        (
-            "/ws/v2/consumer/persistent/p/d/t/%00",
-            "The subscription name has a NUL character",
-        ),
-        (
-            "/ws/v2/producer/persistent/p/d/{t}",
+            "{t}",
             "The path has a character that needs a percent escape",
         ),
-        (
-            "/ws/v2/producer/persistent/p/d/%ED%A0%80",
-            "The topic name is not valid UTF-8",
-        ),
-        (
-            "/ws/v2/consumer/persistent/p/d/t/%ff",
-            "The subscription name is not valid UTF-8",
-        ),
     ] {
-        assert_eq!(endpoint(path), Err((400, text.to_owned())), "{path}");
+        let path = format!("/ws/v2/producer/persistent/p/d/{name}");
+        assert_eq!(endpoint(&path), Err((400, text.to_owned())), "{path}");
+    }
+    for (name, text) in [
+        ("", "Invalid query params: Empty subscription name"),
+        (
+            "+%20",
+            "Invalid query params: subscriptionName cannot be blank",
+        ),
+        ("%00", "The subscription name has a NUL character"),
+        ("%ff", "The subscription name is not valid UTF-8"),
+    ] {
+        let path = format!("/ws/v2/consumer/persistent/p/d/t/{name}");
+        assert_eq!(endpoint(&path), Err((400, text.to_owned())), "{path}");
     }
 }
 

@@ -159,7 +159,7 @@ fn commands_that_cannot_be_understood_close_the_socket_with_4003() {
     let mut neighbours = Neighbours::move_in(&world);
     let name = topic("commands");
     let deep = nested(100_000);
-    let no_json = ["", "x", "{", "[]", "null", r#"{"type":[]}"#, &deep];
+    let no_json = ["", "x", "5", "{", "[]", "null", r#"{"type":[]}"#, &deep];
     let long_id = json!({ "messageId": base64(&"x".repeat(10_000)) }).to_string();
     let commands = [
         "{}",
@@ -172,13 +172,16 @@ fn commands_that_cannot_be_understood_close_the_socket_with_4003() {
         r#"{"type":"negativeAcknowledge"}"#,
         r#"{"type":"negativeAcknowledge","messageId":"!"}"#,
         r#"{"type":"permit"}"#,
+        r#"{"type":"permit","permitMessages":null}"#,
         r#"{"type":"permit","permitMessages":2147483648}"#,
         r#"{"type":"permit","permitMessages":"many"}"#,
     ];
     for command in no_json.iter().chain(&commands) {
-        let mut consumer = world.consumer(&name, "sub?subscriptionType=Shared");
-        consumer.send(command);
-        refused(&consumer.closed());
+        for mode in ["", "&pullMode=true"] {
+            let mut consumer = world.consumer(&name, &format!("sub?subscriptionType=Shared{mode}"));
+            consumer.send(command);
+            refused(&consumer.closed());
+        }
     }
     for command in no_json {
         let mut reader = world.reader(&name);

@@ -45,7 +45,7 @@ fn until_unused(world: &World, name: &str) {
 }
 
 #[test]
-fn before_and_in_the_request() {
+fn a_client_gone_before_or_in_its_request_frees_its_place() {
     let world = World::with(&["maxHttpServerConnections=6"]);
     let mut neighbours = Neighbours::move_in(&world);
     for exit in EXITS {
@@ -62,7 +62,7 @@ fn before_and_in_the_request() {
 
 /// The upstream never answers; that its client has gone is noticed all the same.
 #[test]
-fn while_the_broker_thinks() {
+fn a_client_gone_while_the_broker_thinks_frees_its_place() {
     let world = World::embedded(Options::default(), &["maxHttpServerConnections=6"]);
     let mut neighbours = Neighbours::move_in(&world);
     for exit in EXITS {
@@ -86,7 +86,7 @@ fn while_the_broker_thinks() {
 
 /// As above, but the broker's answer is on its way when the client goes.
 #[test]
-fn while_the_broker_answers() {
+fn a_client_gone_while_the_broker_answers_leaves_nothing_at_the_broker() {
     let world = World::embedded(Options::default(), &[]);
     let mut neighbours = Neighbours::move_in(&world);
     let name = topic("answering");
@@ -106,7 +106,7 @@ fn while_the_broker_answers() {
 }
 
 #[test]
-fn in_the_middle_of_deliveries() {
+fn a_client_gone_in_the_middle_of_deliveries_leaves_all_of_them_to_the_next() {
     let world = World::start();
     let mut neighbours = Neighbours::move_in(&world);
     for exit in EXITS {
@@ -162,7 +162,7 @@ fn a_member_that_vanishes_leaves_its_messages_to_the_others() {
 }
 
 #[test]
-fn a_producer_with_unconfirmed_publishes() {
+fn a_producer_gone_with_unconfirmed_publishes_frees_its_place() {
     let world = World::embedded(Options::default(), &["maxHttpServerConnections=6"]);
     let mut neighbours = Neighbours::move_in(&world);
     for exit in EXITS {
@@ -183,7 +183,7 @@ fn a_producer_with_unconfirmed_publishes() {
 
 /// Its socket is not read any more, because the broker does not take what it has sent: that it is gone shows elsewhere.
 #[test]
-fn a_producer_that_was_made_to_wait() {
+fn a_producer_gone_while_it_is_made_to_wait_frees_its_place() {
     let settings = ["maxHttpServerConnections=6", "producerPendingBytes=65536"];
     let world = World::embedded(Options::default(), &settings);
     let mut neighbours = Neighbours::move_in(&world);

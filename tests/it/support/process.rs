@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::{PATIENCE, eventually};
 
@@ -40,6 +41,19 @@ impl Gateway {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// CPU time that it has used, to ticks of 10 ms.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        let stat = stat.expect("it runs");
+        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        // utime and stime of proc_pid_stat(5), which counts from the process's id on.
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks
+            .map(|text| text.parse::<u64>().expect("a number"))
+            .sum();
+        Duration::from_millis(10 * ticks)
     }
 
     pub fn next_line(&self) -> String {
