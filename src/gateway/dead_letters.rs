@@ -38,6 +38,36 @@ struct Outlet {
     producers: FxHashMap<usize, ProducerId>,
     /// Until the partitions are counted.
     waiting: Vec<Letter>,
+    /// Letters in chunks, by their numbers.
+    in_chunks: FxHashMap<u64, InChunks>,
+}
+
+/// Each chunk is answered; the letter is there when all are.
+struct InChunks {
+    unanswered: usize,
+    error: Option<BrokerError>,
+}
+
+impl Outlet {
+    /// One answer under this number. `None`: others are to come.
+    fn answered(
+        &mut self,
+        number: u64,
+        result: Result<(), BrokerError>,
+    ) -> Option<Result<(), BrokerError>> {
+        let Some(letter) = self.in_chunks.get_mut(&number) else {
+            return Some(result);
+        };
+        letter.unanswered -= 1;
+        if let Err(error) = result {
+            letter.error.get_or_insert(error);
+        }
+        if letter.unanswered > 0 {
+            return None;
+        }
+        let letter = self.in_chunks.remove(&number)?;
+        Some(letter.error.map_or(Ok(()), Err))
+    }
 }
 
 struct Letter {
@@ -112,6 +142,7 @@ impl Shard {
             partitions: 0,
             producers: FxHashMap::default(),
             waiting: Vec::new(),
+            in_chunks: FxHashMap::default(),
         });
         let asked = Asked::DeadLetterPartitions {
             outlet,
@@ -146,12 +177,24 @@ impl Shard {
             client.open_producer(now_ms, spec)
         });
         letters.by_producer.insert(producer, (outlet, partition));
-        if dead.send(now, client, producer, letter.number).is_err() {
-            let error = BrokerError {
-                kind: ErrorKind::Other,
-                message: "the dead letter could not be sent".to_owned(),
-            };
-            self.hub_dead_letter(now_ms, hub, letter.number, Err(error));
+        // Numbers are not used again, nor is the producer's name.
+        let uuid = format!("{}-{}", at.name, letter.number);
+        match dead.send(now, client, producer, letter.number, &uuid) {
+            Ok(1) => {}
+            Ok(chunks) => {
+                let in_chunks = InChunks {
+                    unanswered: chunks,
+                    error: None,
+                };
+                at.in_chunks.insert(letter.number, in_chunks);
+            }
+            Err(_) => {
+                let error = BrokerError {
+                    kind: ErrorKind::Other,
+                    message: "the dead letter could not be sent".to_owned(),
+                };
+                self.hub_dead_letter(now_ms, hub, letter.number, Err(error));
+            }
         }
     }
 
@@ -234,15 +277,19 @@ impl Shard {
         number: Tag,
         result: Result<(), BrokerError>,
     ) {
-        let letters = &self.dead_letters;
+        let letters = &mut self.dead_letters;
         let outlet = letters.by_producer.get(&producer);
-        let Some(outlet) = outlet.and_then(|(outlet, _)| letters.outlets.get(*outlet)) else {
+        let Some(outlet) = outlet.and_then(|(outlet, _)| letters.outlets.get_mut(*outlet)) else {
+            return;
+        };
+        let Some(result) = outlet.answered(number, result) else {
             return;
         };
         if let Err(error) = &result {
             warn(&outlet.topic, error);
         }
-        self.hub_dead_letter(now_ms, outlet.hub, number, result);
+        let hub = outlet.hub;
+        self.hub_dead_letter(now_ms, hub, number, result);
     }
 
     /// The hub in this place has ended.

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::Hub;
 use super::arrival::message_bytes;
-use super::effect::{Effect, MemberId};
+use super::effect::{DeadLetterPolicy, Effect, MemberId};
 use super::lifecycle::Phase;
 use super::limits::{DEAD_LETTER_LINGER_MS, DEAD_LETTER_RETRY_MAX_MS, DEAD_LETTER_RETRY_MS};
 use super::slot::Position;
@@ -24,17 +24,17 @@ use crate::pulsar::{BrokerError, Message};
 pub(super) struct Letter {
     topic: Arc<str>,
     message: Message,
+    /// How often it has come since it was to be published for the first time: each time that failed.
+    failures: u32,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct DeadLetters {
     /// Negatively acked, their delay not over: what to do instead of asking the broker for them.
     condemned: BTreeMap<Position, Letter>,
-    /// Being published, by the number that the answer will carry.
-    published: FxHashMap<u64, Position>,
+    /// Being published, by the number that the answer will carry; with how often that has failed.
+    published: FxHashMap<u64, (Position, u32)>,
     next: u64,
-    /// Since one was published last.
-    failures: u32,
     /// The last member has gone; the hub waits until then for the answers.
     lingers_until_ms: Option<u64>,
 }
@@ -65,11 +65,17 @@ impl DeadLetters {
     pub fn stop_lingering(&mut self) {
         self.lingers_until_ms = None;
     }
+}
 
-    fn retry_delay_ms(&self) -> u64 {
-        let doubled = DEAD_LETTER_RETRY_MS << self.failures.min(16);
-        doubled.min(DEAD_LETTER_RETRY_MAX_MS)
-    }
+fn retry_delay_ms(failures: u32) -> u64 {
+    let doubled = DEAD_LETTER_RETRY_MS << failures.min(16);
+    doubled.min(DEAD_LETTER_RETRY_MAX_MS)
+}
+
+/// One more than allowed is the first time that it is not given to the member.
+fn failures(policy: &DeadLetterPolicy, message: &Message) -> u32 {
+    let allowed = policy.max_redeliver_count.saturating_add(1);
+    message.redelivery_count.saturating_sub(allowed)
 }
 
 impl Hub {
@@ -105,6 +111,7 @@ impl Hub {
         Some(Letter {
             topic: policy.topic.clone(),
             message: message.clone(),
+            failures: failures(policy, message),
         })
     }
 
@@ -145,6 +152,7 @@ impl Hub {
         let letter = Letter {
             topic: policy.topic.clone(),
             message: message.unpinned(),
+            failures: failures(policy, message),
         };
         self.charge_kept(&position, message);
         self.publish_dead(position, letter, out);
@@ -166,7 +174,8 @@ impl Hub {
         self.take_back(slot, position.key(), position.index, Index::Dying);
         self.dead_letters.next += 1;
         let number = self.dead_letters.next;
-        self.dead_letters.published.insert(number, position);
+        let published = &mut self.dead_letters.published;
+        published.insert(number, (position, letter.failures));
         out.push(Effect::PublishDeadLetter {
             letter: number,
             topic: letter.topic,
@@ -183,14 +192,13 @@ impl Hub {
         result: Result<(), BrokerError>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(position) = self.dead_letters.published.remove(&letter) else {
+        let Some((position, failures)) = self.dead_letters.published.remove(&letter) else {
             return;
         };
         let (slot, key) = (position.slot as usize, position.key());
         let dying = self.index(&position) == Some(Index::Dying);
         match result {
             Ok(()) => {
-                self.dead_letters.failures = 0;
                 self.stats.dead_letters += 1;
                 if dying {
                     self.take_back(slot, key, position.index, Index::Settled);
@@ -199,8 +207,7 @@ impl Hub {
                 }
             }
             Err(_) => {
-                let due_ms = now_ms.saturating_add(self.dead_letters.retry_delay_ms());
-                self.dead_letters.failures = self.dead_letters.failures.saturating_add(1);
+                let due_ms = now_ms.saturating_add(retry_delay_ms(failures));
                 self.stats.dead_letters_failed += 1;
                 if dying {
                     self.take_back(slot, key, position.index, Index::Delayed { due_ms });

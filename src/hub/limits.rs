@@ -99,8 +99,8 @@ pub(super) const MIN_NACK_DELAY_MS: u64 = 100;
 /// bounds what a subscription full of dead messages pours into a producer that is slow or not there yet.
 pub(super) const MAX_DEAD_LETTERS: usize = 1000;
 
-/// After a failed publish to a dead-letter topic its message is redelivered after this time, doubled with each failure in a
-/// row up to the second: Java's back-off for a dead-letter producer that cannot be made.
+/// After a failed publish to a dead-letter topic its message is redelivered after this time, doubled with each failure of
+/// this message up to the second: Java's back-off for a dead-letter producer that cannot be made.
 pub(super) const DEAD_LETTER_RETRY_MS: u64 = 100;
 pub(super) const DEAD_LETTER_RETRY_MAX_MS: u64 = 60_000;
 

@@ -1,19 +1,24 @@
 //! What is published to a dead-letter topic for a message: the message, and where it is from.
 //!
 //! As Java's ConsumerImpl (`getPropertiesMap`, `copyMessageKeysIfNeeded`, `copyMessageEventTime`): its own properties come
-//! first and win, all are sorted by key.
+//! first and win, all are sorted by key. One that is too large for an entry, as one that was compressed may be here, goes
+//! in chunks.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::Now;
 use crate::pulsar::client::{Client, ProducerId, SendEncryption, SendFields, SendRefused, Tag};
 use crate::pulsar::message::{Encryption, EncryptionKey, Parts};
-use crate::pulsar::wire::Compression;
+use crate::pulsar::wire::{ChunkFields, Compression};
 use crate::pulsar::{Message, MessageId};
+
+/// The most chunks that a letter is cut into. A broker with the default bound needs a dozen for the largest message that
+/// is read; one that takes kilobytes only must not get a hundred thousand.
+const MAX_CHUNKS: usize = 1_000;
 
 /// One dead letter, borrowed from its message.
 pub struct DeadLetter<'a> {
@@ -58,14 +63,16 @@ impl<'a> DeadLetter<'a> {
         self.parts.key.as_deref()
     }
 
-    /// Hands it to the producer; answered under the tag.
+    /// Hands it to the producer; answered under the tag, as often as is said here. `uuid` is that of its chunks, should
+    /// there be several.
     pub fn send(
         &self,
         now: Now,
         client: &mut Client,
         producer: ProducerId,
         tag: Tag,
-    ) -> Result<(), SendRefused<Infallible>> {
+        uuid: &str,
+    ) -> Result<usize, SendRefused<Infallible>> {
         let properties: Vec<(&str, &str)> = self
             .properties
             .iter()
@@ -86,17 +93,58 @@ impl<'a> DeadLetter<'a> {
             true => &[],
             false => self.payload,
         };
-        client.send(
-            now.mono_ms,
-            producer,
-            tag,
-            &fields,
-            payload.len(),
-            |out| -> Result<(), Infallible> {
+        let whole = ChunkFields {
+            uuid,
+            chunk_id: 0,
+            num_chunks_from_msg: 1,
+            total_chunk_msg_size: payload.len() as i32,
+        };
+        let chunk_bytes = self.chunk_bytes(client, producer, &fields, whole, payload.len());
+        let mut send = |fields: &SendFields<'_>, payload: &[u8]| {
+            let fill = |out: &mut BytesMut| {
                 out.extend_from_slice(payload);
-                Ok(())
-            },
-        )
+                Ok::<(), Infallible>(())
+            };
+            client.send(now.mono_ms, producer, tag, fields, payload.len(), fill)
+        };
+        let Some(chunk_bytes) = chunk_bytes else {
+            return send(&fields, payload).map(|()| 1);
+        };
+        let count = payload.len().div_ceil(chunk_bytes);
+        for (part, at) in payload.chunks(chunk_bytes).zip(0..) {
+            let chunk = ChunkFields {
+                chunk_id: at,
+                num_chunks_from_msg: count as i32,
+                ..whole
+            };
+            let fields = SendFields {
+                chunk: Some(chunk),
+                ..fields.clone()
+            };
+            send(&fields, part)?;
+        }
+        Ok(count)
+    }
+
+    /// How it is cut. `None`: it goes as it is, and may be refused. Chunks are encrypted one by one, which somebody else
+    /// would have to do.
+    fn chunk_bytes(
+        &self,
+        client: &Client,
+        producer: ProducerId,
+        fields: &SendFields<'_>,
+        whole: ChunkFields<'_>,
+        payload_len: usize,
+    ) -> Option<usize> {
+        let fields = SendFields {
+            chunk: Some(whole),
+            ..fields.clone()
+        };
+        let room = client.chunk_room(producer, &fields)?;
+        let cuts = self.encryption.is_none()
+            && payload_len > room
+            && payload_len.div_ceil(room) <= MAX_CHUNKS;
+        cuts.then_some(room)
     }
 }
 

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use pulsar::proto::{CompressionType, MessageMetadata};
 use pws_fast::embedded;
 use serde_json::{Value, json};
 
+use crate::support::publisher::Publisher;
 use crate::support::{Client, World, base64, eventually, id_fields, payload_of, take_from, topic};
 
 const NACKS: &str = "negativeAckRedeliveryDelay=100";
@@ -154,6 +156,36 @@ fn where_there_is_no_dead_letter_topic_nothing_is_lost() {
     let mut patient = world.consumer(&name, "sub?subscriptionType=Shared");
     assert_eq!(patient.receive(), "one");
     eventually("both are acked", || world.backlog(&name, "sub") == 0);
+}
+
+/// What was compressed to an entry need not fit into one as it is.
+#[test]
+fn one_that_is_larger_than_an_entry_gets_there_in_chunks() {
+    let world = World::start();
+    let name = topic("dead-large");
+    let query = format!("sub?subscriptionType=Shared&maxRedeliverCount=1&{NACKS}");
+    let mut consumer = world.consumer(&name, &query);
+    let mut graveyard = dead(&world, &format!("{name}-sub-DLQ"));
+    let payload = "a large message ".repeat(400_000);
+    let mut publisher = Publisher::open(&world.broker_url(), &name);
+    let metadata = MessageMetadata {
+        compression: Some(CompressionType::Lz4 as i32),
+        uncompressed_size: Some(payload.len() as u32),
+        partition_key: Some("k".to_owned()),
+        ..MessageMetadata::default()
+    };
+    publisher.publish(metadata, &lz4_flex::block::compress(payload.as_bytes()));
+    for _ in 0..2 {
+        let message = consumer.json();
+        consumer.nack(&message);
+    }
+    let letter = graveyard.json();
+    assert!(payload_of(&letter) == payload, "another payload");
+    assert_eq!(letter["key"], "k");
+    assert_eq!(letter["properties"]["REAL_SUBSCRIPTION"], "sub");
+    graveyard.ack(&letter);
+    eventually("it is acked", || world.backlog(&name, "sub") == 0);
+    assert!(consumer.is_silent() && graveyard.is_silent());
 }
 
 #[test]

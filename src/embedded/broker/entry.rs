@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::hash::sticky_key_hash;
 use super::log::Entry;
 use super::subscription::Refusal;
+use crate::pulsar::message::chunk_of;
 use crate::pulsar::wire::{Body, BodyError};
 
 /// A batch of more messages is refused: permits and ack sets are as large as a batch says that it is.
@@ -70,6 +71,13 @@ pub(super) fn read_entry(body: &Bytes, max_message_bytes: usize) -> Result<Entry
             .map_or(0, |at| u64::try_from(at).unwrap_or(0)),
         key_hash: sticky_key_hash(&sticky_key(metadata)),
     })
+}
+
+/// Of a chunk: whether it is not its message's last.
+pub(super) fn another_follows(body: &Bytes) -> bool {
+    let chunk = Body::parse(body).ok();
+    let chunk = chunk.and_then(|parts| chunk_of(&parts.metadata));
+    chunk.is_some_and(|chunk| chunk.index + 1 < chunk.count)
 }
 
 /// What Key_Shared goes by (`Commands.resolveStickyKey`): the ordering key, else the key, else something of the

@@ -12,7 +12,7 @@ use super::codec::Malformed;
 use super::connection::{ConnectionId, ProducerRef};
 use super::consumer::Turn;
 use super::cursor::Cursor;
-use super::entry::read_entry;
+use super::entry::{another_follows, read_entry};
 use super::log::{Entry, Log};
 use super::moves::Resource;
 use super::names::MAX_NAME_BYTES;
@@ -229,6 +229,8 @@ impl Broker {
             self.deliver_at_once(producer.topic, entry);
             return Ok((0, 0));
         }
+        // All chunks of a message have its sequence id, and the last one counts: as in Java's MessageDeduplication.
+        let deduplicate = deduplicate && !(send.is_chunk() && another_follows(body));
         let highest = send.highest_sequence_id.unwrap_or(0);
         if deduplicate && topic.is_duplicate(&producer.name, send.sequence_id, highest) {
             return Ok((u64::MAX, u64::MAX));

@@ -141,6 +141,20 @@ fn what_the_topic_does_not_take_is_redelivered_a_little_later() {
 }
 
 #[test]
+fn that_others_are_taken_makes_its_next_try_no_earlier() {
+    let mut world = world(Shared, 1);
+    world.upstream(counted(0, 4));
+    world.upstream(counted(1, 2));
+    let letters = world.letters();
+    world.letter_done(letters[1].0, Ok(()));
+    world.letter_done(letters[0].0, Err(refusal(ErrorKind::MessageTooLarge)));
+    world.wait(399);
+    assert!(world.redelivers().is_empty());
+    world.wait(1);
+    assert_eq!(world.redelivers(), vec![vec![0]]);
+}
+
+#[test]
 fn an_ack_within_the_delay_wins() {
     let mut world = world(Shared, 1);
     world.upstream(counted(0, 1));

@@ -22,24 +22,7 @@ impl Producer {
         fill: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<Content, EncodeSendError<E>> {
         let sequence_id = self.sequence_id_of(fields);
-        let metadata = MetadataFields {
-            sequence_id,
-            publish_time_ms: fields.publish_time_ms,
-            properties: fields.properties,
-            partition_key: fields.partition_key,
-            partition_key_b64_encoded: fields.partition_key_b64_encoded,
-            ordering_key: fields.ordering_key,
-            null_value: fields.null_value,
-            replicate_to: fields.replicate_to,
-            event_time_ms: fields.event_time_ms,
-            deliver_at_time_ms: fields.deliver_at_ms,
-            num_messages_in_batch: fields.encryption.and_then(|it| it.batch_size),
-            encryption_keys: fields.encryption.map_or(&[], |it| it.keys),
-            encryption_param: fields.encryption.and_then(|it| it.param),
-            compression: fields.encryption.and_then(|it| it.compression),
-            uncompressed_size: fields.encryption.map(|it| it.uncompressed_size),
-            ..Default::default()
-        };
+        let metadata = metadata_of(fields, sequence_id);
         let content = self.frame(id, metadata, payload_len, encoding, fill)?;
         if matches!(content, Content::Frame { .. }) {
             self.used(fields, sequence_id);
@@ -62,7 +45,7 @@ impl Producer {
             sequence_id: metadata.sequence_id,
             num_messages: metadata.num_messages_in_batch.unwrap_or(1).unsigned_abs(),
             highest_sequence_id: metadata.highest_sequence_id,
-            is_chunk: false,
+            is_chunk: metadata.chunk.is_some(),
         };
         let sealing = self.spec.sealing.as_deref();
         let keys = sealing.map_or(&self.spec.encryption_keys[..], Sealing::keys);
@@ -106,6 +89,19 @@ impl Producer {
         })
     }
 
+    /// How long the payload of a chunk with these fields may be. `None`: they take more than half of an entry, and each
+    /// chunk has all of them.
+    pub fn chunk_room(&self, fields: &SendFields<'_>, max_message_bytes: usize) -> Option<usize> {
+        /// In front of the metadata: magic, checksum, its size.
+        const HEADER_BYTES: usize = 2 + 4 + 4;
+        let metadata = MetadataFields {
+            producer_name: self.name.as_deref().unwrap_or_default(),
+            ..metadata_of(fields, 0)
+        };
+        let room = max_message_bytes.checked_sub(HEADER_BYTES + metadata.len_bound())?;
+        (room > 0 && room >= max_message_bytes / 2).then_some(room)
+    }
+
     /// For payloads that are here already: they can only be too large.
     pub fn or_too_large(
         &self,
@@ -116,6 +112,29 @@ impl Producer {
         content.unwrap_or_else(|_| {
             Content::Refused(Box::new(self.too_large(bytes, encoding.max_message_bytes)))
         })
+    }
+}
+
+/// Without what is the producer's.
+fn metadata_of<'a>(fields: &SendFields<'a>, sequence_id: u64) -> MetadataFields<'a> {
+    MetadataFields {
+        sequence_id,
+        publish_time_ms: fields.publish_time_ms,
+        properties: fields.properties,
+        partition_key: fields.partition_key,
+        partition_key_b64_encoded: fields.partition_key_b64_encoded,
+        ordering_key: fields.ordering_key,
+        null_value: fields.null_value,
+        replicate_to: fields.replicate_to,
+        event_time_ms: fields.event_time_ms,
+        deliver_at_time_ms: fields.deliver_at_ms,
+        num_messages_in_batch: fields.encryption.and_then(|it| it.batch_size),
+        encryption_keys: fields.encryption.map_or(&[], |it| it.keys),
+        encryption_param: fields.encryption.and_then(|it| it.param),
+        compression: fields.encryption.and_then(|it| it.compression),
+        uncompressed_size: fields.encryption.map(|it| it.uncompressed_size),
+        chunk: fields.chunk,
+        ..Default::default()
     }
 }
 

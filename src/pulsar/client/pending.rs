@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 
 use super::spec::{SendEncryption, SendFields, Tag};
 use crate::pulsar::types::BrokerError;
-use crate::pulsar::wire::Compression;
+use crate::pulsar::wire::{ChunkFields, Compression};
 
 /// What a pending message counts beyond its bytes: its place in the queue, and what the frame's allocation has beyond
 /// the frame (the encoder reserves for the longest numbers).
@@ -25,9 +25,39 @@ pub(super) struct Unencoded {
     deliver_at_ms: Option<i64>,
     replicate_to: Vec<String>,
     encryption: Option<Encryption>,
+    chunk: Option<Box<Chunk>>,
     sequence_id: Option<u64>,
     publish_time_ms: u64,
     pub payload: Bytes,
+}
+
+/// [`ChunkFields`], kept.
+#[derive(Debug)]
+struct Chunk {
+    uuid: String,
+    chunk_id: i32,
+    num_chunks_from_msg: i32,
+    total_chunk_msg_size: i32,
+}
+
+impl Chunk {
+    fn new(given: ChunkFields<'_>) -> Chunk {
+        Chunk {
+            uuid: given.uuid.to_owned(),
+            chunk_id: given.chunk_id,
+            num_chunks_from_msg: given.num_chunks_from_msg,
+            total_chunk_msg_size: given.total_chunk_msg_size,
+        }
+    }
+
+    fn given(&self) -> ChunkFields<'_> {
+        ChunkFields {
+            uuid: &self.uuid,
+            chunk_id: self.chunk_id,
+            num_chunks_from_msg: self.num_chunks_from_msg,
+            total_chunk_msg_size: self.total_chunk_msg_size,
+        }
+    }
 }
 
 /// A [`SendEncryption`], kept.
@@ -87,6 +117,7 @@ impl Unencoded {
                 .map(|s| (*s).to_owned())
                 .collect(),
             encryption: fields.encryption.map(Encryption::new),
+            chunk: fields.chunk.map(|chunk| Box::new(Chunk::new(chunk))),
             sequence_id: fields.sequence_id,
             publish_time_ms: fields.publish_time_ms,
             payload,
@@ -111,6 +142,7 @@ impl Unencoded {
             deliver_at_ms: self.deliver_at_ms,
             replicate_to: &replicate_to,
             encryption: self.encryption.as_ref().map(Encryption::given),
+            chunk: self.chunk.as_ref().map(|chunk| chunk.given()),
             sequence_id: self.sequence_id,
             publish_time_ms: self.publish_time_ms,
         })
@@ -132,8 +164,10 @@ impl Unencoded {
             .map(|cluster| cluster.len() + size_of::<String>())
             .sum();
         let encryption = self.encryption.as_ref().map_or(0, Encryption::bytes);
+        let chunk = self.chunk.as_ref();
         size_of::<Unencoded>()
             + encryption
+            + chunk.map_or(0, |chunk| size_of::<Chunk>() + chunk.uuid.len())
             + self.payload.len()
             + properties
             + clusters

@@ -55,9 +55,14 @@ impl Producer {
         }
     }
 
-    /// The sequence id of the next message.
+    /// The sequence id of the next message; all chunks of one have the same, which brokers take for its key where it has
+    /// none.
     pub fn sequence_id_of(&self, fields: &SendFields<'_>) -> u64 {
-        fields.sequence_id.or(self.next_sequence_id).unwrap_or(0)
+        let next = fields.sequence_id.or(self.next_sequence_id).unwrap_or(0);
+        match fields.chunk {
+            Some(chunk) if chunk.chunk_id > 0 => next.saturating_sub(1),
+            _ => next,
+        }
     }
 
     /// A message with this sequence id is taken. Its owner's own ids do not move the producer's.
@@ -200,6 +205,14 @@ impl Client {
         if let Some(producer) = self.producers.get_mut(&producer) {
             producer.spec.sealing = Some(sealing);
         }
+    }
+
+    /// How long the payload of a chunk with these fields may be: by the bound of the producer's broker; while it has none,
+    /// by the one that was heard last. `None`: they leave too little for chunks.
+    pub fn chunk_room(&self, producer: ProducerId, fields: &SendFields<'_>) -> Option<usize> {
+        let max_bytes = self.max_message_bytes(producer);
+        let producer = self.producers.get(&producer)?;
+        producer.chunk_room(fields, max_bytes)
     }
 
     /// The largest message that the producer's broker takes.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 pub use super::credentials::{Credentials, Original, Principal, Secret, WEBSOCKET_PRINCIPAL};
 use crate::pulsar::crypto::Sealing;
 use crate::pulsar::types::{BrokerError, Entry, InitialPosition, MessageId, SubscriptionType};
-use crate::pulsar::wire::Compression;
+use crate::pulsar::wire::{ChunkFields, Compression};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProducerId(pub u64);
@@ -157,6 +157,9 @@ pub struct SendFields<'a> {
     pub replicate_to: &'a [&'a str],
     /// With a producer that has `encryption_keys`.
     pub encryption: Option<SendEncryption<'a>>,
+    /// A part of a message that is too large for one entry; with a producer that neither batches nor compresses nor
+    /// encrypts.
+    pub chunk: Option<ChunkFields<'a>>,
     /// None: the producer's next.
     pub sequence_id: Option<u64>,
     /// Wall clock, milliseconds since 1970.

@@ -57,13 +57,26 @@ pub struct MetadataFields<'a> {
     /// Of a batch: its last message's sequence id.
     pub highest_sequence_id: Option<u64>,
     pub null_value: bool,
+    pub chunk: Option<ChunkFields<'a>>,
+}
+
+/// Where an entry stands that is a part of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkFields<'a> {
+    /// The message's, on this topic.
+    pub uuid: &'a str,
+    /// From 0.
+    pub chunk_id: i32,
+    pub num_chunks_from_msg: i32,
+    /// Of all its chunks' payloads, in bytes.
+    pub total_chunk_msg_size: i32,
 }
 
 impl MetadataFields<'_> {
     /// At least what [`Self::put`] writes: a reservation, not a size.
-    pub(super) fn len_bound(&self) -> usize {
+    pub(in crate::pulsar) fn len_bound(&self) -> usize {
         /// Numbers and flags, at most 12 bytes each; and key and length of the strings.
-        const FIXED_BYTES: usize = 192;
+        const FIXED_BYTES: usize = 240;
         /// Keys and lengths of a property: one pair for it, one for its key, one for its value.
         const PER_ITEM_BYTES: usize = 36;
         let properties: usize = self
@@ -87,6 +100,7 @@ impl MetadataFields<'_> {
             + self.encryption_algo.map_or(0, str::len)
             + self.encryption_param.map_or(0, <[u8]>::len)
             + self.ordering_key.map_or(0, <[u8]>::len)
+            + self.chunk.map_or(0, |chunk| chunk.uuid.len())
             + properties
             + clusters
             + keys
@@ -130,6 +144,12 @@ impl MetadataFields<'_> {
         }
         if self.null_value {
             put_varint_field(out, 25, 1);
+        }
+        if let Some(chunk) = self.chunk {
+            put_bytes_field(out, 26, chunk.uuid.as_bytes());
+            put_varint_field(out, 27, int32(chunk.num_chunks_from_msg));
+            put_varint_field(out, 28, int32(chunk.total_chunk_msg_size));
+            put_varint_field(out, 29, int32(chunk.chunk_id));
         }
     }
 }

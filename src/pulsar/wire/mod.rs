@@ -35,7 +35,9 @@ pub use frame::{
 };
 pub use hot::{MessageCommand, SendReceipt};
 pub use message_id::EncodedMessageId;
-pub use metadata::{Compression, MetadataFields, SingleMetadataFields, encode_encryption_key};
+pub use metadata::{
+    ChunkFields, Compression, MetadataFields, SingleMetadataFields, encode_encryption_key,
+};
 pub use moves::{AssignedBroker, TopicMigrated, assigned_broker};
 pub use send::{EncodeSendError, SendHeader, encode_send};
 pub use topics::{MAX_NAMES, TopicsListed, encode_partitions_if_exists};

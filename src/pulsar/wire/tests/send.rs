@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::pulsar::wire::{
-    Body, Compression, EncodeSendError, MetadataFields, SendHeader, SingleMetadataFields,
-    encode_encryption_key, encode_send,
+    Body, ChunkFields, Compression, EncodeSendError, MetadataFields, SendHeader,
+    SingleMetadataFields, encode_encryption_key, encode_send,
 };
 use ::pulsar::message::Codec;
 use ::pulsar::proto::base_command::Type;
@@ -193,6 +193,12 @@ fn encode(owned: &Owned, header: &SendHeader, payload: &[u8]) -> BytesMut {
         deliver_at_time_ms: deliver_at.map(|at| at as i64),
         highest_sequence_id: batch,
         null_value: null,
+        chunk: header.is_chunk.then_some(ChunkFields {
+            uuid: &owned.producer_name,
+            chunk_id: header.num_messages as i32,
+            num_chunks_from_msg: i32::MAX,
+            total_chunk_msg_size: -1,
+        }),
     };
     let mut out = BytesMut::new();
     let mut capacity = 0;
@@ -229,7 +235,13 @@ proptest! {
             }),
             ..Default::default()
         };
-        let expected = expected_metadata(&owned);
+        let mut expected = expected_metadata(&owned);
+        if is_chunk {
+            expected.uuid = Some(owned.producer_name.clone());
+            expected.chunk_id = Some(num_messages);
+            expected.num_chunks_from_msg = Some(i32::MAX);
+            expected.total_chunk_msg_size = Some(-1);
+        }
         prop_assert_eq!(&read.command, &expected_command);
         let read = read.payload.unwrap();
         prop_assert_eq!(&read.metadata, &expected);

@@ -122,3 +122,53 @@ fn a_receipt_given_twice_is_ignored() {
     assert_eq!(receipt_tags(&mut world), vec![1, 2]);
     assert!(world.closed.is_empty());
 }
+
+#[test]
+fn chunks_have_one_sequence_id_and_each_its_receipt() {
+    let mut world = World::new(config());
+    let (id, connection) = world.producer(producer_spec());
+    world.send(id, 1, b"x");
+    for chunk_id in 0..3 {
+        let fields = SendFields {
+            chunk: Some(wire::ChunkFields {
+                uuid: "u",
+                chunk_id,
+                num_chunks_from_msg: 3,
+                total_chunk_msg_size: 3,
+            }),
+            ..Default::default()
+        };
+        let fill = |out: &mut BytesMut| {
+            out.extend_from_slice(b"c");
+            Ok::<(), ()>(())
+        };
+        let taken = world.client.send(world.now_ms, id, 2, &fields, 1, fill);
+        taken.expect("taken");
+    }
+    world.send(id, 3, b"x");
+    let mut sent = Vec::new();
+    for _ in 0..5 {
+        let (sequence_id, frame) = world.heard_send();
+        let frame = wire::split_frame(&mut BytesMut::from(&frame[..]), 10_000);
+        let frame = frame.expect("legal").expect("whole");
+        let command = BaseCommand::decode(&frame.command[..]).expect("a command");
+        let body = wire::Body::parse(&frame.body).expect("a message");
+        let metadata = proto::MessageMetadata::decode(body.metadata).expect("metadata");
+        let is_chunk = command.send.expect("its fields").is_chunk();
+        assert_eq!(is_chunk, metadata.uuid.is_some());
+        sent.push((sequence_id, metadata.chunk_id));
+    }
+    let expected = [
+        (0, None),
+        (1, Some(0)),
+        (1, Some(1)),
+        (1, Some(2)),
+        (2, None),
+    ];
+    assert_eq!(sent, expected);
+    for sequence_id in [0, 1, 1, 1, 2] {
+        world.say(connection, &receipt(id, sequence_id));
+    }
+    assert_eq!(receipt_tags(&mut world), vec![1, 2, 2, 2, 3]);
+    assert!(world.closed.is_empty());
+}
