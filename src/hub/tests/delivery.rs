@@ -60,14 +60,6 @@ fn a_clogged_member_gets_nothing_until_it_is_drained() {
     assert_eq!(world.delivered(), vec![(1, 4, -1, 0), (1, 5, -1, 0)]);
 }
 
-fn pull() -> MemberSpec {
-    MemberSpec {
-        pull_mode: true,
-        window: 0,
-        ..member_spec(Shared, 0)
-    }
-}
-
 #[test]
 fn in_pull_mode_only_permits_count_and_they_add_up() {
     let mut world = World::new(hub_spec(Shared));

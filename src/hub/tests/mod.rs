@@ -63,6 +63,14 @@ pub(super) fn member_spec(subscription_type: SubscriptionType, window: u32) -> M
     }
 }
 
+/// In pull mode, without any permits.
+pub(super) fn pull() -> MemberSpec {
+    MemberSpec {
+        pull_mode: true,
+        ..member_spec(SubscriptionType::Shared, 0)
+    }
+}
+
 /// An entry of ledger 1: a single message, or a batch of so many.
 pub(super) fn entry(entry: u64, batch: Option<i32>) -> Entry {
     let metadata = ::pulsar::proto::MessageMetadata {

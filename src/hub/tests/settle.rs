@@ -150,14 +150,6 @@ fn what_is_acked_while_it_waits_is_not_delivered() {
     assert_eq!(world.acks(), vec![(1, vec![]), (3, vec![0b101])]);
 }
 
-fn pull() -> MemberSpec {
-    MemberSpec {
-        pull_mode: true,
-        window: 0,
-        ..member_spec(Shared, 0)
-    }
-}
-
 #[test]
 fn what_a_member_left_goes_to_the_others_in_order_and_first() {
     let mut world = World::open(Shared, 4);

@@ -9,9 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{PATIENCE, drivers, echo, eventually, plan};
-use crate::runtime::acceptor::AcceptPlan;
+use crate::runtime::driver::Driver;
 use crate::runtime::shard::{self, ShardContext};
-use crate::runtime::{Accepted, Acceptor, OneShotReceiver, Seats, Shards, Socket, oneshot, spawn};
+use crate::runtime::{
+    AcceptPlan, Accepted, Accepting, Acceptor, OneShotReceiver, Seats, Shards, Socket, oneshot,
+    spawn,
+};
 
 enum Message {
     Connection(Accepted),
@@ -57,27 +60,29 @@ fn any_port() -> Acceptor {
     Acceptor::bind("127.0.0.1:0".parse().unwrap(), 1024).unwrap()
 }
 
-fn accept_plan(seats: &Seats, max_connections: usize) -> AcceptPlan {
-    AcceptPlan {
+/// So many shards, and an acceptor for them that lets so many connections in.
+fn start(
+    driver: Driver,
+    count: usize,
+    max_connections: usize,
+) -> (Shards<Message>, Seats, Accepting) {
+    let shards = shard::start(plan(driver, count), serve).unwrap();
+    let seats = Seats::new(count);
+    let plan = AcceptPlan {
         core: None,
         max_connections,
         farewell: Bytes::from_static(b"full"),
         seats: seats.clone(),
-    }
+    };
+    let posts = shards.posts().to_vec();
+    let accepting = any_port().start(plan, posts, Message::Connection);
+    (shards, seats, accepting.unwrap())
 }
 
 #[test]
 fn connections_are_spread_evenly_and_seats_come_back() {
     for driver in drivers() {
-        let shards = shard::start(plan(driver, 3), serve).unwrap();
-        let seats = Seats::new(3);
-        let accepting = any_port()
-            .start(
-                accept_plan(&seats, 10_000),
-                shards.posts().to_vec(),
-                Message::Connection,
-            )
-            .unwrap();
+        let (shards, seats, accepting) = start(driver, 3, 10_000);
         let address = accepting.local_addr();
         let clients: Vec<_> = (0..600).map(|_| client(address)).collect();
         for mut client in &clients {
@@ -99,15 +104,7 @@ fn connections_are_spread_evenly_and_seats_come_back() {
 #[test]
 fn connections_over_the_bound_are_told_so_and_counted() {
     for driver in drivers() {
-        let shards = shard::start(plan(driver, 1), serve).unwrap();
-        let seats = Seats::new(1);
-        let accepting = any_port()
-            .start(
-                accept_plan(&seats, 2),
-                shards.posts().to_vec(),
-                Message::Connection,
-            )
-            .unwrap();
+        let (shards, seats, accepting) = start(driver, 1, 2);
         let first = client(accepting.local_addr());
         let _second = client(accepting.local_addr());
         eventually("two are in", || seats.total() == 2);
@@ -158,15 +155,7 @@ fn out_of_descriptors_it_waits_without_spinning_and_then_goes_on() {
         return;
     }
     let driver = drivers().pop().unwrap();
-    let shards = shard::start(plan(driver, 1), serve).unwrap();
-    let seats = Seats::new(1);
-    let accepting = any_port()
-        .start(
-            accept_plan(&seats, 10_000),
-            shards.posts().to_vec(),
-            Message::Connection,
-        )
-        .unwrap();
+    let (shards, seats, accepting) = start(driver, 1, 10_000);
     let mut first = client(accepting.local_addr());
     first.write_all(b"x").unwrap();
     first.read_exact(&mut [0; 1]).unwrap();

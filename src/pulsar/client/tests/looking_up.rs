@@ -38,6 +38,22 @@ fn heard_partitions(world: &mut World) -> (ConnectionId, u64) {
     (said.connection, asked.request_id)
 }
 
+/// Asks for a topic's number of partitions.
+fn count(world: &mut World, topic: &str, tag: Tag) {
+    let now_ms = world.now_ms;
+    world
+        .client
+        .count_partitions(now_ms, Principal::GATEWAY, topic, tag);
+}
+
+/// A machine that has asked for [`TOPIC`]'s, by tag 1, on the connection that it has got.
+fn counting() -> World {
+    let mut world = World::new(config());
+    count(&mut world, TOPIC, 1);
+    world.accept(SERVICE);
+    world
+}
+
 #[test]
 fn a_redirect_is_followed_with_its_authority() {
     let mut world = World::new(config());
@@ -116,9 +132,7 @@ fn through_a_proxy_the_service_address_is_dialled_for_the_broker_meant() {
 fn the_same_question_is_asked_once_for_all() {
     let mut world = World::new(config());
     for tag in 0..10 {
-        world
-            .client
-            .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, tag);
+        count(&mut world, TOPIC, tag);
     }
     world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
@@ -135,11 +149,7 @@ fn the_same_question_is_asked_once_for_all() {
 /// What Pulsar's proxy says when the broker has refused.
 #[test]
 fn a_count_refused_by_a_lookup_response_is_refused() {
-    let mut world = World::new(config());
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
-    world.accept(SERVICE);
+    let mut world = counting();
     let (connection, request_id) = heard_partitions(&mut world);
     let mut answer = lookup_answer(request_id, LookupType::Failed, SERVICE);
     if let Some(response) = &mut answer.lookup_topic_response {
@@ -157,9 +167,7 @@ fn a_count_refused_by_a_lookup_response_is_refused() {
 #[test]
 fn the_answer_to_another_question_is_no_answer() {
     let mut world = World::new(config());
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
+    count(&mut world, TOPIC, 1);
     let service = world.accept(SERVICE);
     let (connection, request_id) = heard_partitions(&mut world);
     let answer = lookup_answer(request_id, LookupType::Connect, SERVICE);
@@ -172,11 +180,7 @@ fn the_answer_to_another_question_is_no_answer() {
 
 #[test]
 fn a_missing_topic_fails_at_once() {
-    let mut world = World::new(config());
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
-    world.accept(SERVICE);
+    let mut world = counting();
     let (connection, request_id) = heard_partitions(&mut world);
     world.say(
         connection,
@@ -230,11 +234,7 @@ fn a_passing_refusal_is_retried_with_growing_delays_until_the_operation_timeout(
 
 #[test]
 fn no_answer_at_all_times_out() {
-    let mut world = World::new(config());
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
-    world.accept(SERVICE);
+    let mut world = counting();
     world.pass(29_999);
     world.no_event();
     world.pass(1);
@@ -261,9 +261,7 @@ fn the_next_service_url_is_tried_at_once_when_one_is_down() {
     world.answer_lookup("up");
     world.heard_producer();
     // The one that worked is asked first from now on.
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
+    count(&mut world, TOPIC, 1);
     heard_partitions(&mut world);
 }
 
@@ -273,12 +271,8 @@ fn when_all_service_urls_are_down_each_is_tried_once_before_a_pause() {
         service_urls: vec![address("a"), address("b"), address("c")],
         ..config()
     });
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, "other", 2);
+    count(&mut world, TOPIC, 1);
+    count(&mut world, "other", 2);
     let mut refused = Vec::new();
     world.pump();
     while let Some((connection, dialled)) = world.dialled.pop_front() {
@@ -302,9 +296,7 @@ fn a_broker_that_goes_before_it_answers_is_one_that_is_down() {
         service_urls: vec![address("down"), address("up")],
         ..config()
     });
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
+    count(&mut world, TOPIC, 1);
     let down = world.accept("down");
     heard_partitions(&mut world);
     world.lose(down);
@@ -314,11 +306,7 @@ fn a_broker_that_goes_before_it_answers_is_one_that_is_down() {
 
 #[test]
 fn at_the_end_of_the_operation_timeout_the_brokers_last_word_counts() {
-    let mut world = World::new(config());
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
-    world.accept(SERVICE);
+    let mut world = counting();
     let (connection, request_id) = heard_partitions(&mut world);
     let refused = partitions_refused(request_id, proto::ServerError::UnknownError);
     world.say(connection, &refused);
@@ -337,11 +325,7 @@ fn at_the_end_of_the_operation_timeout_the_brokers_last_word_counts() {
 /// Pulsar 4.0.8 says no word where a topic must not be created.
 #[test]
 fn a_refusal_without_words_has_the_name_of_its_code() {
-    let mut world = World::new(config());
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
-    world.accept(SERVICE);
+    let mut world = counting();
     let (connection, request_id) = heard_partitions(&mut world);
     let mut refused = partitions_refused(request_id, proto::ServerError::TopicNotFound);
     if let Some(response) = &mut refused.partition_metadata_response {
@@ -358,11 +342,7 @@ fn a_refusal_without_words_has_the_name_of_its_code() {
 
 #[test]
 fn a_broker_that_throttles_is_believed_at_once() {
-    let mut world = World::new(config());
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
-    world.accept(SERVICE);
+    let mut world = counting();
     let (connection, request_id) = heard_partitions(&mut world);
     let refused = partitions_refused(request_id, proto::ServerError::TooManyRequests);
     world.say(connection, &refused);
@@ -374,11 +354,7 @@ fn a_broker_that_throttles_is_believed_at_once() {
 
 #[test]
 fn a_number_of_partitions_beyond_reason_is_refused() {
-    let mut world = World::new(config());
-    world
-        .client
-        .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
-    world.accept(SERVICE);
+    let mut world = counting();
     let (connection, request_id) = heard_partitions(&mut world);
     world.say(connection, &partitions(request_id, u32::MAX));
     assert!(matches!(
@@ -416,9 +392,7 @@ fn a_thousand_lookups_are_asked_at_a_time_and_the_rest_in_turn() {
     let mut world = World::new(config());
     for tag in 0..1_500 {
         let topic = format!("{TOPIC}-{tag}");
-        world
-            .client
-            .count_partitions(world.now_ms, Principal::GATEWAY, &topic, tag);
+        count(&mut world, &topic, tag);
     }
     world.accept(SERVICE);
     assert_eq!(world.said.len(), 1_000);
