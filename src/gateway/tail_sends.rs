@@ -73,7 +73,10 @@ impl Shard {
         let Role::Reader(reader) = &mut entry.role else {
             return None;
         };
-        reader.due = false;
+        // Its place in line may be of before it sought.
+        if !std::mem::take(&mut reader.due) {
+            return None;
+        }
         let tail = reader.tail?;
         let log = self.tails.log(tail)?;
         if !entry.upgraded || reader.stalled || !entry.closing.is_open() {

@@ -276,6 +276,53 @@ fn a_reader_that_seeks_again_and_again_is_always_where_it_asked_to_be() {
     assert!(reader.is_silent());
 }
 
+/// The line in which it stands to be sent to is long, for there is a crowd on another topic: it seeks, and comes to stand
+/// there again.
+#[test]
+fn a_reader_that_seeks_while_it_stands_in_line_gets_nothing_twice() {
+    const CROWD: usize = 200;
+    const MESSAGES: usize = 8_000;
+    let world = World::start();
+    let (name, crowded) = (topic("seek-in-line"), topic("seek-crowd"));
+    let open = |rest: &str| {
+        let path = format!("/ws/v2/reader/persistent/public/default/{rest}");
+        Raw::open(world.address(), &path)
+    };
+    let in_crowd = |_| open(&format!("{crowded}?flow=tcp"));
+    let mut crowd: Vec<Raw> = (0..CROWD).map(in_crowd).collect();
+    crowd.iter_mut().for_each(Raw::read_in_background);
+    let _log_stays: Vec<Client> = (0..2).map(|_| world.reader(&name)).collect();
+    let mut readers: Vec<Raw> = (0..4).map(|_| open(&name)).collect();
+    let mut last = vec![None; readers.len()];
+    let seek = frame(0x81, br#"{"type":"seek","messageId":"latest"}"#);
+    let asked = br#"{"type":"seek","messageId":"latest","requestId":"there"}"#;
+    let seeks = [seek.repeat(20), frame(0x81, asked)].concat();
+    let (mut producer, mut to_crowd) = (world.producer(&name), world.producer(&crowded));
+    std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| producer.publish_numbers(0..MESSAGES));
+        scope.spawn(|| to_crowd.publish_numbers(0..MESSAGES));
+        while !publishing.is_finished() {
+            readers.iter_mut().for_each(|reader| reader.send(&seeks));
+            for (reader, last) in readers.iter_mut().zip(&mut last) {
+                numbers_up_to_answer(reader, last);
+            }
+        }
+    });
+}
+
+/// What comes before the answer, each number behind the last.
+fn numbers_up_to_answer(reader: &mut Raw, last: &mut Option<u32>) {
+    loop {
+        let said: Value = serde_json::from_str(&reader.text()).expect("JSON");
+        if said["requestId"] == "there" {
+            return;
+        }
+        let number = payload_of(&said).parse().expect("a number");
+        assert!(Some(number) > *last, "{number} after {last:?}");
+        *last = Some(number);
+    }
+}
+
 #[test]
 fn a_reader_begins_at_a_time_or_with_the_message_that_it_names() {
     let world = World::start();
