@@ -4,8 +4,6 @@
 //! else have its turn; what comes meanwhile goes along in the same sends. The sockets of a batch are sent to in one
 //! system call.
 
-use bytes::Bytes;
-
 use super::post::SocketId;
 use super::shard::Shard;
 use super::sockets::{Entry, Role};
@@ -176,7 +174,7 @@ impl Shard {
             entry.last_active_ms = now_ms;
         }
         if !rest.is_empty() {
-            entry.socket.send(Bytes::copy_from_slice(rest));
+            entry.socket.send(rest);
         }
         if sent < bytes {
             stall(this, entry);

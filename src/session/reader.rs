@@ -43,9 +43,9 @@ pub enum Place {
 pub struct Lack {
     /// It has had what lies behind these.
     points: Points,
-    /// The partition and place of a message that it has not had and that the log had: one that comes from there from further on
-    /// shows that the broker has it no more.
-    first: Option<(usize, Point)>,
+    /// By partition: the place of a message that it has not had and that the log had. One that comes from there from further
+    /// on shows that the broker has it no more.
+    first: Vec<(usize, Point)>,
 }
 
 impl Reading {
@@ -212,15 +212,18 @@ impl Reading {
         let Place::CatchingUp(lack) = &mut self.place else {
             return false;
         };
-        let Some((partition, point)) = lack.first else {
-            return false;
-        };
-        let mut came = messages.iter().map(|message| &message.id);
-        let Some(id) = came.find(|id| places.of(id) == partition) else {
-            return false;
-        };
-        lack.first = None;
-        Point::behind(id) > point
+        let mut missed = false;
+        for message in messages {
+            if lack.first.is_empty() {
+                break;
+            }
+            let partition = places.of(&message.id);
+            if let Some(at) = lack.first.iter().position(|(of, _)| *of == partition) {
+                let (_, point) = lack.first.swap_remove(at);
+                missed |= Point::behind(&message.id) > point;
+            }
+        }
+        missed
     }
 
     /// Its own upstream reader has brought these, which are being sent. How many more it may bring at once.
@@ -260,7 +263,7 @@ impl Lack {
     fn behind(points: Points) -> Box<Lack> {
         Box::new(Lack {
             points,
-            first: None,
+            first: Vec::new(),
         })
     }
 }
@@ -435,6 +438,34 @@ mod tests {
         let mut from_an_id = Reading::new(Flow::Tcp, StartPosition::After(id(2)));
         from_an_id.catch_up();
         assert!(!from_an_id.misses(Places::ByPartition, &[message(5)]));
+    }
+
+    #[test]
+    fn what_is_gone_from_any_partition_is_missed() {
+        let of = |partition: i32, entry| Message {
+            id: MessageId {
+                partition,
+                ..id(entry)
+            },
+            ..message(entry)
+        };
+        let mut log = FrameLog::new(Points::everywhere(Point::behind(&id(4))));
+        let mut reading = Reading::new(Flow::Tcp, StartPosition::Latest);
+        reading.go_live(log.next());
+        let mut batch = Batch::default();
+        for message in [of(0, 5), of(1, 5), of(2, 5), of(1, 6)] {
+            let partition = message.id.partition as usize;
+            batch.push(partition, &message.id, |out| out.push(b'x'));
+        }
+        log.push(Arc::new(batch));
+        push(&mut log, 6..7);
+        reading.sent_to(1);
+        assert!(reading.fall(&log.evict().unwrap()));
+        assert!(reading.catch_up().is_some());
+        let places = Places::ByPartition;
+        assert!(!reading.misses(places, &[of(1, 5), of(0, 6), of(1, 9)]));
+        assert!(reading.misses(places, &[of(0, 7), of(2, 9)]));
+        assert!(!reading.misses(places, &[of(2, 12)]));
     }
 
     #[test]

@@ -3,12 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::batch::Batch;
 use super::point::{Point, Points};
 use super::stored::{Form, Stored};
 
 /// Batches that one send takes pieces of: what a socket's send looks at.
 const PIECES_PER_RUN: usize = 64;
+
+/// Partitions of which a socket that fell off is told what it lacked first. All sockets of a topic may fall off with one
+/// batch, and each looks through it: what goes from a topic goes from most of its partitions at once.
+const PARTITIONS_WATCHED: usize = 16;
 
 #[derive(Debug)]
 pub struct FrameLog {
@@ -54,9 +60,14 @@ impl FrameLog {
         self.batches.push_back(Stored::new(first, batch));
     }
 
+    /// Whether it has a batch to drop: it keeps its last one.
+    pub fn can_evict(&self) -> bool {
+        self.batches.len() >= 2
+    }
+
     /// Drops the oldest batch, unless it is the only one.
     pub fn evict(&mut self) -> Option<Evicted> {
-        if self.batches.len() < 2 {
+        if !self.can_evict() {
             return None;
         }
         let stored = self.batches.pop_front()?;
@@ -187,7 +198,7 @@ impl FrameLog {
 
     /// After `sent` bytes of a run in this form from frame `number` on: the number of the next frame, and what is left
     /// of the one that was begun, which counts as gone.
-    pub fn advance(&self, number: u64, mut sent: usize, form: Form) -> (u64, &[u8]) {
+    pub fn advance(&self, number: u64, mut sent: usize, form: Form) -> (u64, Bytes) {
         let mut at = number;
         while sent > 0
             && let Some((index, frame)) = self.find(at)
@@ -206,29 +217,20 @@ impl FrameLog {
             }
             at += (last - frame) as u64;
             let begun = from + sent;
-            return match begun == stored.start_of(form, last) {
-                true => (at, &[]),
-                false => {
-                    let end = stored.start_of(form, last + 1);
-                    (at + 1, &stored.bytes(form)[begun..end])
-                }
+            let left_out = begun - stored.start_of(form, last);
+            return match left_out {
+                0 => (at, Bytes::new()),
+                _ => (at + 1, stored.end_of(form, last, left_out)),
             };
         }
-        (at, &[])
+        (at, Bytes::new())
     }
 
     /// The number after this frame, and the frame, which is there in this form.
-    pub fn frame(&self, number: u64, form: Form) -> (u64, &[u8]) {
+    pub fn frame(&self, number: u64, form: Form) -> (u64, Bytes) {
         match self.find(number) {
-            Some((index, frame)) => {
-                let stored = &self.batches[index];
-                let (from, end) = (
-                    stored.start_of(form, frame),
-                    stored.start_of(form, frame + 1),
-                );
-                (number + 1, &stored.bytes(form)[from..end])
-            }
-            None => (number, &[]),
+            Some((index, frame)) => (number + 1, self.batches[index].end_of(form, frame, 0)),
+            None => (number, Bytes::new()),
         }
     }
 
@@ -274,10 +276,18 @@ impl Evicted {
         points
     }
 
-    /// Partition and place of its first frame that a socket behind these points has not had.
-    pub fn first_beyond(&self, points: &Points) -> Option<(usize, Point)> {
+    /// By partition the place of its first frame that a socket behind these points has not had.
+    pub fn first_beyond(&self, points: &Points) -> Vec<(usize, Point)> {
+        let mut first: Vec<(usize, Point)> = Vec::new();
         let places = (0..self.batch.len()).filter_map(|frame| self.batch.place_of(frame));
-        let mut beyond = places.filter(|(partition, point)| !points.cover(*partition, point));
-        beyond.next()
+        for (partition, point) in places {
+            if first.len() == PARTITIONS_WATCHED {
+                break;
+            }
+            if !points.cover(partition, &point) && first.iter().all(|(of, _)| *of != partition) {
+                first.push((partition, point));
+            }
+        }
+        first
     }
 }

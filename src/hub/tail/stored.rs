@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::batch::Batch;
 
 /// How a socket takes its frames.
@@ -12,6 +14,18 @@ use super::batch::Batch;
 pub enum Form {
     Plain,
     Compressed,
+}
+
+/// The end of a frame keeps its batch in memory, if that is no more than so many times its size: sockets that are slow
+/// would otherwise keep much for little.
+const BATCH_PER_REST: usize = 16;
+
+struct Shared(Arc<Batch>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        self.0.bytes()
+    }
 }
 
 #[derive(Debug)]
@@ -58,6 +72,22 @@ impl Stored {
                 let end = self.ends.get(before);
                 end.copied().unwrap_or(self.compressed.len())
             }
+        }
+    }
+
+    /// A frame without its first bytes, for a socket that takes the end of it later: as far as it is plain it lies in the
+    /// batch's memory, however many sockets wait with it.
+    pub(super) fn end_of(&self, form: Form, frame: usize, left_out: usize) -> Bytes {
+        let from = self.start_of(form, frame) + left_out;
+        let rest = &self.bytes(form)[from..self.start_of(form, frame + 1)];
+        let plain = self.batch.bytes();
+        let end = self.batch.start_of(frame + 1);
+        let place = end.saturating_sub(rest.len())..end;
+        // What would not become shorter stands in compressed form as it is.
+        let is_plain = || form == Form::Plain || plain[place.clone()] == *rest;
+        match rest.len() >= plain.len() / BATCH_PER_REST && is_plain() {
+            true => Bytes::from_owner(Shared(self.batch.clone())).slice(place),
+            false => Bytes::copy_from_slice(rest),
         }
     }
 

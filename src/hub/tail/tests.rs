@@ -129,7 +129,7 @@ fn read(
         let sent = cuts().clamp(1, all.len());
         got.extend_from_slice(&all[..sent]);
         let (next, rest) = log.advance(number, sent, form);
-        got.extend_from_slice(rest);
+        got.extend_from_slice(&rest);
         assert!(next > number && next <= number + 3);
         number = next;
     }
@@ -262,4 +262,52 @@ fn what_is_compressed_counts_and_goes_with_its_batch() {
     let (mut other, _) = filled(&[3, 2]);
     other.evict();
     assert_eq!(log.memory_bytes(), other.memory_bytes());
+}
+
+/// Whether the bytes are the batch's own, and no copy.
+fn lies_within(rest: &[u8], batch: &Batch) -> bool {
+    let memory = batch.bytes().as_ptr_range();
+    memory.contains(&rest.as_ptr()) && rest.as_ptr_range().end <= memory.end
+}
+
+fn one_batch(frames: &[&[u8]]) -> (FrameLog, Arc<Batch>) {
+    let mut batch = Batch::default();
+    for (entry, frame) in frames.iter().enumerate() {
+        let id = id(0, entry as u64);
+        batch.push(0, &id, |out| out.extend_from_slice(frame));
+    }
+    let batch = Arc::new(batch);
+    let mut log = FrameLog::new(Points::everywhere(Point::EARLIEST));
+    log.push(batch.clone());
+    (log, batch)
+}
+
+#[test]
+fn what_is_left_of_a_large_frame_is_not_copied_for_each_socket() {
+    let (mut log, batch) = one_batch(&[&[b'a'; 100], &[b'b'; 900]]);
+    let (number, rest) = log.advance(0, 150, Form::Plain);
+    assert_eq!((number, &rest[..]), (2, &[b'b'; 850][..]));
+    assert!(lies_within(&rest, &batch));
+    let (_, whole) = log.frame(1, Form::Plain);
+    assert!(lies_within(&whole, &batch));
+    // The first is compressed to one byte, the second is too large for that.
+    log.compress(0, 2, 2000, &mut |frame, out| {
+        match frame.len() {
+            100 => out.push(b'c'),
+            _ => out.extend_from_slice(frame),
+        }
+        true
+    });
+    let (number, rest) = log.advance(0, 51, Form::Compressed);
+    assert_eq!((number, &rest[..]), (2, &[b'b'; 850][..]));
+    assert!(lies_within(&rest, &batch));
+    assert_eq!(&log.frame(0, Form::Compressed).1[..], b"c");
+}
+
+#[test]
+fn a_small_rest_keeps_no_large_batch_in_memory() {
+    let (log, batch) = one_batch(&[&[b'a'; 100], &[b'b'; 9000]]);
+    let (number, rest) = log.advance(0, 1, Form::Plain);
+    assert_eq!((number, rest.len()), (1, 99));
+    assert!(!lies_within(&rest, &batch));
 }
