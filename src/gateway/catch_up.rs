@@ -4,15 +4,19 @@
 use super::begin::random_name;
 use super::post::{Join, Post, SocketId, TailKey};
 use super::principals::Speaker;
-use super::shard::Shard;
+use super::shard::{Shard, Timer};
 use super::sockets::Role;
-use crate::hub::{Command, HubSpec, MemberSpec, Topics};
+use crate::hub::{Command, HubSpec, MemberSpec, Refusal, Topics};
 use crate::pulsar::client::{Principal, StartPosition};
-use crate::pulsar::{InitialPosition, SubscriptionType};
+use crate::pulsar::{ErrorKind, InitialPosition, SubscriptionType};
 use crate::session::reader::{Place, is_replayable};
 
 /// Hex digits of a reader's subscription name (`reader-0123456789`), as in Java.
 const READER_NAME_DIGITS: usize = 10;
+
+/// Between a refusal of a socket's upstream reader and the next try: a broker that throttles is not asked more often than
+/// this by each, and a reader that lags by that much has lagged before.
+const CATCH_UP_PAUSE_MS: u64 = 1_000;
 
 impl Shard {
     /// Lets the socket into the log if that has all it lacks.
@@ -70,22 +74,40 @@ impl Shard {
         }
     }
 
-    /// The upstream reader of a socket that fell off could not be had within the time that an operation may take: it is asked
-    /// for again, for a broker that is away is a pause. False: the socket has never been in the log.
-    pub fn catch_up_again(&mut self, id: SocketId) -> bool {
+    /// The upstream reader of a socket that fell off could not be had: it is asked for again a little later, for a broker
+    /// that is away, or wants to be left in peace, is a pause. Until then the socket keeps its place among those that are
+    /// caught up, so that the others do not all ask in between. False: the socket has never been in the log, or asking again
+    /// is no use.
+    pub fn catch_up_again(&mut self, now_ms: u64, id: SocketId, refusal: &Refusal) -> bool {
         let Some(entry) = self.sockets.get(id) else {
             return false;
         };
         let Role::Reader(reader) = &mut entry.role else {
             return false;
         };
-        if !entry.upgraded || reader.tail.is_none() || !reader.reading.give_up_catching_up() {
+        if !may_pass(refusal)
+            || !entry.upgraded
+            || reader.tail.is_none()
+            || !reader.reading.give_up_catching_up()
+        {
             return false;
         }
-        let counted = std::mem::take(&mut reader.counted);
-        self.caught_up(counted);
-        self.catch_up_if_open(id);
+        reader.paused = true;
+        self.wheel
+            .insert(now_ms + CATCH_UP_PAUSE_MS, Timer::CatchUp(id));
         true
+    }
+
+    /// The pause of a socket whose upstream reader was refused is over.
+    pub fn catch_up_due(&mut self, id: SocketId) {
+        if let Some(entry) = self.sockets.get(id)
+            && let Role::Reader(reader) = &mut entry.role
+            && std::mem::take(&mut reader.paused)
+        {
+            let counted = std::mem::take(&mut reader.counted);
+            self.caught_up(counted);
+            self.catch_up_if_open(id);
+        }
     }
 
     fn catch_up_readers_max(&self) -> usize {
@@ -93,7 +115,7 @@ impl Shard {
     }
 
     /// The log has dropped frames that the socket has not got.
-    pub fn reader_fell_off(&mut self, id: SocketId) {
+    pub fn reader_fell_off(&mut self, now_ms: u64, id: SocketId) {
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
@@ -101,14 +123,15 @@ impl Shard {
             return;
         };
         self.counters.readers_fell_off += 1;
-        if !is_replayable(&reader.key.topic) {
-            // What a non-persistent topic has sent is nowhere any more.
-            if let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) {
-                reader.reading.go_live(log.first());
-            }
+        if is_replayable(&reader.key.topic) {
+            return self.catch_up_if_open(id);
+        }
+        // What a non-persistent topic has sent is nowhere any more.
+        if let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) {
+            reader.reading.go_live(log.first());
+        }
+        if !self.reader_missed(now_ms, id) {
             self.reader_is_due(id);
-        } else {
-            self.catch_up_if_open(id);
         }
     }
 
@@ -132,7 +155,7 @@ impl Shard {
         let Role::Reader(reader) = &mut entry.role else {
             return;
         };
-        if !matches!(reader.reading.place(), Place::Behind(_)) {
+        if reader.paused || !matches!(reader.reading.place(), Place::Behind(_)) {
             return;
         }
         // A socket that begins has one for itself in any case, as with the Java gateway.
@@ -177,6 +200,21 @@ impl Shard {
         let member = id.member();
         self.post(id.shard(), Post::Command { member, command });
     }
+}
+
+/// As with a lost upstream: what it had once, only a topic that is not there any more, or has ended, and a right that was
+/// taken away keep it from having again.
+fn may_pass(refusal: &Refusal) -> bool {
+    let Refusal::Broker(error) = refusal else {
+        return false;
+    };
+    !matches!(
+        error.kind,
+        ErrorKind::NotFound
+            | ErrorKind::TopicTerminated
+            | ErrorKind::Unauthenticated
+            | ErrorKind::Unauthorized
+    )
 }
 
 /// A consumer as the broker sees it of a reader: where in each partition it begins, the last place for all others.

@@ -40,7 +40,7 @@ impl Shard {
                 feeder,
                 base,
             } => self.tail_open(joining, feeder, base),
-            Post::TailFrames { joining, batch } => self.tail_frames(joining, batch),
+            Post::TailFrames { joining, batch } => self.tail_frames(now_ms, joining, batch),
             Post::TailEnded { joining, refusal } => self.tail_ended(now_ms, joining, &refusal),
             Post::Identified { socket, result } => self.identified(now_ms, socket, result),
             Post::Renewed(speaker) => self.principals.renew(&speaker),

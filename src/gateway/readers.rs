@@ -28,6 +28,8 @@ pub struct Reader {
     pub counted: bool,
     /// It stands in line for one of them.
     pub queued: bool,
+    /// Its upstream reader was refused, and is asked for again later.
+    pub paused: bool,
     /// How it takes the frames of its log.
     pub form: Form,
     /// It stands in line to be sent to.
@@ -92,6 +94,7 @@ impl Shard {
             read_compacted: false,
             counted: false,
             queued: false,
+            paused: false,
             due: false,
             stalled: false,
             sought: None,
@@ -134,10 +137,11 @@ impl Shard {
             reader.tail = None;
             return;
         }
-        let queued = reader.queued;
+        let (queued, counted) = (reader.queued, reader.counted);
         entry.role = Role::None;
         let (session, upgraded) = (ConsumerSession::Reader, entry.upgraded);
         self.leave_line(id, queued);
+        self.caught_up(counted);
         if upgraded {
             self.close(now_ms, id, session.expelled(refusal));
         } else {
@@ -268,9 +272,7 @@ impl Shard {
     }
 
     fn reader_refused(&mut self, now_ms: u64, id: SocketId, refusal: &Refusal) {
-        if matches!(refusal, Refusal::Broker(error) if error.kind.may_pass())
-            && self.catch_up_again(id)
-        {
+        if self.catch_up_again(now_ms, id, refusal) {
             return;
         }
         let Some(entry) = self.sockets.get(id) else {
@@ -324,9 +326,9 @@ impl Shard {
         self.try_join(id);
     }
 
-    /// The broker has no more what the socket lacks: non-durable readers do not hold a topic's retention. True: for that it has
-    /// been closed.
-    fn reader_missed(&mut self, now_ms: u64, id: SocketId) -> bool {
+    /// The broker has no more what the socket lacks: non-durable readers do not hold a topic's retention, and a
+    /// non-persistent topic keeps nothing. True: for that it has been closed.
+    pub(super) fn reader_missed(&mut self, now_ms: u64, id: SocketId) -> bool {
         self.counters.readers_missed += 1;
         if let Some(entry) = self.sockets.get(id)
             && let Role::Reader(reader) = &entry.role

@@ -40,6 +40,8 @@ pub enum Timer {
     },
     /// Whether a topic has new partitions.
     Partitions(WatchId),
+    /// A reader's upstream reader, which was refused, is asked for again.
+    CatchUp(SocketId),
     /// A client's token runs out.
     Identity(SocketId),
     /// Grants to be read again, or taken back.

@@ -217,7 +217,9 @@ async fn send_due(shard: ShardRef) {
         let grown = shard.glance(|shard, _, _| std::mem::take(&mut shard.tails.grown));
         if !grown.is_empty() {
             // Readers that fall off ask their upstreams.
-            shard.turn(|shard, _| grown.into_iter().for_each(|tail| shard.evict(tail)));
+            shard.turn(|shard, now_ms| {
+                grown.into_iter().for_each(|tail| shard.evict(now_ms, tail));
+            });
         }
         if !goes_on {
             return;

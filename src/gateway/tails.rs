@@ -43,6 +43,8 @@ pub struct Tails {
     pub(super) sending: bool,
     /// Of all logs.
     memory_bytes: usize,
+    /// Where the largest log was when it was last looked for.
+    largest: usize,
     /// Logs that compression has made larger since their bounds were last looked at.
     pub(super) grown: Vec<usize>,
     /// Sockets that fell off and are caught up from the broker, and those that wait for that.
@@ -79,6 +81,23 @@ impl Tails {
             self.memory_bytes = self.memory_bytes - before_bytes + log.memory_bytes();
             self.grown.push(tail);
         }
+    }
+
+    /// A log that is at least as large as this one and has a batch to drop: looked for anew only when the last one found is
+    /// smaller, so that each step does not look at them all.
+    fn largest(&mut self, tail: usize) -> Option<usize> {
+        let droppable = |tail: &LocalTail| {
+            let log = tail.log.as_ref().filter(|log| log.can_evict())?;
+            Some(log.memory_bytes())
+        };
+        let bytes = self.local.get(self.largest).and_then(droppable);
+        let least = self.log(tail).map(FrameLog::memory_bytes);
+        if bytes.is_none() || bytes < least {
+            let all = self.local.iter();
+            let all = all.filter_map(|(at, tail)| Some((droppable(tail)?, at)));
+            self.largest = all.max()?.1;
+        }
+        Some(self.largest)
     }
 
     /// Where the tail's upstream is, once it is open.
@@ -186,7 +205,7 @@ impl Shard {
     }
 
     /// New frames: into the log, and every reader is due.
-    pub fn tail_frames(&mut self, joining: u64, batch: Arc<Batch>) {
+    pub fn tail_frames(&mut self, now_ms: u64, joining: u64, batch: Arc<Batch>) {
         let Some(tail) = self.tails.by_joining.get(&joining).copied() else {
             return;
         };
@@ -210,45 +229,57 @@ impl Shard {
                 },
             );
         }
-        self.evict(tail);
-        let local = &self.tails.local[tail];
+        self.evict(now_ms, tail);
+        let Some(local) = self.tails.local.get(tail) else {
+            return;
+        };
         for id in &local.readers {
             mark_due(&mut self.sockets, &mut self.tails.due, *id);
         }
     }
 
-    /// Drops the oldest frames beyond the bounds. Readers that have not got them fall off.
-    pub(super) fn evict(&mut self, tail: usize) {
+    /// Drops the oldest frames beyond the bounds: of the tail that has grown beyond its own, of the largest beyond that of all.
+    pub(super) fn evict(&mut self, now_ms: u64, grown: usize) {
         let topic_bytes_max = self.config.tail_log_bytes;
         let shard_bytes_max = self.config.tail_logs_bytes / self.shards();
-        loop {
-            let Some(local) = self.tails.local.get_mut(tail) else {
-                return;
+        while let Some(log) = self.tails.log(grown) {
+            let from = if log.memory_bytes() > topic_bytes_max && log.can_evict() {
+                Some(grown)
+            } else if self.tails.memory_bytes > shard_bytes_max {
+                self.tails.largest(grown)
+            } else {
+                None
             };
-            let Some(log) = &mut local.log else { return };
-            if log.memory_bytes() <= topic_bytes_max && self.tails.memory_bytes <= shard_bytes_max {
-                return;
-            }
-            let before_bytes = log.memory_bytes();
-            let Some(evicted) = log.evict() else { return };
-            self.tails.memory_bytes -= before_bytes - log.memory_bytes();
-            let first = log.first();
-            if local.lowest >= first {
+            let Some(from) = from else { return };
+            self.evict_from(now_ms, from);
+        }
+    }
+
+    /// Drops a log's oldest batch. Readers that have not got its frames fall off.
+    fn evict_from(&mut self, now_ms: u64, tail: usize) {
+        let local = &mut self.tails.local[tail];
+        let Some(log) = &mut local.log else { return };
+        let before_bytes = log.memory_bytes();
+        let Some(evicted) = log.evict() else { return };
+        self.tails.memory_bytes -= before_bytes - log.memory_bytes();
+        if local.lowest >= log.first() {
+            return;
+        }
+        let mut lowest = log.next();
+        for id in local.readers.clone() {
+            let Some(reading) = self.reading(id) else {
                 continue;
+            };
+            if reading.fall(&evicted) {
+                self.reader_fell_off(now_ms, id);
             }
-            let mut lowest = log.next();
-            for id in local.readers.clone() {
-                let Some(reading) = self.reading(id) else {
-                    continue;
-                };
-                if reading.fall(&evicted) {
-                    self.reader_fell_off(id);
-                }
-                if let Some(next) = self.reading(id).and_then(|reading| reading.next()) {
-                    lowest = lowest.min(next);
-                }
+            if let Some(next) = self.reading(id).and_then(|reading| reading.next()) {
+                lowest = lowest.min(next);
             }
-            self.tails.local[tail].lowest = lowest;
+        }
+        // With its last reader, whom a gap has closed, it is gone.
+        if let Some(local) = self.tails.local.get_mut(tail) {
+            local.lowest = lowest;
         }
     }
 

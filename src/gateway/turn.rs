@@ -210,6 +210,7 @@ impl Shard {
                 Timer::Hub { slot, generation } => self.hub_timer(now_ms, slot, generation),
                 Timer::Permissions => self.permissions_due(now_ms),
                 Timer::Partitions(watch) => self.partitions_due(now_ms, watch),
+                Timer::CatchUp(id) => self.catch_up_due(id),
                 Timer::Identity(id) => self.identity_timer(now_ms, id),
                 Timer::DrainDeadline => self.drain_deadline(now_ms),
             }

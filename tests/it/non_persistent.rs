@@ -117,6 +117,18 @@ fn a_full_window_gets_nothing() {
 }
 
 #[test]
+fn a_reader_that_falls_off_its_log_is_closed_if_that_is_wished() {
+    let world = World::with(&["tailLogBytes=4096", "closeReadersOnGap=true"]);
+    let name = topic("np-gap");
+    let mut reader = open(&world, "reader", &format!("{name}?receiverQueueSize=1"));
+    let mut producer = open(&world, "producer", &name);
+    for n in 0..200 {
+        producer.publish(&n.to_string());
+    }
+    assert_eq!(reader.closed().code, 4008);
+}
+
+#[test]
 fn shared_sockets_get_each_message_once() {
     let world = World::start();
     let name = topic("np-shared");

@@ -269,6 +269,42 @@ fn a_broker_that_is_away_for_long_is_a_pause_for_readers_that_fell_off() {
     (0..100).for_each(|n| assert_eq!(next(&mut slow), n));
 }
 
+#[test]
+fn a_passing_refusal_is_a_pause_for_readers_that_fell_off() {
+    let world = World::embedded(embedded::Options::default(), TINY_LOG);
+    let name = topic("refused-for-now");
+    let mut slow = world.reader(&format!("{name}?receiverQueueSize=1"));
+    let mut keen = world.reader(&name);
+    publish(&world, &name, 0..100);
+    (0..100).for_each(|n| assert_eq!(next(&mut keen), n));
+    let faults = world.broker().faults();
+    faults.refuse_creates(2, ServerError::TooManyRequests, "too many for now");
+    (0..100).for_each(|n| assert_eq!(next(&mut slow), n));
+}
+
+/// On either shard there is a reader of each topic.
+#[test]
+fn a_topic_that_fills_the_logs_leaves_the_others_room() {
+    let world = World::with(&["tailLogBytes=262144", "tailLogsBytes=262144"]);
+    let (loud, quiet) = (topic("loud"), topic("quiet"));
+    let mut keen = [world.reader(&loud), world.reader(&loud)];
+    let slow = || world.reader(&format!("{quiet}?receiverQueueSize=1"));
+    let mut slow = [slow(), slow()];
+    let payload = base64(&"x".repeat(500));
+    let mut producer = world.producer(&loud);
+    for _ in 0..250 {
+        producer.publish_json(json!({ "payload": payload }));
+        keen.iter_mut().for_each(|reader| drop(reader.receive()));
+    }
+    publish(&world, &quiet, 0..6);
+    for reader in &mut slow {
+        for n in 0..6 {
+            assert_eq!(next(reader), n);
+            assert_eq!(readers_at_broker(&world, &quiet), 1, "behind {n}");
+        }
+    }
+}
+
 /// A broker that keeps a dozen messages of a kilobyte, and a reader that was sent the first of two hundred.
 fn behind_what_the_broker_keeps(settings: &[&str]) -> (World, Client) {
     let options = embedded::Options {
