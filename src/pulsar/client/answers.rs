@@ -284,6 +284,9 @@ impl Client {
     ) {
         if let Some(id) = purpose.consumer_of_owner() {
             self.answered_owner(id, request_id);
+            if let Purpose::Seek(..) = purpose {
+                self.seek_refused(id);
+            }
             self.refuse(purpose, error);
         }
     }

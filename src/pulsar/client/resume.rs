@@ -24,8 +24,10 @@ pub(super) struct Resume {
     start: Option<StartPosition>,
     /// The whole entry at `start` is behind the reader. Else `start` is the owner's word.
     whole: bool,
-    /// Where a seek that is under way will lead: the entries that still come are from elsewhere.
+    /// Where a seek that is under way will lead.
     seek: Option<StartPosition>,
+    /// What a seek that is not answered yet has taken the place of: `start` and `whole`.
+    unmoved: Option<(Option<StartPosition>, bool)>,
     /// What the first entry after SUBSCRIBE may be.
     repeat: Option<Repeat>,
 }
@@ -38,6 +40,7 @@ impl Resume {
             start: spec.start.filter(|_| !spec.durable),
             whole: false,
             seek: None,
+            unmoved: None,
             repeat: None,
         }
     }
@@ -57,6 +60,7 @@ impl Resume {
     }
 
     pub fn subscribed(&mut self) {
+        self.unmoved = None;
         self.repeat = match self.start {
             Some(StartPosition::After(id)) if id.batch_index < 0 && self.persistent => {
                 Some(Repeat {
@@ -72,7 +76,8 @@ impl Resume {
     pub fn lost(&mut self) {
         self.repeat = None;
         if let Some(start) = self.seek.take() {
-            self.start = Some(start);
+            let before = self.start.replace(start);
+            self.unmoved = Some((before, self.whole));
             self.whole = true;
         }
     }
@@ -98,9 +103,12 @@ impl Resume {
         });
     }
 
-    /// The stream goes on where it was.
+    /// The stream goes on where it was, unless it has begun at the target already.
     pub fn seek_refused(&mut self) {
         self.seek = None;
+        if let Some((start, whole)) = self.unmoved.take() {
+            (self.start, self.whole) = (start, whole);
+        }
     }
 
     /// Whether the entry is to be dropped. Only the first one after SUBSCRIBE can be.
@@ -111,7 +119,7 @@ impl Resume {
     }
 
     pub fn gave_out(&mut self, id: &MessageId) {
-        if !self.durable && self.seek.is_none() {
+        if !self.durable {
             self.go_on_after(id.ledger, id.entry);
         }
     }

@@ -168,3 +168,48 @@ fn a_reader_at_latest_is_not_ready_before_the_broker_has_said_where_that_is() {
     });
     assert_eq!(world.client.start_of(consumer), Some(start));
 }
+
+/// A reader at entry 9 whose seek to entry 4 is on its way.
+fn seeking() -> (World, ConsumerId, ConnectionId, u64) {
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(reader_spec(StartPosition::Earliest));
+    world.deliver(connection, consumer, 9, None, None);
+    world.entry();
+    let target = SeekTarget::Message(id(4, -1));
+    world.client.seek(world.now_ms, consumer, 1, target);
+    let asked = world.heard(Type::Seek).command.seek.expect("its fields");
+    (world, consumer, connection, asked.request_id)
+}
+
+fn seek_failed(world: &mut World) {
+    assert!(matches!(
+        world.event(),
+        Event::Seeked { result: Err(_), .. }
+    ));
+}
+
+#[test]
+fn a_seek_that_fails_with_its_connection_moves_nothing() {
+    let (mut world, consumer, connection, _) = seeking();
+    world.deliver(connection, consumer, 10, None, None);
+    world.entry();
+    world.lose(connection);
+    seek_failed(&mut world);
+    lost(&mut world, true);
+    let (_, asked) = resubscribe(&mut world);
+    assert_eq!(asked.start_message_id.expect("a start").entry_id, 10);
+}
+
+#[test]
+fn a_seek_that_the_broker_refuses_when_it_has_closed_the_consumer_moves_nothing() {
+    let (mut world, consumer, connection, request_id) = seeking();
+    world.say(connection, &close_consumer(consumer));
+    lost(&mut world, false);
+    let refused = error(request_id, proto::ServerError::MetadataError, "no");
+    world.say(connection, &refused);
+    seek_failed(&mut world);
+    world.pass(100);
+    world.answer_lookup(SERVICE);
+    let (_, asked) = world.heard_subscribe();
+    assert_eq!(asked.start_message_id.expect("a start").entry_id, 9);
+}
