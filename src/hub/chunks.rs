@@ -149,11 +149,18 @@ impl Chunks {
         }
     }
 
-    /// The entries of what is incomplete, which is forgotten.
-    pub fn drop_incomplete(&mut self) -> Vec<EntryKey> {
-        self.bytes = 0;
-        let dropped = std::mem::take(&mut self.incomplete);
-        dropped.into_iter().flat_map(|begun| begun.keys).collect()
+    /// Forgets what is incomplete, where its first entry comes again. The entries of it.
+    pub fn drop_incomplete(&mut self, comes_again: impl Fn(EntryKey) -> bool) -> Vec<EntryKey> {
+        let mut dropped = Vec::new();
+        for begun in std::mem::take(&mut self.incomplete) {
+            if begun.keys.first().copied().is_none_or(&comes_again) {
+                self.bytes -= begun.payload.len();
+                dropped.extend(begun.keys);
+            } else {
+                self.incomplete.push(begun);
+            }
+        }
+        dropped
     }
 
     /// The first chunk of the message that is the longest incomplete.

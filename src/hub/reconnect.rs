@@ -1,9 +1,10 @@
 //! A lost upstream and its return: what waits is dropped, what members hold stays theirs, acks are sent again.
 
+use std::collections::VecDeque;
+
 use super::Hub;
 use super::acks::Gathering;
 use super::arrival::entry_bytes;
-use super::chunks::Chunks;
 use super::effect::Effect;
 use super::limits::MAX_REPEAT_PERMITS;
 use super::slot::{EntryKey, Link, Position};
@@ -38,23 +39,38 @@ impl Hub {
         // A non-durable consumer resumes behind the last entry that was given out here.
         if self.spec.durable && !self.is_reader() {
             self.drop_waiting(slot);
+        } else {
+            let state = &mut self.slots[slot];
+            state.gone_by = state.furthest;
         }
     }
 
-    /// Forgets what waits in the slot: the broker will send it again.
+    /// Forgets what waits in the slot and will come again from the broker.
     pub(super) fn drop_waiting(&mut self, slot: usize) {
-        let incomplete = self.with_chunks(slot, Chunks::drop_incomplete);
+        let gone_by = self.slots[slot].gone_by;
+        let comes_again = |key: EntryKey| Some(key) > gone_by;
+        let incomplete = self.with_chunks(slot, |chunks| chunks.drop_incomplete(comes_again));
         let state = &mut self.slots[slot];
-        let opened = std::mem::take(&mut state.opened);
-        let queue = std::mem::take(&mut state.queue);
-        self.waiting_in_slots -= std::mem::take(&mut state.waiting);
-        self.retained_bytes -= std::mem::take(&mut state.opened_bytes);
+        let gone = state.queue.iter().take_while(|it| !comes_again(it.key()));
+        let gone = gone.count();
+        let queue = state.queue.split_off(gone);
+        let mut opened = VecDeque::new();
+        if let Some(Message { id, .. }) = state.opened.front()
+            && comes_again((id.ledger, id.entry))
+        {
+            opened = std::mem::take(&mut state.opened);
+            self.retained_bytes -= std::mem::take(&mut state.opened_bytes);
+        }
+        let dropped = queue.iter().map(|waiting| waiting.messages as usize);
+        let dropped = dropped.sum::<usize>() + opened.len();
+        state.waiting -= dropped;
+        self.waiting_in_slots -= dropped;
         for key in incomplete {
             self.forget_entry(slot, key);
         }
         for waiting in queue {
             self.retained_bytes -= entry_bytes(&waiting.entry);
-            self.unarrive(slot, (waiting.entry.ledger, waiting.entry.entry));
+            self.unarrive(slot, waiting.key());
         }
         for Message { id, .. } in opened {
             self.unqueue(slot, (id.ledger, id.entry), id.batch_index);
@@ -95,7 +111,7 @@ impl Hub {
     pub(super) fn slot_migrated(&mut self, slot: usize, out: &mut Vec<Effect>) {
         if self.is_reader() {
             // What waits has no ids that count.
-            self.with_chunks(slot, Chunks::drop_incomplete);
+            self.with_chunks(slot, |chunks| chunks.drop_incomplete(|_| true));
             self.slots[slot].start = Some(StartPosition::Earliest);
         } else {
             self.forget_messages(slot);
@@ -106,6 +122,7 @@ impl Hub {
         state.read_up_to = None;
         state.last_ledger = None;
         state.furthest = None;
+        state.gone_by = None;
         self.acks_migrated(slot, out);
     }
 

@@ -83,11 +83,12 @@ impl Hub {
         }
     }
 
-    /// Nothing of the slot waits or is held any more. Gives the entries that it had.
+    /// Nothing of the slot that the broker can send again waits or is held any more. Gives the entries that it had.
     pub(super) fn take_all_back(&mut self, slot: usize) -> Vec<EntryKey> {
         self.drop_waiting(slot);
         let keys: Vec<_> = self.slots[slot].entries.keys().copied().collect();
-        for key in &keys {
+        let gone_by = self.slots[slot].gone_by;
+        for key in keys.iter().filter(|key| Some(**key) > gone_by) {
             let indexes = self.slots[slot].entries.get(key).map(|entry| entry.all());
             for index in indexes.into_iter().flatten() {
                 self.take_back(slot, *key, index, Index::Absent);

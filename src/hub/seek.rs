@@ -163,6 +163,7 @@ impl Hub {
 
     /// Everything of the slot comes anew, from the target on.
     pub(super) fn begin_slot_anew(&mut self, slot: usize, target: SeekTarget) {
+        self.slots[slot].gone_by = None;
         for key in self.take_all_back(slot) {
             self.forget_entry(slot, key);
         }
@@ -173,6 +174,7 @@ impl Hub {
         state.gathering = Default::default();
         state.chunks = Chunks::default();
         state.read_up_to = None;
+        state.furthest = None;
         state.end_of_topic = false;
         if is_reader {
             state.start = Some(start_of(target));

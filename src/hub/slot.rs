@@ -60,6 +60,12 @@ pub(super) struct Waiting {
     pub tried: Tried,
 }
 
+impl Waiting {
+    pub fn key(&self) -> EntryKey {
+        (self.entry.ledger, self.entry.entry)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Slot {
     /// Without the partition.
@@ -96,6 +102,8 @@ pub(super) struct Slot {
     /// Of a reader: the last entry that was given out as a whole, until the broker is told.
     pub read_up_to: Option<EntryKey>,
     pub end_of_topic: bool,
+    /// Of a non-durable consumer: the last entry that had come when it lost its cursor. The new one begins behind it.
+    pub gone_by: Option<EntryKey>,
     /// Failover: the member that gets what comes here.
     pub active: Option<MemberId>,
     /// Of the entry that came last.
@@ -129,6 +137,7 @@ impl Slot {
             gathering: Gathering::default(),
             read_up_to: None,
             end_of_topic: false,
+            gone_by: None,
             active: None,
             last_ledger: None,
             furthest: None,

@@ -309,6 +309,7 @@ impl Hub {
 
     /// Nothing of the slot waits or is held any more, and no ids of it are known.
     pub(super) fn forget_messages(&mut self, slot: usize) {
+        self.slots[slot].gone_by = None;
         self.drop_waiting(slot);
         let entries: Vec<_> = self.slots[slot].entries.keys().copied().collect();
         for key in entries {

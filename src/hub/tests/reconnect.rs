@@ -244,3 +244,30 @@ fn a_non_durable_consumer_keeps_what_waits() {
     }
     assert_eq!(world.delivered_entries(), vec![1, 2, 3]);
 }
+
+/// What came before the loss does not come again: the broker's new cursor begins behind it.
+#[test]
+fn a_non_durable_consumer_keeps_what_waits_when_another_message_is_asked_for_again() {
+    let mut world = World::new(HubSpec {
+        durable: false,
+        ..hub_spec(Exclusive)
+    });
+    world.open_with(member_spec(Exclusive, 2));
+    world.entries(0..5);
+    world.lose(true);
+    world.entries(5..7);
+    world.command(1, Command::NegativeAck(id(1)));
+    assert_eq!(world.delivered_entries(), vec![0, 1, 2]);
+    world.wait(2000);
+    assert_eq!(world.redelivers().len(), 1);
+    for at in 5..7 {
+        world.upstream(Upstream::Entry(Entry {
+            consumer_epoch: 1,
+            ..entry(at, None)
+        }));
+    }
+    for at in [0, 2, 3, 4] {
+        world.command(1, Command::Ack(id(at)));
+    }
+    assert_eq!(world.delivered_entries(), vec![3, 4, 5, 6]);
+}
