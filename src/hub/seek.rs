@@ -140,7 +140,11 @@ impl Hub {
     /// The slot is gone, and so is its answer.
     pub(super) fn seek_without(&mut self, slot: usize, out: &mut Vec<Effect>) {
         if let Some(seeking) = &mut self.seeking {
-            seeking.left.remove(&slot);
+            let (target, number) = (seeking.target, seeking.number);
+            // The broker was told, and most likely does it.
+            if seeking.left.remove(&slot) && number.is_some() {
+                self.tell_siblings(slot, target, SeekStage::Moved, out);
+            }
             self.end_seek(out);
         }
         self.moved_by_others.retain(|moved| *moved != slot);

@@ -279,6 +279,25 @@ fn a_topic_that_is_gone_takes_its_messages_along_and_its_place_is_used_again() {
 
 #[test]
 #[cfg_attr(miri, ignore = "compiles regular expressions")]
+fn a_topic_that_goes_while_it_is_moved_ends_its_seek_on_other_hubs() {
+    let mut world = pattern_hub(5);
+    list(&mut world, &[A, B]);
+    ready(&mut world, &[0, 1]);
+    world.command(
+        1,
+        Command::Seek(crate::pulsar::client::SeekTarget::Earliest),
+    );
+    world.out.clear();
+    list(&mut world, &[B]);
+    let told = world.take(|effect| match effect {
+        Effect::TellSiblings(seek) => Some((seek.topic.clone(), seek.stage)),
+        _ => None,
+    });
+    assert_eq!(told, [(A.to_owned(), SeekStage::Moved)]);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "compiles regular expressions")]
 fn a_deleted_topic_ends_no_pattern_and_a_refused_one_only_at_first() {
     let mut world = pattern_hub(5);
     list(&mut world, &[A, B]);
