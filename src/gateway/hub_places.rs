@@ -110,6 +110,12 @@ impl Hubs {
         }
     }
 
+    /// It has not heard everything yet.
+    pub(super) fn is_busy(&self, slot: usize) -> bool {
+        let place = self.places.get(slot);
+        place.is_some_and(|place| !place.inbox.is_empty())
+    }
+
     pub(super) fn hub_of(&self, member: MemberId) -> Option<usize> {
         Some(self.by_member.get(&member)?.slot)
     }

@@ -22,7 +22,13 @@ impl Shard {
             topics_update_ms: self.config.topics_update_ms,
             decrypts: self.key_keeper.is_some(),
         };
-        let slot = match self.hubs.place_with_room(&join) {
+        let mut place = self.hubs.place_with_room(&join);
+        // What it has not heard yet may end it.
+        while let Some(slot) = place.filter(|slot| self.hubs.is_busy(*slot)) {
+            self.with_hub(now_ms, slot, |_, _| ());
+            place = self.hubs.place_with_room(&join);
+        }
+        let slot = match place {
             Some(slot) => slot,
             None => {
                 join.hub.principal = self.principals.take(join.key.speaker.as_ref());

@@ -63,7 +63,7 @@ impl Equipment {
         Some(Box::new(Permissions::new(permissions, store)))
     }
 
-    fn shard(self, index: usize, peers: Vec<runtime::Post<Post>>) -> Shard {
+    pub(super) fn shard(self, index: usize, peers: Vec<runtime::Post<Post>>) -> Shard {
         let lanes = [
             LaneKind::Publishing,
             LaneKind::Consuming,

@@ -70,6 +70,8 @@ mod sockets;
 mod tail_homes;
 mod tail_sends;
 mod tails;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod turn;
 

@@ -67,7 +67,7 @@ mod sibling_seek;
 mod slot;
 pub mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod topics;
 mod unsettled;
 

@@ -23,7 +23,7 @@ use super::*;
 use crate::pulsar::client::AckPosition;
 use crate::pulsar::{Entry, ErrorKind, InitialPosition, MessageId};
 
-pub(super) const TOPIC: &str = "persistent://public/default/t";
+pub(crate) const TOPIC: &str = "persistent://public/default/t";
 
 pub(super) const LIMITS: Limits = Limits {
     topics_update_ms: 60_000,
@@ -32,12 +32,13 @@ pub(super) const LIMITS: Limits = Limits {
     decrypts: false,
 };
 
-pub(super) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
+pub(crate) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
     HubSpec {
         topics: Topics::one(TOPIC),
         subscription: "s".to_owned(),
         subscription_type,
         durable: true,
+        private: false,
         initial_position: InitialPosition::Latest,
         start: None,
         starts: Vec::new(),
@@ -50,7 +51,7 @@ pub(super) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
     }
 }
 
-pub(super) fn member_spec(subscription_type: SubscriptionType, window: u32) -> MemberSpec {
+pub(crate) fn member_spec(subscription_type: SubscriptionType, window: u32) -> MemberSpec {
     MemberSpec {
         subscription_type,
         consumer_name: "c".to_owned(),

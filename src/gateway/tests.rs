@@ -1,0 +1,109 @@
+//! A shard without a thread: what its machines do with each other within a turn.
+
+use std::sync::Arc;
+
+use super::finding::{find_brokers, find_permissions};
+use super::keeper;
+use super::life::Equipment;
+use super::post::{Join, MemberEvent, Post, SocketId};
+use super::shard::Shard;
+use crate::config::{self, Place, Setting};
+use crate::doors::Entrance;
+use crate::hub::tests::{TOPIC, hub_spec, member_spec};
+use crate::hub::{Command, Input, MemberId, Upstream};
+use crate::pulsar::{BrokerError, ErrorKind, SubscriptionType};
+use crate::runtime::mailbox::mailbox;
+
+fn shard() -> Shard {
+    let broker = Setting {
+        key: "brokerServiceUrl".to_owned(),
+        value: "pulsar://broker:6650".to_owned(),
+        place: Place::Flag("--set"),
+    };
+    let config = config::load(None, vec![broker]).expect("nothing is wrong with it");
+    let (source, _) = keeper::open(&config.broker_client).expect("no files");
+    let (_, finder) = find_brokers(&config.brokers).expect("one is named");
+    let equipment = Equipment {
+        entrance: Arc::new(Entrance::new(config.doors.bounds)),
+        tls: None,
+        finder,
+        source,
+        questions: None,
+        key_keeper: None,
+        granted: find_permissions(&config).expect("nobody to ask"),
+        config: Arc::new(config),
+    };
+    let (post, _) = mailbox();
+    equipment.shard(0, vec![post])
+}
+
+fn member(number: usize) -> MemberId {
+    SocketId::new(0, number, 1).member()
+}
+
+fn join(number: usize) -> Join {
+    let kind = SubscriptionType::Exclusive;
+    let mut join = Join::private(member(number), hub_spec(kind), member_spec(kind, 10), None);
+    join.key.private = None;
+    join
+}
+
+/// The hub that is there: its topic is not partitioned.
+fn counted(shard: &mut Shard) -> usize {
+    let (slot, _) = shard.hubs.places.iter().next().expect("a hub");
+    let hub = shard.hubs.place_of(slot);
+    shard.hub_partitions(0, hub, TOPIC, Ok(0));
+    slot
+}
+
+fn heard(shard: &mut Shard) -> Vec<(MemberId, MemberEvent)> {
+    let posts = shard.local.drain(..);
+    let events = posts.filter_map(|post| match post {
+        Post::ToMember { member, event } => Some((member, event)),
+        _ => None,
+    });
+    events.collect()
+}
+
+fn welcomes(shard: &mut Shard, number: usize) {
+    let slot = counted(shard);
+    shard.hubs.put(slot, Input::Upstream(0, Upstream::Ready));
+    shard.run_hubs(0);
+    let told = heard(shard);
+    assert!(matches!(told[..], [(to, MemberEvent::Joined)] if to == member(number)));
+}
+
+/// It was seated in the hub that had ended, and waited for ever.
+#[test]
+fn who_joins_in_the_turn_in_which_the_hub_ends_begins_a_new_one() {
+    let mut shard = shard();
+    shard.hub_join(0, join(1));
+    let slot = counted(&mut shard);
+    let error = BrokerError {
+        kind: ErrorKind::Other,
+        message: "no".to_owned(),
+    };
+    let failed = Upstream::Failed(error);
+    shard.hubs.put(slot, Input::Upstream(0, failed));
+    shard.hub_join(0, join(2));
+    let told = heard(&mut shard);
+    assert!(matches!(told[..], [(to, MemberEvent::Refused(_))] if to == member(1)));
+    welcomes(&mut shard, 2);
+}
+
+#[test]
+fn who_joins_in_the_turn_in_which_the_subscription_is_deleted_begins_a_new_one() {
+    let mut shard = shard();
+    shard.hub_join(0, join(1));
+    welcomes(&mut shard, 1);
+    shard.hub_command(member(1), Command::Unsubscribe);
+    shard.run_hubs(0);
+    let slot = counted(&mut shard);
+    let unsubscribed = Upstream::Unsubscribed {
+        tag: 1,
+        result: Ok(()),
+    };
+    shard.hubs.put(slot, Input::Upstream(0, unsubscribed));
+    shard.hub_join(0, join(2));
+    welcomes(&mut shard, 2);
+}
