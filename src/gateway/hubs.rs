@@ -8,7 +8,7 @@ use super::topics::HubPlace;
 use crate::hub::{Answer, Command, CommandRefused, Effect, Hub, Input, Limits, MemberId, Upstream};
 use crate::pulsar::client::{ConsumerId, StartPosition};
 use crate::pulsar::crypto::DataKey;
-use crate::pulsar::{BrokerError, ErrorKind};
+use crate::pulsar::{BrokerError, ErrorKind, MessageId};
 
 /// The largest entry after decompression. Brokers bound what is stored (5 MiB by default), not what it unpacks to; this
 /// is a dozen times as much, and small enough that a lie costs one such buffer.
@@ -60,21 +60,36 @@ impl Shard {
         let Some(slot) = self.hubs.hub_of(member) else {
             return self.command_after_unsubscribing(member, command);
         };
-        let mut command = command;
-        if let Some(id) = command.acked()
-            && let Some(holder) = self.hubs.holder(slot, &id)
-        {
-            self.hubs.put(
-                holder,
-                Input::AckByOther {
-                    member,
-                    request: command.into_request(),
-                    id,
-                },
-            );
-            command = Command::Handled;
-        }
+        let command = match command.acked() {
+            Some(id) => self.ack_elsewhere(slot, member, id, command),
+            None => command,
+        };
         self.hubs.put(slot, Input::Command(member, command));
+    }
+
+    /// Tells the other hubs that have given out the message. What its own hub has to do then: where that one does not
+    /// know the message, another answers.
+    fn ack_elsewhere(
+        &mut self,
+        slot: usize,
+        member: MemberId,
+        id: MessageId,
+        command: Command,
+    ) -> Command {
+        let holders = self.hubs.other_holders(slot, &id);
+        let (own, mut request) = match holders.is_empty() || self.hubs.knows(slot, &id) {
+            true => (command, None),
+            false => (Command::Handled, command.into_request()),
+        };
+        for holder in holders {
+            let ack = Input::AckByOther {
+                member,
+                request: request.take(),
+                id,
+            };
+            self.hubs.put(holder, ack);
+        }
+        own
     }
 
     /// No hub knows the member any more; its open socket is answered as Java's closed consumer answers.

@@ -22,19 +22,19 @@ impl Hubs {
         siblings.find(|slot| has_room(&self.places[*slot], join))
     }
 
-    /// The hub that has given out a message, when it is not the one in `slot`: a message may be acked on any socket of
-    /// its subscription.
-    pub(super) fn holder(&self, slot: usize, id: &MessageId) -> Option<usize> {
-        let place = self.places.get(slot)?;
-        let siblings = self.by_key.get(place.key())?;
-        if siblings.len() == 1 || place.hub.knows(id) {
-            return None;
-        }
-        let mut siblings = siblings.iter().copied();
-        siblings.find(|slot| {
-            let place = self.places.get(*slot);
-            place.is_some_and(|place| place.hub.knows(id))
-        })
+    /// The other hubs that have given out a message: it may be acked on any socket of its subscription, and a broker that
+    /// has lost its consumers gives it to another than before.
+    pub(super) fn other_holders(&self, slot: usize, id: &MessageId) -> Vec<usize> {
+        let place = self.places.get(slot);
+        let siblings = place.and_then(|place| self.by_key.get(place.key()));
+        let siblings = siblings.into_iter().flatten().copied();
+        let others = siblings.filter(|sibling| *sibling != slot && self.knows(*sibling, id));
+        others.collect()
+    }
+
+    pub(super) fn knows(&self, slot: usize, id: &MessageId) -> bool {
+        let place = self.places.get(slot);
+        place.is_some_and(|place| place.hub.knows(id))
     }
 
     /// The other hubs of the subscription, whoever they are for. One whose upstream consumer is a socket's own is none.

@@ -232,3 +232,26 @@ fn a_seek_on_one_socket_begins_those_of_all_hubs_anew() {
     eventually("all are acked", || world.backlog(&name, "sub") == 0);
     assert!(both.iter_mut().all(Client::is_silent));
 }
+
+/// Its hub went on holding it for its member, and gave it to the next one when that left.
+#[test]
+fn what_was_acked_behind_one_hub_is_not_passed_on_by_another() {
+    let world = World::start();
+    let name = topic("acked-there");
+    let mut first = member(&world, &name, 0, 1);
+    let mut producer = world.producer(&name);
+    producer.publish("0");
+    assert_eq!(number(&first.json()), 0);
+    let mut other = member(&world, &name, 1, 10);
+    // The broker gives it to the consumer that has room.
+    world.admin().unload(&name);
+    let again = other.json();
+    assert_eq!(number(&again), 0);
+    other.ack(&again);
+    eventually("the broker has it", || world.backlog(&name, "sub") == 0);
+    let mut next = member(&world, &name, 0, 10);
+    first.cut();
+    assert!(next.is_silent());
+    producer.publish("1");
+    assert_eq!(next.receive(), "1");
+}
