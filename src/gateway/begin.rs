@@ -195,6 +195,7 @@ impl Shard {
             subscription,
             subscription_type: params.subscription_type,
             durable: params.durable,
+            private,
             initial_position: params.initial_position,
             start: None,
             starts: Vec::new(),

@@ -224,6 +224,7 @@ pub fn upstream_reader(key: &TailKey, name: Option<String>, starts: Vec<StartPos
         subscription: subscription_of(key.speaker.as_ref()),
         subscription_type: SubscriptionType::Exclusive,
         durable: false,
+        private: true,
         initial_position: InitialPosition::Latest,
         start: starts.last().copied(),
         starts,

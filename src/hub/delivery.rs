@@ -2,6 +2,7 @@
 
 use super::Hub;
 use super::effect::{Effect, MemberId};
+use super::limits::MAX_UNSETTLED_MESSAGES;
 use super::member::Member;
 use super::slot::Position;
 use super::unsettled::Index;
@@ -161,6 +162,21 @@ impl Hub {
         self.held += 1;
         self.members
             .change(member, |m| m.hold(now_ms, position, kept));
+        if self.held > MAX_UNSETTLED_MESSAGES && !self.may_pass_on() {
+            self.let_go_of_oldest(member);
+        }
+    }
+
+    /// More is held than can be followed: it may be settled by another way. What is not, the broker has still, and gives
+    /// out when the member has left, or is lost.
+    fn let_go_of_oldest(&mut self, member: MemberId) {
+        let held = self.members.get(member).map(|m| &m.held);
+        let oldest = held.and_then(|held| held.first_key_value());
+        if let Some(position) = oldest.map(|(position, _)| *position) {
+            let slot = position.slot as usize;
+            self.take_back(slot, position.key(), position.index, Index::Absent);
+            self.make_dormant(slot, position.key());
+        }
     }
 
     /// The member has left: the others get what it held, before anything else and in order.

@@ -43,6 +43,8 @@ pub struct HubSpec {
     pub subscription: String,
     pub subscription_type: SubscriptionType,
     pub durable: bool,
+    /// It is one socket's own: what its member leaves behind is the broker's to give to others.
+    pub private: bool,
     pub initial_position: InitialPosition,
     /// Some: a reader (non-durable, exclusive; its member's frames free the window and ack nothing upstream).
     pub start: Option<StartPosition>,

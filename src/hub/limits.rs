@@ -20,7 +20,8 @@ pub struct Limits {
 /// into this process.
 pub(super) const MAX_PERMITS: u64 = 10_000;
 
-/// Positions that the hub follows as delivered and not settled. Windows keep push-mode hubs far below; it is there for
+/// Positions that the hub follows as delivered and not settled; a hub that passes nothing on lets go of the oldest then,
+/// another one asks for no more. Windows keep push-mode hubs far below; it is there for
 /// pull-mode members that never ack, and for negative acks with a long delay. The broker itself stops a shared consumer at 50,000
 /// (maxUnackedMessagesPerConsumer), an exclusive one never; a million positions are some 100 MB.
 pub(super) const MAX_UNSETTLED_MESSAGES: usize = 1_000_000;

@@ -421,7 +421,7 @@ impl Hub {
 
     /// Whether the broker stops the upstream consumer at a number of unacked messages while others could go on.
     fn is_limited(&self) -> bool {
-        self.spec.durable && self.spec.subscription_type == SubscriptionType::Shared
+        self.spec.durable && self.may_pass_on()
     }
 
     fn is_reader(&self) -> bool {
@@ -446,7 +446,11 @@ impl Hub {
 
     /// Whether a message may go from one member to another. Where only one member can be, the broker replays.
     fn passes_on(&self, slot: usize) -> bool {
-        self.is_acked_upstream(slot) && self.spec.subscription_type == SubscriptionType::Shared
+        self.is_acked_upstream(slot) && self.may_pass_on()
+    }
+
+    fn may_pass_on(&self) -> bool {
+        self.spec.subscription_type == SubscriptionType::Shared && !self.spec.private
     }
 
     /// Whether the broker redelivers single messages; else everything, in order.

@@ -13,8 +13,13 @@ impl Hub {
         // Of what is incomplete nobody can settle anything: it is bounded by itself, and must not keep out what it waits
         // for.
         let settleable = self.retained_bytes - self.incomplete_bytes;
+        // Of what is held the oldest is let go where nobody here could get it next.
+        let followed = match self.may_pass_on() {
+            true => self.held + self.delayed.len(),
+            false => self.delayed.len(),
+        };
         let full = settleable >= self.limits.hub_retained_bytes
-            || self.held + self.delayed.len() >= MAX_UNSETTLED_MESSAGES
+            || followed >= MAX_UNSETTLED_MESSAGES
             || self.dead_letters.on_their_way() >= MAX_DEAD_LETTERS;
         if open == 0 || full || self.unsubscribing.is_some() || self.live_slots() == 0 {
             return;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{World, eventually, payload_of, take_from, topic};
+use crate::support::{World, eventually, number, payload_of, take_from, topic};
 
 const SHARED: &str = "sub?subscriptionType=Shared&receiverQueueSize=10";
 
@@ -55,4 +55,23 @@ fn a_second_exclusive_socket_is_refused_by_the_broker() {
         body.contains("Exclusive consumer is already connected"),
         "{body}"
     );
+}
+
+/// Its hub kept what it had given out, and asked for no more when that was as much as it may keep.
+#[test]
+fn who_receives_in_pull_mode_goes_on_while_another_socket_acks() {
+    const PUBLISHED: usize = 1000;
+    let world = World::with(&["upstream=per-socket", "hubRetainedBytes=16384"]);
+    let name = topic("acked-elsewhere");
+    let query = "sub?subscriptionType=Shared&pullMode=true";
+    let mut receiver = world.consumer(&name, query);
+    let mut other = world.consumer(&name, query);
+    receiver.permit(1_000_000);
+    world.producer(&name).publish_numbers(0..PUBLISHED);
+    for n in 0..PUBLISHED {
+        let message = receiver.json();
+        assert_eq!(number(&message), n);
+        other.ack(&message);
+    }
+    eventually("all are acked", || world.backlog(&name, "sub") == 0);
 }

@@ -181,3 +181,33 @@ fn stats_count_what_happened() {
     assert_eq!(stats.negative_acked, 1);
     assert_eq!(stats.redelivered, 1);
 }
+
+/// It may be settled already: by acks on other sockets, of which a hub of one socket hears nothing.
+#[test]
+#[cfg_attr(miri, ignore = "a bound of a million, interpreted")]
+fn a_hub_of_one_socket_lets_the_oldest_go_where_more_is_held_than_it_can_follow() {
+    const BATCH: i32 = 1000;
+    let mut world = World::new(HubSpec {
+        private: true,
+        ..hub_spec(Shared)
+    });
+    world.open_with(MemberSpec {
+        pull_mode: true,
+        ..member_spec(Shared, 0)
+    });
+    world.command(1, Command::Permit(i32::MAX as u32));
+    let batches = (super::super::limits::MAX_UNSETTLED_MESSAGES / BATCH as usize) as u64;
+    for at in 0..batches + 2 {
+        world.out.clear();
+        world.batch(at, BATCH);
+        world.wait(100);
+        assert_eq!(world.delivered().len(), BATCH as usize);
+    }
+    assert!(world.hub.knows(&id(2)) && !world.hub.knows(&id(1)));
+    assert_eq!(world.hub.retained_bytes(), 0);
+    // The broker is asked for more, and a late ack is passed on.
+    world.batch(batches + 2, BATCH);
+    assert!(!world.flows().is_empty());
+    world.command(1, Command::Ack(id(0)));
+    assert_eq!(world.acks(), [(0, vec![])]);
+}
