@@ -1,4 +1,4 @@
-//! Points in time as text (`DateFormatter`: ISO 8601 with an offset), written here, read in [`parse`].
+//! Points in time as text (`DateFormatter`: ISO 8601 with an offset), written here, read in [`parse()`].
 //!
 //! Java writes them in its system's zone; the gateway always in UTC.
 

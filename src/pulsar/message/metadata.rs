@@ -1,4 +1,4 @@
-//! What [`super::split`] must know of an entry's `MessageMetadata` and of a batch's `SingleMessageMetadata`.
+//! What [`super::split()`] must know of an entry's `MessageMetadata` and of a batch's `SingleMessageMetadata`.
 
 use bytes::{Bytes, BytesMut};
 

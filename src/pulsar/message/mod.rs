@@ -1,4 +1,4 @@
-//! One message out of an entry: [`split`] opens the entry, [`Message::parts`] reads what clients are told of it;
+//! One message out of an entry: [`split()`] opens the entry, [`Message::parts`] reads what clients are told of it;
 //! and [`Compressor`] for what goes in.
 
 mod compress;
