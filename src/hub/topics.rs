@@ -152,11 +152,15 @@ impl Hub {
             return;
         };
         let first = self.phase == Phase::Counting;
-        if self.phase == Phase::Finished || self.unsubscribing.is_some() {
+        if self.phase == Phase::Finished {
             return;
         }
         let wait_ms = self.limits.topics_update_ms.min(MAX_LIST_MS);
         self.list_due_ms = Some(now_ms + wait_ms);
+        // It may fail: then the list is followed as before.
+        if self.unsubscribing.is_some() {
+            return;
+        }
         let names = match names {
             Ok(names) => names,
             Err(error) if first => return self.fail(&error, None, out),

@@ -319,3 +319,26 @@ fn a_deleted_topic_ends_no_pattern_and_a_refused_one_only_at_first() {
             .any(|e| matches!(e, Effect::Refused { .. }))
     );
 }
+
+#[test]
+#[cfg_attr(miri, ignore = "compiles regular expressions")]
+fn an_unsubscribe_that_fails_while_topics_are_listed_ends_no_listing() {
+    let mut world = pattern_hub(5);
+    list(&mut world, &[A]);
+    ready(&mut world, &[0]);
+    world.wait(LIMITS.topics_update_ms);
+    world.out.clear();
+    world.command(1, Command::Unsubscribe);
+    list(&mut world, &[A, B]);
+    let tag = world.take(|effect| match effect {
+        Effect::Unsubscribe { tag, .. } => Some(*tag),
+        _ => None,
+    })[0];
+    let result = Err(refusal(ErrorKind::Timeout));
+    world.upstream(Upstream::Unsubscribed { tag, result });
+    world.out.clear();
+    world.wait(LIMITS.topics_update_ms);
+    assert!(matches!(world.out[..], [Effect::ListTopics(_)]));
+    list(&mut world, &[A, B]);
+    assert_eq!(opened(&mut world).len(), 1);
+}
