@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use pulsar::proto::ServerError;
 use pws_fast::embedded::Options;
 use serde_json::{Value, json};
 
@@ -208,6 +209,43 @@ fn a_client_that_chooses_sequence_ids_is_alone_with_them() {
         order.next(&reader.receive());
     }
     assert!(reader.is_silent());
+}
+
+/// The broker stores nothing with an id that is not higher than the last.
+#[test]
+fn a_message_without_a_sequence_id_after_one_with_it_is_stored_as_well() {
+    let options = Options {
+        deduplication: true,
+        ..Options::default()
+    };
+    let world = World::with_options(options, &[]);
+    let namespace = "public/pws-fast-mixed-sequence-ids";
+    world.admin().create_deduplicated_namespace(namespace);
+    let name = topic("mixed-ids");
+    let path = |kind: &str| format!("/ws/v2/{kind}/persistent/{namespace}/{name}");
+    let mut reader = world.open(&path("reader"));
+    let mut producer = world.open(&path("producer"));
+    producer.send_json(json!({ "payload": base64("a"), "context": "a", "sequenceId": 100 }));
+    send(&mut producer, "b");
+    for payload in ["a", "b"] {
+        answered(&mut producer, payload, "ok");
+        assert_eq!(reader.receive(), payload);
+    }
+}
+
+#[test]
+fn a_first_sequence_id_during_an_outage_is_only_a_delay() {
+    let world = World::embedded(Options::default(), &[]);
+    let mut producer = world.producer(&topic("outage"));
+    producer.publish("before");
+    let refusal = ServerError::TooManyRequests;
+    world
+        .broker()
+        .faults()
+        .refuse_creates(1, refusal, "too many");
+    let message = json!({ "payload": base64("x"), "context": "x", "sequenceId": 7 });
+    producer.send_json(message);
+    answered(&mut producer, "x", "ok");
 }
 
 #[test]

@@ -263,7 +263,7 @@ impl Client {
             }
         };
         let is_full = batch.is_full(max_messages);
-        sender.used(fields, sequence_id);
+        sender.used(sequence_id);
         sender.last_was_repeat = is_repeat;
         let delay_ms = sender
             .spec

@@ -25,7 +25,7 @@ impl Producer {
         let metadata = metadata_of(fields, sequence_id);
         let content = self.frame(id, metadata, payload_len, encoding, fill)?;
         if matches!(content, Content::Frame { .. }) {
-            self.used(fields, sequence_id);
+            self.used(sequence_id);
         }
         Ok(content)
     }

@@ -33,6 +33,8 @@ pub(super) struct Link {
     pub state: LinkState,
     /// It was attached once: from then on only what can never heal ends it.
     pub opened: bool,
+    /// It takes the place of one that was attached: the same counts for it from the start.
+    pub replaces: bool,
     pub backoff: Backoff,
     pub last_error: Option<BrokerError>,
     /// The broker that closed it has named the next owner: no look-up then.
@@ -46,6 +48,7 @@ impl Link {
         Link {
             state: LinkState::LookingUp,
             opened: false,
+            replaces: false,
             backoff,
             last_error: None,
             assigned: None,
@@ -77,7 +80,7 @@ impl Link {
     /// Whether a further try is sense. As in the Java client: at first, only what may pass by itself; later
     /// everything but what names the topic or the producer dead (a name may be busy with our own lost connection).
     fn may_retry(&self, kind: ErrorKind) -> bool {
-        if self.opened {
+        if self.opened || self.replaces {
             !matches!(
                 kind,
                 ErrorKind::NotFound | ErrorKind::TopicTerminated | ErrorKind::ProducerFenced

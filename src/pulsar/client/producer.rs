@@ -26,13 +26,11 @@ pub(super) struct Producer {
     pub name: Option<String>,
     /// Of the next creation (CommandProducer.epoch): a later one tells the broker that the earlier is dead.
     epoch: u64,
-    /// Known from the first ProducerSuccess on.
+    /// All sequence ids from here on are new to the broker. Known from the first ProducerSuccess on.
     pub next_sequence_id: Option<u64>,
     pub pending: PendingQueue,
     /// Messages that wait for others to share an entry with.
     pub batch: Option<Batch>,
-    /// All sequence ids from here on are new to the broker.
-    next_new_sequence_id: u64,
     /// The last message that was to be batched was not.
     pub last_was_repeat: bool,
     pub checksum_resends: u32,
@@ -65,17 +63,16 @@ impl Producer {
         }
     }
 
-    /// A message with this sequence id is taken. Its owner's own ids do not move the producer's.
-    pub fn used(&mut self, fields: &SendFields<'_>, sequence_id: u64) {
-        if fields.sequence_id.is_none() {
-            self.next_sequence_id = Some(sequence_id.wrapping_add(1));
-        }
-        self.next_new_sequence_id = self.next_new_sequence_id.max(sequence_id.saturating_add(1));
+    /// A message with this sequence id is taken. Behind one that its owner has chosen the producer's go on: lower, they
+    /// would be duplicates to the broker.
+    pub fn used(&mut self, sequence_id: u64) {
+        let next = self.next_sequence_id.unwrap_or(0);
+        self.next_sequence_id = Some(next.max(sequence_id.saturating_add(1)));
     }
 
     /// Whether the broker may have seen this sequence id before.
     pub fn is_repeat(&self, sequence_id: u64) -> bool {
-        sequence_id < self.next_new_sequence_id
+        self.next_sequence_id.is_some_and(|next| sequence_id < next)
     }
 
     /// Its first ProducerSuccess says which sequence id was the last.
@@ -84,7 +81,6 @@ impl Producer {
             let last = self.spec.initial_sequence_id.unwrap_or(last_sequence_id);
             let next = u64::try_from(last.saturating_add(1)).unwrap_or(0);
             self.next_sequence_id = Some(next);
-            self.next_new_sequence_id = next;
         }
     }
 }
@@ -93,7 +89,7 @@ impl Client {
     /// Answered by `ProducerReady` or `ProducerFailed`.
     pub fn open_producer(&mut self, now_ms: u64, spec: ProducerSpec) -> ProducerId {
         let id = self.prepare_producer(spec);
-        self.start_producer(now_ms, id);
+        self.link_open(now_ms, User::Producer(id));
         id
     }
 
@@ -109,7 +105,6 @@ impl Client {
             next_sequence_id: None,
             pending: PendingQueue::default(),
             batch: None,
-            next_new_sequence_id: 0,
             last_was_repeat: false,
             checksum_resends: 0,
         };
@@ -117,10 +112,12 @@ impl Client {
         id
     }
 
-    /// Opens what was prepared; to be called once.
+    /// Opens what was prepared, in the place of a producer that was open: like that one's reconnect it takes as long as it
+    /// takes. To be called once.
     pub fn start_producer(&mut self, now_ms: u64, producer: ProducerId) {
-        if self.producers.contains_key(&producer) {
-            self.link_open(now_ms, User::Producer(producer));
+        if let Some(prepared) = self.producers.get_mut(&producer) {
+            prepared.link.replaces = true;
+            self.link_start(now_ms, User::Producer(producer));
         }
     }
 

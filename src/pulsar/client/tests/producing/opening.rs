@@ -217,3 +217,43 @@ fn closing_at_any_stage_of_the_opening_leaves_nothing_behind() {
         assert_eq!(world.client.next_deadline_ms(), None, "stage {stage}");
     }
 }
+
+#[test]
+fn one_in_the_place_of_one_that_was_open_outlasts_what_passes() {
+    let mut world = World::new(ClientConfig {
+        backoff_last_ms: 1_000,
+        ..config()
+    });
+    let id = world.client.prepare_producer(producer_spec());
+    world.send(id, 1, b"x");
+    world.heard_nothing();
+    world.client.start_producer(world.now_ms, id);
+    // Nobody is there for longer than the first opening of a producer may take.
+    for _ in 0..400 {
+        world.pass(100);
+        while let Some((connection, _)) = world.dialled.pop_front() {
+            let now_ms = world.now_ms;
+            world.client.connect_failed(now_ms, connection, "refused");
+        }
+    }
+    assert_eq!(failed_tags(&mut world, ErrorKind::Timeout), vec![1]);
+    world.no_event();
+    while world.dialled.is_empty() {
+        world.pass(100);
+    }
+    let connection = world.accept(SERVICE);
+    world.answer_lookup(SERVICE);
+    let (_, asked) = world.heard_producer();
+    let busy = proto::ServerError::TooManyRequests;
+    world.say(connection, &error(asked.request_id, busy, "too many"));
+    world.no_event();
+    world.send(id, 2, b"x");
+    while world.said.is_empty() {
+        world.pass(100);
+    }
+    world.answer_lookup(SERVICE);
+    let (_, asked) = world.heard_producer();
+    world.say(connection, &producer_success(asked.request_id, "p", -1));
+    assert!(matches!(world.event(), Event::ProducerReady { .. }));
+    assert_eq!(world.heard_send().0, 0);
+}

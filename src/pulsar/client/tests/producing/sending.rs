@@ -31,7 +31,7 @@ fn sends_do_not_wait_for_receipts_and_these_come_in_order() {
 }
 
 #[test]
-fn an_own_sequence_id_is_used_and_does_not_move_the_producers() {
+fn an_own_sequence_id_is_used_and_the_next_message_has_a_higher_one() {
     let mut world = World::new(config());
     let (id, connection) = world.producer(producer_spec());
     let fields = SendFields {
@@ -45,8 +45,8 @@ fn an_own_sequence_id_is_used_and_does_not_move_the_producers() {
     assert_eq!(world.heard_send().0, 1_000);
     world.say(connection, &receipt(id, 1_000));
     world.send(id, 2, b"x");
-    assert_eq!(world.heard_send().0, 0);
-    world.say(connection, &receipt(id, 0));
+    assert_eq!(world.heard_send().0, 1_001);
+    world.say(connection, &receipt(id, 1_001));
     assert_eq!(receipt_tags(&mut world), vec![1, 2]);
 }
 
