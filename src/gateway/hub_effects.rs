@@ -64,7 +64,8 @@ impl Shard {
                 message,
             } => self.publish_dead_letter(now_ms, slot, letter, topic, &source, &message),
             Effect::TellSiblings(seek) => {
-                for sibling in self.hubs.siblings(slot) {
+                let siblings: Vec<usize> = self.hubs.siblings(slot).collect();
+                for sibling in siblings {
                     self.hubs.put(sibling, Input::SeekByOther(seek.clone()));
                 }
             }
@@ -154,7 +155,7 @@ impl Shard {
         for topic in place.counted() {
             self.unwatch_partitions(topic, place.hub.spec().principal, Watcher::Hub(hub));
         }
-        self.hubs.forget_sibling(&place.key, slot);
+        self.hubs.forget_sibling(&place, slot);
         self.principals.release(place.hub.spec().principal);
         for consumer in place.consumers.into_iter().flatten() {
             self.hubs.by_consumer.remove(&consumer);

@@ -15,6 +15,8 @@ use crate::runtime::TimerKey;
 pub struct Place {
     pub(super) generation: u32,
     pub(super) key: HubKey,
+    /// The same for whomever it is.
+    pub(super) subscription: HubKey,
     pub(super) hub: Hub,
     /// The windows of its members together.
     pub(super) windows: u64,
@@ -33,10 +35,6 @@ pub struct Seat {
 }
 
 impl Place {
-    pub(super) fn key(&self) -> &HubKey {
-        &self.key
-    }
-
     /// The topics whose partitions are watched, where they have any.
     pub(super) fn counted(&self) -> &[Arc<str>] {
         match &self.hub.spec().topics {
@@ -51,6 +49,8 @@ pub struct Hubs {
     pub(super) places: Slab<Place>,
     generation: u32,
     pub(super) by_key: FxHashMap<HubKey, Vec<usize>>,
+    /// By [`Place::subscription`].
+    pub(super) by_subscription: FxHashMap<HubKey, Vec<usize>>,
     pub(super) by_member: FxHashMap<MemberId, Seat>,
     /// Which hub and slot of it an upstream consumer belongs to.
     pub(super) by_consumer: FxHashMap<ConsumerId, (usize, usize)>,
@@ -71,9 +71,14 @@ impl Hubs {
 
     pub(super) fn new_place(&mut self, join: &Join, limits: Limits) -> usize {
         self.generation = self.generation.wrapping_add(1);
+        let subscription = HubKey {
+            speaker: None,
+            ..join.key.clone()
+        };
         let slot = self.places.insert(Place {
             generation: self.generation,
             key: join.key.clone(),
+            subscription: subscription.clone(),
             hub: Hub::new(join.hub.clone(), limits),
             windows: 0,
             consumers: Vec::new(),
@@ -81,6 +86,8 @@ impl Hubs {
             timer: None,
         });
         self.by_key.entry(join.key.clone()).or_default().push(slot);
+        let siblings = self.by_subscription.entry(subscription);
+        siblings.or_default().push(slot);
         slot
     }
 

@@ -251,10 +251,10 @@ impl Shard {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn speaker(role: &str, token: &str, expires_ms: Option<u64>) -> Speaker {
+    pub fn speaker(role: &str, token: &str, expires_ms: Option<u64>) -> Speaker {
         Speaker {
             method: Method::Token,
             role: role.into(),

@@ -4,6 +4,8 @@
 //! order; and a further one each time the windows of a level are more than one upstream consumer may leave unacked.
 //! Shared and Failover have others for each `cryptoFailureAction`: a hub does one thing with what it cannot decrypt.
 
+use rustc_hash::FxHashMap;
+
 use super::hub_places::{Hubs, Place};
 use super::post::{HubKey, Join};
 use crate::hub::{MemberSpec, PULL_WINDOW};
@@ -25,11 +27,8 @@ impl Hubs {
     /// The other hubs that have given out a message: it may be acked on any socket of its subscription, and a broker that
     /// has lost its consumers gives it to another than before.
     pub(super) fn other_holders(&self, slot: usize, id: &MessageId) -> Vec<usize> {
-        let place = self.places.get(slot);
-        let siblings = place.and_then(|place| self.by_key.get(place.key()));
-        let siblings = siblings.into_iter().flatten().copied();
-        let others = siblings.filter(|sibling| *sibling != slot && self.knows(*sibling, id));
-        others.collect()
+        let siblings = self.siblings(slot);
+        siblings.filter(|slot| self.knows(*slot, id)).collect()
     }
 
     pub(super) fn knows(&self, slot: usize, id: &MessageId) -> bool {
@@ -37,33 +36,25 @@ impl Hubs {
         place.is_some_and(|place| place.hub.knows(id))
     }
 
-    /// The other hubs of the subscription, whoever they are for. One whose upstream consumer is a socket's own is none.
-    pub(super) fn siblings(&self, slot: usize) -> Vec<usize> {
-        let Some(key) = self.places.get(slot).map(Place::key) else {
-            return Vec::new();
-        };
-        let mut siblings = match key.speaker {
-            _ if key.private.is_some() => return Vec::new(),
-            None => self.by_key.get(key).cloned().unwrap_or_default(),
-            Some(_) => {
-                let keys = self.by_key.iter();
-                let same = keys.filter(|(other, _)| {
-                    (&other.topics, &other.subscription) == (&key.topics, &key.subscription)
-                        && (other.durable, other.private) == (key.durable, None)
-                });
-                same.flat_map(|(_, slots)| slots).copied().collect()
-            }
-        };
-        siblings.retain(|sibling| *sibling != slot);
-        siblings
+    /// The other hubs of the subscription, whoever they are for. One whose upstream consumer is a socket's own has none.
+    pub(super) fn siblings(&self, slot: usize) -> impl Iterator<Item = usize> + '_ {
+        let place = self.places.get(slot);
+        let all = place.and_then(|place| self.by_subscription.get(&place.subscription));
+        let all = all.into_iter().flatten().copied();
+        all.filter(move |sibling| *sibling != slot)
     }
 
-    pub(super) fn forget_sibling(&mut self, key: &HubKey, slot: usize) {
-        if let Some(siblings) = self.by_key.get_mut(key) {
-            siblings.retain(|sibling| *sibling != slot);
-            if siblings.is_empty() {
-                self.by_key.remove(key);
-            }
+    pub(super) fn forget_sibling(&mut self, place: &Place, slot: usize) {
+        forget(&mut self.by_key, &place.key, slot);
+        forget(&mut self.by_subscription, &place.subscription, slot);
+    }
+}
+
+fn forget(places: &mut FxHashMap<HubKey, Vec<usize>>, key: &HubKey, slot: usize) {
+    if let Some(siblings) = places.get_mut(key) {
+        siblings.retain(|sibling| *sibling != slot);
+        if siblings.is_empty() {
+            places.remove(key);
         }
     }
 }

@@ -6,10 +6,11 @@ use super::finding::{find_brokers, find_permissions};
 use super::keeper;
 use super::life::Equipment;
 use super::post::{Join, MemberEvent, Post, SocketId};
+use super::principals::tests::speaker;
 use super::shard::Shard;
 use crate::config::{self, Place, Setting};
 use crate::doors::Entrance;
-use crate::hub::tests::{TOPIC, hub_spec, member_spec};
+use crate::hub::tests::{TOPIC, entry, hub_spec, id, member_spec};
 use crate::hub::{Command, Input, MemberId, Upstream};
 use crate::pulsar::{BrokerError, ErrorKind, SubscriptionType};
 use crate::runtime::mailbox::mailbox;
@@ -42,7 +43,10 @@ fn member(number: usize) -> MemberId {
 }
 
 fn join(number: usize) -> Join {
-    let kind = SubscriptionType::Exclusive;
+    join_as(SubscriptionType::Exclusive, number)
+}
+
+fn join_as(kind: SubscriptionType, number: usize) -> Join {
     let mut join = Join::private(member(number), hub_spec(kind), member_spec(kind, 10), None);
     join.key.private = None;
     join
@@ -106,4 +110,27 @@ fn who_joins_in_the_turn_in_which_the_subscription_is_deleted_begins_a_new_one()
     shard.hubs.put(slot, Input::Upstream(0, unsubscribed));
     shard.hub_join(0, join(2));
     welcomes(&mut shard, 2);
+}
+
+#[test]
+fn an_ack_is_told_to_hubs_of_the_subscription_in_other_names() {
+    let mut shard = shard();
+    let slots = [("a", 1), ("b", 2)].map(|(role, number)| {
+        let mut join = join_as(SubscriptionType::Shared, number);
+        join.key.speaker = Some(speaker(role, "token", None));
+        shard.hub_join(0, join);
+        let (slot, _) = shard.hubs.places.iter().last().expect("a hub");
+        let hub = shard.hubs.place_of(slot);
+        shard.hub_partitions(0, hub, TOPIC, Ok(0));
+        shard.hubs.put(slot, Input::Upstream(0, Upstream::Ready));
+        slot
+    });
+    assert_ne!(slots[0], slots[1]);
+    let given = Upstream::Entry(entry(0, None));
+    shard.hubs.put(slots[0], Input::Upstream(0, given));
+    shard.run_hubs(0);
+    assert!(shard.hubs.knows(slots[0], &id(0)));
+    shard.hub_command(member(2), Command::Ack(id(0)));
+    shard.run_hubs(0);
+    assert!(!shard.hubs.knows(slots[0], &id(0)));
 }

@@ -73,7 +73,7 @@ pub(super) fn pull() -> MemberSpec {
 }
 
 /// An entry of ledger 1: a single message, or a batch of so many.
-pub(super) fn entry(entry: u64, batch: Option<i32>) -> Entry {
+pub(crate) fn entry(entry: u64, batch: Option<i32>) -> Entry {
     let metadata = ::pulsar::proto::MessageMetadata {
         producer_name: "p".to_owned(),
         publish_time: 1,
@@ -108,7 +108,7 @@ pub(super) fn entry(entry: u64, batch: Option<i32>) -> Entry {
     }
 }
 
-pub(super) fn id(entry: u64) -> MessageId {
+pub(crate) fn id(entry: u64) -> MessageId {
     batch_id(entry, -1, 0)
 }
 
