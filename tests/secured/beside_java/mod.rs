@@ -12,6 +12,7 @@ mod refusal;
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
 
 use self::cases::{Case, Cases, Place, missing, nobody, rights, superuser};
 use self::credentials::{credentials, what_tokens_say};
@@ -194,39 +195,52 @@ impl Report {
 fn handshakes_are_answered_as_the_java_gateway_answers_them() {
     let place = Place::new();
     let mut report = Report::default();
+    let pairs = pairs();
+    let next = || pairs.recv().expect("they start");
     let mut cases = Cases::default();
     credentials(&mut cases, &place.producer());
     what_tokens_say(&mut cases, &place.producer());
     rights(&mut cases, &place);
     missing(&mut cases, &place);
-    report.compare(&Pair::start("java", &[]), &cases.0);
+    report.compare(&next(), &cases.0);
     // Where nobody is a role. And topics are found over HTTP.
-    let settings = [
-        ("anonymousUserRole", "anonymous".to_owned()),
-        ("brokerServiceUrl", String::new()),
-        ("brokerServiceUrlTls", String::new()),
-        ("serviceUrlTls", Secured::get().web_url()),
-    ];
     let mut cases = Cases::default();
     nobody(&mut cases, &place);
     missing(&mut cases, &place);
-    report.compare(&Pair::start("java-http", &settings), &cases.0);
+    report.compare(&next(), &cases.0);
     // Where the gateway itself may do nothing on the brokers.
-    let token = Secured::get().token("nobody");
-    let settings = [(
-        "brokerClientAuthenticationParameters",
-        format!("token:{token}"),
-    )];
     let mut cases = Cases::default();
     superuser(&mut cases, &place);
-    report.compare(&Pair::start("java-nobody", &settings), &cases.0);
+    report.compare(&next(), &cases.0);
     // And where brokers do not know it. A pattern's namespace Java asks for until the time is over.
     cases.0.retain(|case| !case.name.ends_with(" pattern"));
-    let token = Secured::get().token_for("admin", -60);
-    let settings = [(
-        "brokerClientAuthenticationParameters",
-        format!("token:{token}"),
-    )];
-    report.compare(&Pair::start("java-expired", &settings), &cases.0);
+    report.compare(&next(), &cases.0);
     report.end();
+}
+
+/// In the order of the test. The next one starts while one is asked.
+fn pairs() -> Receiver<Pair> {
+    let (sender, pairs) = mpsc::channel();
+    std::thread::spawn(move || {
+        let secured = Secured::get();
+        let shows = |token: String| {
+            let key = "brokerClientAuthenticationParameters";
+            vec![(key, format!("token:{token}"))]
+        };
+        let over_http = vec![
+            ("anonymousUserRole", "anonymous".to_owned()),
+            ("brokerServiceUrl", String::new()),
+            ("brokerServiceUrlTls", String::new()),
+            ("serviceUrlTls", secured.web_url()),
+        ];
+        for (name, settings) in [
+            ("java", Vec::new()),
+            ("java-http", over_http),
+            ("java-nobody", shows(secured.token("nobody"))),
+            ("java-expired", shows(secured.token_for("admin", -60))),
+        ] {
+            let _ = sender.send(Pair::start(name, &settings));
+        }
+    });
+    pairs
 }

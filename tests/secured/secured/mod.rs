@@ -16,6 +16,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -32,6 +33,11 @@ pub const BASIC_PASSWORD: &str = "basic-secret";
 const BASIC_USERS: &str = "basic-user:$apr1$pwsfast1$SQYP1V6uVNaTt6jJOkH0.0\n";
 
 const TRUST_CERTS: &str = "trust.pem";
+
+/// An expired token is noticed, and a new one asked for, so often; who is asked has as long to answer, also on a busy machine.
+pub const REFRESH_CHECK: Duration = Duration::from_secs(2);
+/// An expired token has been noticed by then: it is looked at, and asked for.
+pub const NOTICED: Duration = Duration::from_secs(2 * REFRESH_CHECK.as_secs() + 2);
 
 /// For which this Pulsar's issuer has tokens.
 pub const AUDIENCE: &str = "pulsar";
@@ -71,10 +77,19 @@ pub struct Certificate {
 }
 
 impl Secured {
-    /// The one of this run, started by the first who asks.
+    /// The one of this run, started by the first who asks. A run of all tests wants the other one too, and its proxy: they
+    /// start beside it.
     pub fn get() -> &'static Secured {
         static SECURED: OnceLock<Secured> = OnceLock::new();
-        SECURED.get_or_init(|| Secured::start("secured", None))
+        SECURED.get_or_init(|| {
+            let all_tests = std::env::args()
+                .skip(1)
+                .all(|argument| argument.starts_with('-'));
+            if all_tests {
+                std::thread::spawn(Proxy::get);
+            }
+            Secured::start("secured", None)
+        })
     }
 
     /// Another one, which verifies for itself whom a proxy speaks for (`authenticateOriginalAuthData`), and believes the
@@ -132,8 +147,10 @@ impl Secured {
             ("tlsTrustCertsFilePath", path(&self.trust_certs())),
             ("authenticationEnabled", "true".into()),
             ("authenticationProviders", providers.join(",")),
-            // An expired token is noticed, and a new one asked for, so often.
-            ("authenticationRefreshCheckSeconds", "1".into()),
+            (
+                "authenticationRefreshCheckSeconds",
+                REFRESH_CHECK.as_secs().to_string(),
+            ),
             (
                 "tokenSecretKey",
                 format!("file://{}", path(&self.secret_key())),
