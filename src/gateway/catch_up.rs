@@ -7,7 +7,7 @@ use super::principals::Speaker;
 use super::shard::{Shard, Timer};
 use super::sockets::Role;
 use crate::hub::{Command, HubSpec, MemberSpec, Refusal, Topics};
-use crate::pulsar::client::{Principal, StartPosition};
+use crate::pulsar::client::{Gap, Principal, StartPosition};
 use crate::pulsar::{ErrorKind, InitialPosition, SubscriptionType};
 use crate::session::reader::{Place, is_replayable};
 
@@ -19,20 +19,20 @@ const READER_NAME_DIGITS: usize = 10;
 const CATCH_UP_PAUSE_MS: u64 = 1_000;
 
 impl Shard {
-    /// Lets the socket into the log if that has all it lacks.
-    pub fn try_join(&mut self, id: SocketId) {
+    /// Lets the socket into the log if that has all it lacks. True: it is there now.
+    pub fn try_join(&mut self, id: SocketId) -> bool {
         let Some(entry) = self.sockets.get(id) else {
-            return;
+            return false;
         };
         let Role::Reader(reader) = &mut entry.role else {
-            return;
+            return false;
         };
         let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) else {
-            return;
+            return false;
         };
         let had_own = reader.reading.has_own_upstream();
         if !reader.reading.join(log) {
-            return;
+            return false;
         }
         let (tail, first) = (reader.tail, log.first());
         let counted = std::mem::take(&mut reader.counted);
@@ -49,6 +49,7 @@ impl Shard {
         self.caught_up(counted);
         // One that begins where the log does may be in it before its own upstream, which it leaves here, has answered.
         self.opened(id, Ok(()));
+        true
     }
 
     /// A socket needs no upstream reader of its own any more: the next one in line gets one.
@@ -130,7 +131,7 @@ impl Shard {
         if let Some(log) = reader.tail.and_then(|tail| self.tails.log(tail)) {
             reader.reading.go_live(log.first());
         }
-        if !self.reader_missed(now_ms, id) {
+        if !self.reader_missed(now_ms, id, Gap::Certain) {
             self.reader_is_due(id);
         }
     }

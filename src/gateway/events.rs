@@ -41,6 +41,7 @@ impl Shard {
                 base,
             } => self.tail_open(joining, feeder, base),
             Post::TailFrames { joining, batch } => self.tail_frames(now_ms, joining, batch),
+            Post::TailGap { joining, gap } => self.tail_gap(now_ms, joining, gap),
             Post::TailEnded { joining, refusal } => self.tail_ended(now_ms, joining, &refusal),
             Post::Identified { socket, result } => self.identified(now_ms, socket, result),
             Post::Renewed(speaker) => self.principals.renew(&speaker),
@@ -87,6 +88,7 @@ impl Shard {
             Event::ConsumerFailed { consumer, error } => {
                 self.hub_upstream(consumer, Upstream::Failed(error));
             }
+            Event::Gap { consumer, gap } => self.hub_upstream(consumer, Upstream::Gap(gap)),
             Event::Entry { consumer, entry } => self.hub_upstream(consumer, Upstream::Entry(entry)),
             Event::CorruptEntry {
                 consumer,

@@ -15,6 +15,7 @@ impl Shard {
             // was moved would take it for what comes from its new place.
             Effect::Joined { member }
             | Effect::Deliver { member, .. }
+            | Effect::Gap { member, .. }
             | Effect::Unsubscribed { member }
             | Effect::Refused { member, .. }
             | Effect::Expelled { member, .. }
@@ -23,6 +24,7 @@ impl Shard {
             Effect::Deliver { member, messages } => {
                 self.tell(member, MemberEvent::Deliver(messages))
             }
+            Effect::Gap { member, gap } => self.tell(member, MemberEvent::Gap(gap)),
             Effect::EndOfTopic { member, reached } => {
                 self.tell(member, MemberEvent::EndOfTopic(reached))
             }

@@ -18,7 +18,7 @@
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
 //! | `readers`, `catch_up` | reader sockets: in the log of their topic, and on the way to it |
-//! | `tails`, `tail_sends`, `tail_homes` | this shard's logs, what goes out of them, and what feeds those of all shards |
+//! | `tails`, `tail_sends`, `tail_gaps`, `tail_homes` | this shard's logs, what goes out of them, what never came into them, and what feeds those of all shards |
 //! | `hubs`, `hub_places`, `hub_effects` | this shard's hubs, their table, and the way of their effects |
 //! | `siblings` | which of the hubs of one subscription a socket joins, and which of them holds a message |
 //! | `dead_letters` | producers of dead-letter topics, for the hubs |
@@ -67,6 +67,7 @@ mod shard;
 mod siblings;
 mod socket_timers;
 mod sockets;
+mod tail_gaps;
 mod tail_homes;
 mod tail_sends;
 mod tails;

@@ -15,7 +15,7 @@ use crate::auth::{Identity, Unidentified};
 use crate::cluster::records::Found;
 use crate::hub::tail::{Batch, Points};
 use crate::hub::{Answer, Command, HubSpec, MemberId, MemberSpec, Refusal, Topics};
-use crate::pulsar::client::{ConnectionId, Credentials, Tag};
+use crate::pulsar::client::{ConnectionId, Credentials, Gap, Tag};
 use crate::pulsar::{BrokerError, CryptoFailureAction, Message};
 use crate::runtime::Accepted;
 use crate::tls::server::Served;
@@ -91,6 +91,11 @@ pub enum Post {
         joining: u64,
         batch: Arc<Batch>,
     },
+    /// What its log has and what follows does not lie next to each other.
+    TailGap {
+        joining: u64,
+        gap: Gap,
+    },
     TailEnded {
         joining: u64,
         refusal: Refusal,
@@ -160,6 +165,8 @@ pub enum MemberEvent {
     Joined,
     Refused(Refusal),
     Deliver(Vec<Message>),
+    /// Of a reader: what is missing before the next messages.
+    Gap(Gap),
     EndOfTopic(bool),
     Answer(Answer),
     UnsubscribeFailed(BrokerError),

@@ -8,7 +8,7 @@ use crate::api::{ReaderParams, WebSocketError};
 use crate::hub::tail::{Form, Places};
 use crate::hub::{Answer, Command, Refusal};
 use crate::pulsar::Message;
-use crate::pulsar::client::StartPosition;
+use crate::pulsar::client::{Gap, StartPosition};
 use crate::session::reader::{Place, Reading, is_replayable};
 use crate::session::{CloseWith, ConsumerSession, Wish};
 use crate::ws::Window;
@@ -121,6 +121,7 @@ impl Shard {
             self.note_lowest(tail, next);
             self.reader_is_there(id);
         } else {
+            // The log has just begun: nothing is missing in it.
             self.try_join(id);
         }
     }
@@ -233,6 +234,13 @@ impl Shard {
         match event {
             MemberEvent::Joined => self.reader_joined(id),
             MemberEvent::Deliver(messages) => self.reader_caught(now_ms, id, messages),
+            MemberEvent::Gap(gap) => {
+                // What was on its way when the socket joined the log is in the log too.
+                let reading = self.reading(id);
+                if reading.is_some_and(|reading| reading.has_own_upstream()) {
+                    self.reader_missed(now_ms, id, gap);
+                }
+            }
             MemberEvent::EndOfTopic(reached) => self.reader_end_told(id, reached),
             MemberEvent::Refused(refusal) | MemberEvent::Expelled(refusal) => {
                 self.reader_refused(now_ms, id, &refusal);
@@ -305,7 +313,8 @@ impl Shard {
         }
         let places = Places::of_topic(&reader.key.topic);
         let dropped = reader.reading.drop_had(places, &mut messages);
-        if reader.reading.misses(places, &messages) && self.reader_missed(now_ms, id) {
+        if reader.reading.misses(places, &messages) && self.reader_missed(now_ms, id, Gap::Certain)
+        {
             return;
         }
         let Some(entry) = self.sockets.get(id) else {
@@ -323,21 +332,30 @@ impl Shard {
         if permits > 0 {
             self.own_upstream(id, Command::Permit(permits));
         }
-        self.try_join(id);
+        if self.try_join(id) {
+            self.meet_gap(now_ms, id);
+        }
     }
 
-    /// The broker has no more what the socket lacks: non-durable readers do not hold a topic's retention, and a
-    /// non-persistent topic keeps nothing. True: for that it has been closed.
-    pub(super) fn reader_missed(&mut self, now_ms: u64, id: SocketId) -> bool {
-        self.counters.readers_missed += 1;
+    /// The broker has no more what the socket lacks, or may have had it: non-durable readers do not hold a topic's retention,
+    /// and a non-persistent topic keeps nothing. True: for that it has been closed.
+    pub(super) fn reader_missed(&mut self, now_ms: u64, id: SocketId, gap: Gap) -> bool {
+        let (count, what) = match gap {
+            Gap::Certain => (&mut self.counters.readers_missed, "lacked"),
+            Gap::Possible => (
+                &mut self.counters.readers_may_have_missed,
+                "may have lacked",
+            ),
+        };
+        *count += 1;
         if let Some(entry) = self.sockets.get(id)
             && let Role::Reader(reader) = &entry.role
             && let topic = &reader.key.topic
             && let Some(unsaid) = self.tails.missed.due(now_ms, topic)
         {
-            tracing::warn!(%topic, unsaid, "a reader was so far behind that the broker has no more what it lacked");
+            tracing::warn!(%topic, unsaid, "a reader was so far behind that the broker has no more what it {what}");
         }
-        let closes = self.config.close_readers_on_gap;
+        let closes = self.config.close_readers_on_gap && gap == Gap::Certain;
         if closes {
             let why = WebSocketError::UnknownError;
             let reason = why.reason("messages that were not sent yet are gone from the topic");

@@ -191,6 +191,8 @@ impl Shard {
                 entry.delivered_bytes += entry.out.len() - before;
                 self.sockets.mark(id);
             }
+            // A reader's.
+            MemberEvent::Gap(_) => {}
             MemberEvent::EndOfTopic(reached) => {
                 session.end_of_topic(reached, &mut entry.out);
                 self.sockets.mark(id);

@@ -113,6 +113,12 @@ impl Shard {
         match event {
             MemberEvent::Joined => self.tail_joined(member),
             MemberEvent::Deliver(messages) => self.feed(member, &messages),
+            MemberEvent::Gap(gap) => {
+                let shards: Vec<_> = home.feeder.shards().collect();
+                for (shard, joining) in shards {
+                    self.post(shard, Post::TailGap { joining, gap });
+                }
+            }
             MemberEvent::EndOfTopic(reached) => {
                 if let Some(asker) = home.askers.pop_front() {
                     self.tell(asker, MemberEvent::EndOfTopic(reached));

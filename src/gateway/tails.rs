@@ -15,6 +15,7 @@ use crate::hub::tail::feeder::MESSAGES_PER_REPORT;
 use crate::hub::tail::{Batch, FrameLog, Points};
 use crate::hub::{MemberId, Refusal};
 use crate::observe::seldom::Seldom;
+use crate::pulsar::client::Gap;
 use crate::session::reader::Reading;
 use crate::ws::{Deflater, Window};
 
@@ -30,6 +31,8 @@ pub struct LocalTail {
     untold: u32,
     /// No reader's next frame has a lower number.
     lowest: u64,
+    /// The number of a frame before which something is missing, and not all of whose predecessors have left the log.
+    gap: Option<(u64, Gap)>,
 }
 
 #[derive(Default)]
@@ -100,6 +103,21 @@ impl Tails {
         Some(self.largest)
     }
 
+    /// Something is missing behind the tail's last frame. Who reads it.
+    pub(super) fn mark_gap(&mut self, joining: u64, gap: Gap) -> Vec<SocketId> {
+        let tail = self.by_joining.get(&joining);
+        let Some(local) = tail.and_then(|tail| self.local.get_mut(*tail)) else {
+            return Vec::new();
+        };
+        local.gap = local.log.as_ref().map(|log| (log.next(), gap));
+        local.readers.clone()
+    }
+
+    /// Before which frame of the tail something is missing.
+    pub(super) fn gap(&self, tail: usize) -> Option<(u64, Gap)> {
+        self.local.get(tail)?.gap
+    }
+
     /// Where the tail's upstream is, once it is open.
     pub fn home(&self, tail: usize) -> Option<(usize, MemberId)> {
         let tail = self.local.get(tail)?;
@@ -128,6 +146,7 @@ impl Shard {
             readers: vec![id],
             untold: 0,
             lowest: 0,
+            gap: None,
         });
         self.tails.by_key.insert(key.clone(), tail);
         self.tails.by_joining.insert(joining, tail);
@@ -262,6 +281,7 @@ impl Shard {
         let before_bytes = log.memory_bytes();
         let Some(evicted) = log.evict() else { return };
         self.tails.memory_bytes -= before_bytes - log.memory_bytes();
+        local.gap = local.gap.filter(|(number, _)| *number >= log.first());
         if local.lowest >= log.first() {
             return;
         }

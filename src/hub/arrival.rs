@@ -42,6 +42,7 @@ impl Hub {
         state.queue.push_back(Waiting {
             entry,
             messages,
+            gap: state.gap.take(),
             pinned: true,
             tried: Default::default(),
         });
@@ -140,11 +141,15 @@ impl Hub {
         }
         let state = &mut self.slots[slot];
         let Some(Waiting {
-            entry, messages, ..
+            entry,
+            messages,
+            gap,
+            ..
         }) = state.queue.pop_front()
         else {
             return false;
         };
+        self.gap = gap.or(self.gap);
         state.waiting -= messages as usize;
         self.waiting_in_slots -= messages as usize;
         self.retained_bytes -= entry_bytes(&entry);

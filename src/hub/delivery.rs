@@ -73,10 +73,18 @@ impl Hub {
     ) -> Vec<Message> {
         let expected = most.min(self.waiting_messages());
         let mut run = Vec::with_capacity(expected.min(RUN_EXPECTED));
-        while run.len() < most
+        let mut before_gaps = 0;
+        while before_gaps + run.len() < most
             && !self.portion.is_full()
             && let Some((slot, message)) = self.next_message(now_ms)
         {
+            if let Some(gap) = self.gap.take()
+                && self.is_reader()
+            {
+                before_gaps += run.len();
+                self.give(member, std::mem::take(&mut run), out);
+                out.push(Effect::Gap { member, gap });
+            }
             if self.is_dead_for(member, slot, &message) {
                 self.bury(member, position(slot, &message), &message, out);
                 continue;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::pulsar::client::{AckPosition, ConsumerSpec, Principal, SeekTarget, StartPosition, Tag};
+use crate::pulsar::client::{
+    AckPosition, ConsumerSpec, Gap, Principal, SeekTarget, StartPosition, Tag,
+};
 use crate::pulsar::crypto::SealedDataKey;
 use crate::pulsar::{
     BrokerError, CryptoFailureAction, InitialPosition, Message, MessageId, SubscriptionType,
@@ -212,6 +214,11 @@ pub enum Effect {
         member: MemberId,
         messages: Vec<Message>,
     },
+    /// To a reader: between what it was given and what follows, the topic has had messages that are gone.
+    Gap {
+        member: MemberId,
+        gap: Gap,
+    },
     EndOfTopic {
         member: MemberId,
         reached: bool,
@@ -315,6 +322,8 @@ pub enum Upstream {
     Migrated,
     Resumed,
     Failed(BrokerError),
+    /// Before the next entry.
+    Gap(Gap),
     Entry(crate::pulsar::Entry),
     Corrupt {
         ledger: u64,

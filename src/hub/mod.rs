@@ -77,7 +77,7 @@ use std::sync::Arc;
 pub use effect::*;
 pub use limits::{Limits, PULL_WINDOW, Stats};
 
-use crate::pulsar::client::Tag;
+use crate::pulsar::client::{Gap, Tag};
 use crate::pulsar::crypto::DataKey;
 use crate::pulsar::{BrokerError, Message, MessageId, SubscriptionType};
 use dead_letters::DeadLetters;
@@ -118,6 +118,8 @@ pub struct Hub {
     pinned: Vec<usize>,
     /// The slot that gives the next message, so that no partition starves another.
     next_slot: usize,
+    /// Of a reader: what is missing before the message that is given out next.
+    gap: Option<Gap>,
     /// What the slots count as waiting, together.
     waiting_in_slots: usize,
     /// Messages of members that left: before all others, in order.
@@ -167,6 +169,7 @@ impl Hub {
             portion: Portion::default(),
             pinned: Vec::new(),
             next_slot: 0,
+            gap: None,
             waiting_in_slots: 0,
             passed_on: BTreeMap::new(),
             partials: Partials::default(),
@@ -387,6 +390,7 @@ impl Hub {
             Upstream::Migrated => self.slot_migrated(slot, out),
             Upstream::Resumed => self.slot_resumed(now_ms, slot, out),
             Upstream::Failed(error) => self.slot_failed(slot, error, out),
+            Upstream::Gap(gap) => self.slots[slot].gap = Some(gap),
             Upstream::Entry(entry) => self.arrive(now_ms, slot, entry, out),
             Upstream::Corrupt { .. } => self.corrupt_arrived(slot),
             Upstream::EndOfTopic => self.slots[slot].end_of_topic = true,

@@ -10,7 +10,7 @@ use super::limits::MAX_REPEAT_PERMITS;
 use super::slot::{EntryKey, Link, Position};
 use super::unsettled::{EntryState, Index, Indexes};
 use crate::pulsar::Message;
-use crate::pulsar::client::StartPosition;
+use crate::pulsar::client::{Gap, StartPosition};
 
 impl Hub {
     /// `abrupt`: the broker may have forgotten acks that it had confirmed, because it persists positions about once a
@@ -113,6 +113,7 @@ impl Hub {
             // What waits has no ids that count.
             self.with_chunks(slot, |chunks| chunks.drop_incomplete(|_| true));
             self.slots[slot].start = Some(StartPosition::Earliest);
+            self.slots[slot].gap = Some(Gap::Possible);
         } else {
             self.forget_messages(slot);
         }

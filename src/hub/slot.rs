@@ -10,7 +10,7 @@ use super::chunks::Chunks;
 use super::effect::MemberId;
 use super::memory::AckedMemory;
 use super::unsettled::EntryState;
-use crate::pulsar::client::StartPosition;
+use crate::pulsar::client::{Gap, StartPosition};
 use crate::pulsar::crypto::Tried;
 use crate::pulsar::{Entry, Message};
 
@@ -54,6 +54,8 @@ pub(super) enum Link {
 pub(super) struct Waiting {
     pub entry: Entry,
     pub messages: u32,
+    /// What is missing before it.
+    pub gap: Option<Gap>,
     /// Part of what was read from the connection, all of which it keeps alive.
     pub pinned: bool,
     /// Of an encrypted entry that waits for a data key.
@@ -86,6 +88,8 @@ pub(super) struct Slot {
     pub permits: i64,
     /// How many messages of the resumed stream are expected to be repeats.
     pub repeats: u32,
+    /// What is missing before the next entry that comes.
+    pub gap: Option<Gap>,
     /// Entries in the order of their coming.
     pub queue: VecDeque<Waiting>,
     /// The messages of the entry that was in front of `queue`.
@@ -127,6 +131,7 @@ impl Slot {
             link: Link::Opening,
             permits: 0,
             repeats: 0,
+            gap: None,
             queue: VecDeque::new(),
             opened: VecDeque::new(),
             opened_bytes: 0,

@@ -59,6 +59,9 @@ counters! {
     readers_fell_off,
     /// Of those, readers that the broker could not give all that they lacked: it had it no more.
     readers_missed,
+    /// Readers whose place went from the broker with all that lay around it while no connection brought them on: whether
+    /// there was more than they had, nobody can tell.
+    readers_may_have_missed,
     acked,
     negatively_acked,
     /// Sockets closed for breaking the protocol.

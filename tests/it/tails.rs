@@ -340,6 +340,58 @@ fn a_reader_is_closed_on_a_gap_if_that_is_wished() {
     assert_eq!(closed.code, 4008);
 }
 
+const CLOSED_ON_GAP: &str = "closeReadersOnGap=true";
+
+/// The broker keeps a dozen messages of a kilobyte, in one ledger, and two hundred come while it is lost.
+#[test]
+fn what_went_from_the_broker_while_it_was_lost_is_a_gap_for_all_of_its_readers() {
+    let options = embedded::Options {
+        topic_bytes: 16 * 1024,
+        ..embedded::Options::default()
+    };
+    // Time for the others to publish.
+    let settings = [
+        CLOSED_ON_GAP,
+        "brokerClient_initialBackoffIntervalNanos=5000000000",
+    ];
+    let world = World::embedded(options, &settings);
+    let beside = world.beside();
+    let name = topic("gap-of-a-tail");
+    let mut readers: Vec<Client> = (0..4).map(|_| world.reader(&name)).collect();
+    publish(&beside, &name, 0..1);
+    readers
+        .iter_mut()
+        .for_each(|reader| assert_eq!(next(reader), 0));
+    world.broker().faults().drop_connections();
+    let mut producer = beside.producer(&name);
+    for n in 1..200 {
+        producer.publish(&format!("{n:01000}"));
+    }
+    for reader in &mut readers {
+        assert_eq!(reader.closed().code, 4008);
+    }
+}
+
+/// Every ledger goes once all durable subscriptions are behind it, and the topic goes on in a new one.
+#[test]
+fn readers_stay_where_a_ledger_went_of_which_they_had_all() {
+    let world = World::with(&[CLOSED_ON_GAP]);
+    let name = topic("ledger-went");
+    let mut consumer = world.consumer(&name, "sub");
+    let mut readers: Vec<Client> = (0..3).map(|_| world.reader(&name)).collect();
+    for round in 0..3 {
+        let numbers = round * 10..round * 10 + 10;
+        publish(&world, &name, numbers.clone());
+        for n in numbers {
+            assert_eq!(consumer.receive(), n.to_string());
+            readers
+                .iter_mut()
+                .for_each(|reader| assert_eq!(next(reader), n));
+        }
+        world.admin().unload(&name);
+    }
+}
+
 #[test]
 fn a_client_that_takes_nothing_is_let_go_if_that_is_wished() {
     let world = World::with(&["slowConsumerTimeoutMillis=300"]);

@@ -212,6 +212,28 @@ fn a_reader_that_starts_within_a_batch_gets_the_indexes_behind_it() {
 }
 
 #[test]
+fn what_waits_from_before_a_gap_goes_out_before_it_is_told() {
+    let mut world = reader(StartPosition::Earliest);
+    world.entries(0..5);
+    world.lose(true);
+    let entry = |at| (0, Upstream::Entry(entry(at, None)));
+    let events = [(0, Upstream::Gap(Gap::Certain)), entry(200), entry(201)];
+    (world.hub).upstream_run(world.now_ms, events, &mut world.out);
+    let handled = std::iter::repeat_n(Command::Handled, 3);
+    (world.hub).commands(world.now_ms, MemberId(1), handled, &mut world.out);
+    world.command(1, Command::Handled);
+    // None: the gap.
+    let told = world.out.iter().flat_map(|effect| match effect {
+        Effect::Deliver { messages, .. } => messages.iter().map(|m| Some(m.id.entry)).collect(),
+        Effect::Gap { .. } => vec![None],
+        _ => Vec::new(),
+    });
+    let expected = [0, 1, 2, 3, 4].map(Some).into_iter();
+    let expected = expected.chain([None, Some(200), Some(201)]);
+    assert_eq!(told.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+}
+
+#[test]
 fn what_a_reader_has_waiting_survives_a_reconnect() {
     let mut world = reader(StartPosition::Earliest);
     world.entries(0..5);

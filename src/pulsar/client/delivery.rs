@@ -10,6 +10,7 @@ use super::commands;
 use super::consumer::not_connected;
 use super::deadlines::User;
 use super::requests::Purpose;
+use super::resume::First;
 use super::spec::{ConnectionId, ConsumerId, Event};
 use crate::pulsar::types::{BrokerError, Entry, MessageId};
 use crate::pulsar::wire::{
@@ -126,14 +127,20 @@ impl Client {
         let body = match Body::parse(&frame.body) {
             Ok(body) => body,
             Err(error) => {
+                consumer.resume.corrupt();
                 self.corrupt(id, connection, &message, error);
                 return;
             }
         };
         let is_batch = || batch_size(&body).is_some();
-        if consumer.is_outdated(&message) || consumer.resume.drops(&message.message_id, is_batch) {
-            self.flow(id, permits_of(&message, &body));
-            return;
+        let first = match consumer.is_outdated(&message) {
+            true => First::Repeat,
+            false => consumer.resume.first(&message.message_id, is_batch),
+        };
+        match first {
+            First::Repeat => return self.flow(id, permits_of(&message, &body)),
+            First::Wanted => {}
+            First::Behind(gap) => self.events.push_back(Event::Gap { consumer: id, gap }),
         }
         consumer.resume.gave_out(&message.message_id);
         let entry = Entry {

@@ -1,6 +1,8 @@
 //! Where a non-durable consumer goes on: its cursor at the broker does not outlive its connection.
 
-use super::spec::{ConsumerSpec, SeekTarget, StartPosition};
+use std::cmp::Ordering;
+
+use super::spec::{ConsumerSpec, Gap, SeekTarget, StartPosition};
 use crate::pulsar::types::MessageId;
 
 /// An entry that comes again because the broker steps one back from a start position
@@ -12,6 +14,18 @@ struct Repeat {
     /// Nothing in it is wanted. Otherwise it is the owner's start id without a batch index: of a batch, nothing is
     /// behind that (as in Java).
     whole: bool,
+    /// The broker has given it out: it steps back to it as long as it has its ledger.
+    given: bool,
+}
+
+/// What the first entry after SUBSCRIBE shows; of all others nothing is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// It is behind the reader, and to be dropped.
+    Repeat,
+    Wanted,
+    /// It is wanted, and what lay before it is missing.
+    Behind(Gap),
 }
 
 /// For a durable consumer all of it stays empty: the broker knows where it is.
@@ -24,10 +38,14 @@ pub(super) struct Resume {
     start: Option<StartPosition>,
     /// The whole entry at `start` is behind the reader. Else `start` is the owner's word.
     whole: bool,
+    /// The entry at `start` has been given out.
+    given: bool,
+    /// A compacted topic has holes of its own.
+    compacted: bool,
     /// Where a seek that is under way will lead.
     seek: Option<StartPosition>,
-    /// What a seek that is not answered yet has taken the place of: `start` and `whole`.
-    unmoved: Option<(Option<StartPosition>, bool)>,
+    /// What a seek that is not answered yet has taken the place of: `start`, `whole` and `given`.
+    unmoved: Option<(Option<StartPosition>, bool, bool)>,
     /// What the first entry after SUBSCRIBE may be.
     repeat: Option<Repeat>,
 }
@@ -39,6 +57,8 @@ impl Resume {
             persistent: !spec.topic.starts_with("non-persistent://"),
             start: spec.start.filter(|_| !spec.durable),
             whole: false,
+            given: false,
+            compacted: spec.read_compacted,
             seek: None,
             unmoved: None,
             repeat: None,
@@ -56,7 +76,7 @@ impl Resume {
 
     /// "Latest" is behind this entry.
     pub fn fix(&mut self, ledger: u64, entry: u64) {
-        self.go_on_after(ledger, entry);
+        self.go_on_after(ledger, entry, false);
     }
 
     pub fn subscribed(&mut self) {
@@ -67,6 +87,7 @@ impl Resume {
                     ledger: id.ledger,
                     entry: id.entry,
                     whole: self.whole,
+                    given: self.given && !self.compacted,
                 })
             }
             _ => None,
@@ -77,8 +98,9 @@ impl Resume {
         self.repeat = None;
         if let Some(start) = self.seek.take() {
             let before = self.start.replace(start);
-            self.unmoved = Some((before, self.whole));
+            self.unmoved = Some((before, self.whole, self.given));
             self.whole = true;
+            self.given = false;
         }
     }
 
@@ -106,27 +128,43 @@ impl Resume {
     /// The stream goes on where it was, unless it has begun at the target already.
     pub fn seek_refused(&mut self) {
         self.seek = None;
-        if let Some((start, whole)) = self.unmoved.take() {
-            (self.start, self.whole) = (start, whole);
+        if let Some((start, whole, given)) = self.unmoved.take() {
+            (self.start, self.whole, self.given) = (start, whole, given);
         }
     }
 
-    /// Whether the entry is to be dropped. Only the first one after SUBSCRIBE can be.
-    pub fn drops(&mut self, id: &MessageId, is_batch: impl FnOnce() -> bool) -> bool {
-        self.repeat.take().is_some_and(|repeat| {
-            (repeat.ledger, repeat.entry) == (id.ledger, id.entry) && (repeat.whole || !is_batch())
-        })
+    /// The broker steps back to the entry that it gave out last, and drops ledgers as a whole: what comes further on in the
+    /// same ledger was not the next one.
+    pub fn first(&mut self, id: &MessageId, is_batch: impl FnOnce() -> bool) -> First {
+        let Some(repeat) = self.repeat.take() else {
+            return First::Wanted;
+        };
+        let next = repeat.entry.saturating_add(1);
+        match id.ledger.cmp(&repeat.ledger) {
+            Ordering::Equal if id.entry == repeat.entry && (repeat.whole || !is_batch()) => {
+                First::Repeat
+            }
+            Ordering::Equal if repeat.given && id.entry > next => First::Behind(Gap::Certain),
+            Ordering::Greater if repeat.given => First::Behind(Gap::Possible),
+            _ => First::Wanted,
+        }
+    }
+
+    /// The first entry cannot be read.
+    pub fn corrupt(&mut self) {
+        self.repeat = None;
     }
 
     pub fn gave_out(&mut self, id: &MessageId) {
         if !self.durable {
-            self.go_on_after(id.ledger, id.entry);
+            self.go_on_after(id.ledger, id.entry, true);
         }
     }
 
-    fn go_on_after(&mut self, ledger: u64, entry: u64) {
+    fn go_on_after(&mut self, ledger: u64, entry: u64, given: bool) {
         self.start = Some(after(ledger, entry));
         self.whole = true;
+        self.given = given;
     }
 }
 

@@ -227,6 +227,14 @@ pub enum Io {
     Close { connection: ConnectionId },
 }
 
+/// What is missing where a non-durable consumer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    Certain,
+    /// All of the ledger that it was in is gone: whether there was more in it than was given out, nobody can tell.
+    Possible,
+}
+
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A broker does not take what this principal shows, or not from it. Whoever waits for the connection hears of it by
@@ -306,6 +314,12 @@ pub enum Event {
     ConsumerFailed {
         consumer: ConsumerId,
         error: BrokerError,
+    },
+    /// Between the last entry that a non-durable consumer was given before it lost its broker side and the one that
+    /// follows this event, the topic has had some that are gone.
+    Gap {
+        consumer: ConsumerId,
+        gap: Gap,
     },
     Entry {
         consumer: ConsumerId,

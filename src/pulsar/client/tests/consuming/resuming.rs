@@ -1,6 +1,7 @@
 //! Where a consumer goes on after a reconnect.
 
 use super::*;
+use crate::pulsar::client::resume::{First, Resume};
 
 #[test]
 fn a_reader_goes_on_behind_the_last_entry_and_is_not_given_it_again() {
@@ -212,4 +213,75 @@ fn a_seek_that_the_broker_refuses_when_it_has_closed_the_consumer_moves_nothing(
     world.answer_lookup(SERVICE);
     let (_, asked) = world.heard_subscribe();
     assert_eq!(asked.start_message_id.expect("a start").entry_id, 9);
+}
+
+/// What an entry shows that is the first to come after `resume` lost its cursor.
+fn first_of(resume: &mut Resume, ledger: u64, entry: u64) -> First {
+    resume.lost();
+    resume.subscribed();
+    let id = MessageId {
+        ledger,
+        ..id(entry, -1)
+    };
+    resume.first(&id, || false)
+}
+
+#[test]
+fn what_is_missing_shows_with_the_first_entry_that_comes() {
+    let spec = reader_spec(StartPosition::Earliest);
+    let first = |ledger, entry| {
+        let mut resume = Resume::new(&spec);
+        resume.gave_out(&id(10, -1));
+        first_of(&mut resume, ledger, entry)
+    };
+    assert_eq!(first(5, 10), First::Repeat);
+    assert_eq!(first(5, 11), First::Wanted);
+    assert_eq!(first(5, 15), First::Behind(Gap::Certain));
+    assert_eq!(first(6, 0), First::Behind(Gap::Possible));
+    assert_eq!(first(4, 15), First::Wanted);
+}
+
+#[test]
+fn nothing_is_missing_behind_what_the_broker_did_not_give_out() {
+    let wanted = |mut resume: Resume| {
+        for (ledger, entry) in [(5, 15), (6, 0)] {
+            assert_eq!(first_of(&mut resume, ledger, entry), First::Wanted);
+        }
+    };
+    // "Latest" may be behind a marker, which is never given out.
+    let mut latest = Resume::new(&reader_spec(StartPosition::Latest));
+    latest.fix(5, 10);
+    wanted(latest);
+    let start = StartPosition::After(id(10, -1));
+    wanted(Resume::new(&reader_spec(start)));
+    let mut moved = Resume::new(&reader_spec(StartPosition::Earliest));
+    moved.gave_out(&id(10, -1));
+    moved.seeking(SeekTarget::Message(id(3, -1)));
+    wanted(moved);
+    // A compacted topic has holes of its own.
+    let compacted = ConsumerSpec {
+        read_compacted: true,
+        ..reader_spec(StartPosition::Earliest)
+    };
+    let mut compacted = Resume::new(&compacted);
+    compacted.gave_out(&id(10, -1));
+    wanted(compacted);
+}
+
+#[test]
+fn a_gap_is_told_before_the_entry_behind_it_and_once() {
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(reader_spec(StartPosition::Earliest));
+    world.deliver(connection, consumer, 10, None, None);
+    world.entry();
+    world.lose(connection);
+    lost(&mut world, true);
+    let (connection, asked) = resubscribe(&mut world);
+    resumed(&mut world, connection, asked.request_id);
+    world.deliver(connection, consumer, 15, None, None);
+    let gap = Gap::Certain;
+    assert!(matches!(world.event(), Event::Gap { gap: it, .. } if it == gap));
+    assert_eq!(world.entry().entry, 15);
+    world.deliver(connection, consumer, 19, None, None);
+    assert_eq!(world.entry().entry, 19);
 }
