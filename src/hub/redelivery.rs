@@ -83,18 +83,31 @@ impl Hub {
         }
     }
 
-    /// Nothing of the slot that the broker can send again waits or is held any more. Gives the entries that it had.
+    /// Nothing of the slot that the broker can send again waits or is held any more, and nothing is held by a member that
+    /// is not active now. Gives the entries that it had.
     pub(super) fn take_all_back(&mut self, slot: usize) -> Vec<EntryKey> {
         self.drop_waiting(slot);
         let keys: Vec<_> = self.slots[slot].entries.keys().copied().collect();
-        let gone_by = self.slots[slot].gone_by;
-        for key in keys.iter().filter(|key| Some(**key) > gone_by) {
+        for key in &keys {
+            let comes_again = Some(*key) > self.slots[slot].gone_by;
             let indexes = self.slots[slot].entries.get(key).map(|entry| entry.all());
             for index in indexes.into_iter().flatten() {
-                self.take_back(slot, *key, index, Index::Absent);
+                if comes_again || self.is_held_by_former(slot, *key, index) {
+                    self.take_back(slot, *key, index, Index::Absent);
+                }
             }
         }
         keys
+    }
+
+    /// Failover: whoever holds it was active before.
+    fn is_held_by_former(&self, slot: usize, key: EntryKey, index: i32) -> bool {
+        let state = &self.slots[slot];
+        let index = state.entries.get(&key).and_then(|entry| entry.get(index));
+        let Some(Index::Held(holder)) = index else {
+            return false;
+        };
+        self.is_failover() && state.active != Some(holder)
     }
 
     /// Exclusive and Failover: the broker rewinds, so that everything unsettled comes again in order.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, World, base64, eventually, payload_of, topic};
+use crate::support::{Client, World, base64, eventually, id_fields, id_of, payload_of, topic};
 
 fn up_to(message: &Value) -> Value {
     json!({ "type": "ackCumulative", "messageId": message["messageId"] })
@@ -68,6 +68,31 @@ fn within_a_batch_what_is_behind_it_stays_unsettled() {
     let next: Vec<String> = (0..2).map(|_| consumer.payload()).collect();
     // A broker that does not keep single messages of a batch sends all of it again.
     assert!(next == ["6", "7"] || next == ["4", "5"], "{next:?}");
+}
+
+/// The broker says yes to it and moves nothing. All that was published later was taken for acked.
+#[test]
+fn an_id_beyond_the_end_keeps_nothing_back_that_is_published_later() {
+    const LEDGER: u64 = 1;
+    const ENTRY: u64 = 2;
+    let world = World::start();
+    for beyond in [LEDGER, ENTRY] {
+        let name = topic("cumulative-beyond");
+        let mut consumer = world.consumer(&name, "sub");
+        let mut producer = world.producer(&name);
+        producer.publish("0");
+        let mut fields = id_fields(consumer.json()["messageId"].as_str().expect("an id"));
+        for (number, value) in &mut fields {
+            *value += if *number == beyond { 1000 } else { 0 };
+        }
+        consumer.send_json(asked(&json!({ "messageId": id_of(&fields) })));
+        assert_eq!(consumer.json()["result"], "ok");
+        publish(&mut producer, 1..4);
+        for n in 1..4 {
+            assert_eq!(consumer.receive(), n.to_string());
+        }
+        eventually("those are acked", || world.backlog(&name, "sub") <= 1);
+    }
 }
 
 #[test]

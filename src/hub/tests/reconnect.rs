@@ -1,7 +1,7 @@
 //! A lost upstream: nothing is lost, nothing is repeated.
 
 use super::*;
-use SubscriptionType::{Exclusive, Shared};
+use SubscriptionType::{Exclusive, Failover, Shared};
 
 #[test]
 fn what_members_hold_is_not_given_out_again() {
@@ -270,4 +270,25 @@ fn a_non_durable_consumer_keeps_what_waits_when_another_message_is_asked_for_aga
         world.command(1, Command::Ack(id(at)));
     }
     assert_eq!(world.delivered_entries(), vec![3, 4, 5, 6]);
+}
+
+#[test]
+fn of_a_non_durable_one_the_next_active_member_gets_what_waits() {
+    let mut world = World::new(HubSpec {
+        durable: false,
+        ..hub_spec(Failover)
+    });
+    world.open_with(member_spec(Failover, 2));
+    world.entries(0..5);
+    world.lose(true);
+    world.out.clear();
+    // Of equal names the last one is active.
+    world.join(2, member_spec(Failover, 10));
+    assert_eq!(
+        world.delivered(),
+        [2, 3, 4].map(|at| (2, at, -1, 0)),
+        "{:?}",
+        world.out
+    );
+    assert!(!world.hub.knows(&id(0)) && world.hub.knows(&id(4)));
 }
