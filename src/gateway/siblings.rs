@@ -4,10 +4,12 @@
 //! order; and a further one each time the windows of a level are more than one upstream consumer may leave unacked.
 //! Shared and Failover have others for each `cryptoFailureAction`: a hub does one thing with what it cannot decrypt.
 
+use std::hash::Hash;
+
 use rustc_hash::FxHashMap;
 
 use super::hub_places::{Hubs, Place};
-use super::post::{HubKey, Join};
+use super::post::Join;
 use crate::hub::{MemberSpec, PULL_WINDOW};
 use crate::pulsar::{MessageId, SubscriptionType};
 
@@ -50,7 +52,7 @@ impl Hubs {
     }
 }
 
-fn forget(places: &mut FxHashMap<HubKey, Vec<usize>>, key: &HubKey, slot: usize) {
+fn forget<K: Hash + Eq>(places: &mut FxHashMap<K, Vec<usize>>, key: &K, slot: usize) {
     if let Some(siblings) = places.get_mut(key) {
         siblings.retain(|sibling| *sibling != slot);
         if siblings.is_empty() {

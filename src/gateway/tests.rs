@@ -119,7 +119,7 @@ fn an_ack_is_told_to_hubs_of_the_subscription_in_other_names() {
         let mut join = join_as(SubscriptionType::Shared, number);
         join.key.speaker = Some(speaker(role, "token", None));
         shard.hub_join(0, join);
-        let (slot, _) = shard.hubs.places.iter().last().expect("a hub");
+        let (slot, _) = shard.hubs.places.iter().next_back().expect("a hub");
         let hub = shard.hubs.place_of(slot);
         shard.hub_partitions(0, hub, TOPIC, Ok(0));
         shard.hubs.put(slot, Input::Upstream(0, Upstream::Ready));
