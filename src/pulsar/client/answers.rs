@@ -21,21 +21,17 @@ impl Client {
         command: BaseCommand,
     ) -> Handled {
         if let Some(response) = command.lookup_topic_response {
-            let Some(purpose) = self.take_answered(now_ms, connection, response.request_id)? else {
-                return Ok(());
-            };
-            return match purpose {
-                Purpose::Lookup(id) => self.owner_answered(now_ms, id, response),
-                _ => Err(wrong_answer()),
+            let id = response.request_id;
+            return match self.take_answered(now_ms, connection, id, is_lookup)? {
+                Some(Purpose::Lookup(id)) => self.owner_answered(now_ms, id, response),
+                _ => Ok(()),
             };
         }
         if let Some(response) = command.partition_metadata_response {
-            let Some(purpose) = self.take_answered(now_ms, connection, response.request_id)? else {
-                return Ok(());
-            };
-            return match purpose {
-                Purpose::Lookup(id) => self.partitions_answered(now_ms, id, response),
-                _ => Err(wrong_answer()),
+            let id = response.request_id;
+            return match self.take_answered(now_ms, connection, id, is_lookup)? {
+                Some(Purpose::Lookup(id)) => self.partitions_answered(now_ms, id, response),
+                _ => Ok(()),
             };
         }
         if let Some(success) = command.producer_success {
@@ -71,10 +67,9 @@ impl Client {
         connection: ConnectionId,
         listed: TopicsListed,
     ) -> Handled {
-        match self.take_answered(now_ms, connection, listed.request_id)? {
+        match self.take_answered(now_ms, connection, listed.request_id, is_lookup)? {
             Some(Purpose::Lookup(id)) => self.listed(now_ms, id, listed),
-            Some(_) => Err(wrong_answer()),
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -94,18 +89,27 @@ impl Client {
             }
             return Ok(());
         }
-        match self.take_answered(now_ms, connection, success.request_id)? {
-            Some(Purpose::CreateProducer(id)) => {
-                self.producer_created(id, connection, success);
-                Ok(())
-            }
-            Some(_) => Err(wrong_answer()),
-            None => Ok(()),
+        let id = success.request_id;
+        let is_creation = |purpose| matches!(purpose, Purpose::CreateProducer(_));
+        if let Some(Purpose::CreateProducer(id)) =
+            self.take_answered(now_ms, connection, id, is_creation)?
+        {
+            self.producer_created(id, connection, success);
         }
+        Ok(())
     }
 
     fn succeeded(&mut self, now_ms: u64, connection: ConnectionId, request_id: u64) -> Handled {
-        match self.take_answered(now_ms, connection, request_id)? {
+        let succeeds = |purpose| {
+            matches!(
+                purpose,
+                Purpose::Subscribe(_)
+                    | Purpose::Unsubscribe(..)
+                    | Purpose::Seek(..)
+                    | Purpose::Unwatched
+            )
+        };
+        match self.take_answered(now_ms, connection, request_id, succeeds)? {
             Some(Purpose::Subscribe(id)) => self.subscribed(now_ms, id, connection),
             Some(Purpose::Unsubscribe(consumer, tag)) => {
                 // The broker has dropped the consumer with its subscription.
@@ -123,8 +127,7 @@ impl Client {
                     result: Ok(()),
                 });
             }
-            Some(Purpose::Unwatched) | None => {}
-            Some(_) => return Err(wrong_answer()),
+            _ => {}
         }
         Ok(())
     }
@@ -137,7 +140,8 @@ impl Client {
         request_id: u64,
         error: BrokerError,
     ) -> Handled {
-        if let Some(purpose) = self.take_answered(now_ms, connection, request_id)? {
+        let any = |_| true;
+        if let Some(purpose) = self.take_answered(now_ms, connection, request_id, any)? {
             self.request_failed(now_ms, purpose, error);
         }
         Ok(())
@@ -173,18 +177,17 @@ impl Client {
         let Some(request_id) = request_id else {
             return Ok(());
         };
-        match self.take_answered(now_ms, connection, request_id)? {
-            Some(Purpose::Ack(consumer, tag)) => {
-                self.events.push_back(Event::AckDone {
-                    consumer,
-                    tag,
-                    result,
-                });
-                Ok(())
-            }
-            Some(_) => Err(wrong_answer()),
-            None => Ok(()),
+        let is_ack = |purpose| matches!(purpose, Purpose::Ack(..));
+        if let Some(Purpose::Ack(consumer, tag)) =
+            self.take_answered(now_ms, connection, request_id, is_ack)?
+        {
+            self.events.push_back(Event::AckDone {
+                consumer,
+                tag,
+                result,
+            });
         }
+        Ok(())
     }
 
     fn last_id_answered(
@@ -193,7 +196,10 @@ impl Client {
         connection: ConnectionId,
         response: CommandGetLastMessageIdResponse,
     ) -> Handled {
-        match self.take_answered(now_ms, connection, response.request_id)? {
+        let id = response.request_id;
+        let asks_for_it =
+            |purpose| matches!(purpose, Purpose::FixStart(_) | Purpose::LastMessageId(..));
+        match self.take_answered(now_ms, connection, id, asks_for_it)? {
             Some(Purpose::FixStart(id)) => self.start_fixed(id, connection, &response),
             Some(Purpose::LastMessageId(consumer, tag)) => {
                 let partition = self
@@ -206,24 +212,25 @@ impl Client {
                     result: Ok(last_message_id(&response.last_message_id, partition)),
                 });
             }
-            Some(_) => return Err(wrong_answer()),
-            None => {}
+            _ => {}
         }
         Ok(())
     }
 
-    /// The question of an answer. `None`: it is no longer asked. An answer on another connection than the question's
-    /// is a lie.
+    /// The question of an answer, of a kind that it may be for. `None`: it is no longer asked. An answer to another kind
+    /// of question, or on another connection than the question's, is a lie: the question stays open.
     fn take_answered(
         &mut self,
         now_ms: u64,
         connection: ConnectionId,
         request_id: u64,
+        fits: impl FnOnce(Purpose) -> bool,
     ) -> Result<Option<Purpose>, String> {
-        match self.requests.get(request_id) {
-            None => return Ok(None),
-            Some(request) if request.connection != connection => return Err(wrong_answer()),
-            Some(_) => {}
+        let Some(asked) = self.requests.get(request_id) else {
+            return Ok(None);
+        };
+        if asked.connection != connection || !fits(asked.purpose) {
+            return Err(wrong_answer());
         }
         let request = self.take_request(now_ms, request_id);
         if let Some(id) = request.and_then(|request| request.purpose.consumer_of_owner()) {
@@ -290,6 +297,10 @@ impl Client {
             self.refuse(purpose, error);
         }
     }
+}
+
+fn is_lookup(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Lookup(_))
 }
 
 fn wrong_answer() -> String {

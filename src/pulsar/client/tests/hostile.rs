@@ -34,6 +34,11 @@ fn answers_to_other_questions_and_on_other_connections_close_the_connection() {
         .expect("asked");
     world.say(service, &success(asked.request_id));
     assert_eq!(world.closed, vec![service]);
+    // The question is asked again.
+    world.pass(100);
+    world.accept(SERVICE);
+    world.answer_lookup(SERVICE);
+    world.heard_producer();
 
     let mut world = World::new(config());
     world.client.open_producer(world.now_ms, producer_spec());
