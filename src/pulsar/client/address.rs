@@ -24,6 +24,14 @@ impl BrokerAddress {
         Some(BrokerAddress { host, port, tls })
     }
 
+    /// As [`BrokerAddress::parse`], of a URL that may have several hosts (`pulsar://a:6650,b:6650`): the first that is one.
+    pub(super) fn parse_first(urls: &str) -> Option<BrokerAddress> {
+        let hosts_at = urls.find("://")? + "://".len();
+        let (scheme, hosts) = urls.split_at_checked(hosts_at)?;
+        let mut hosts = hosts.split(',');
+        hosts.find_map(|host| BrokerAddress::parse(&format!("{scheme}{host}")))
+    }
+
     /// The `host[:port]` of a redirect to another web service.
     pub(super) fn parse_http(authority: &str, tls: bool) -> Option<BrokerAddress> {
         let default_port = if tls {

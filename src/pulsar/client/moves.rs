@@ -79,5 +79,5 @@ fn address_of(broker: AssignedBroker, tls: bool) -> Option<BrokerAddress> {
         true => broker.service_url_tls?,
         false => broker.service_url?,
     };
-    BrokerAddress::parse(&url).filter(|address| address.tls == tls)
+    BrokerAddress::parse_first(&url).filter(|address| address.tls == tls)
 }

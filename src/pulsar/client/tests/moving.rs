@@ -45,6 +45,22 @@ fn a_producer_is_looked_up_in_the_cluster_that_its_topic_went_to() {
 }
 
 #[test]
+fn of_a_cluster_with_several_hosts_the_first_is_asked() {
+    for (url, host) in [
+        ("pulsar://blue-1:6650,blue-2:6650", "blue-1"),
+        ("pulsar://:0,blue-2:6650/", "blue-2"),
+    ] {
+        let mut world = World::new(config());
+        let (consumer, connection) = world.consumer(consumer_spec());
+        let said = topic_migrated(CONSUMER, consumer.0, url);
+        world.say_bytes(connection, &said);
+        world.say(connection, &close_consumer(consumer));
+        world.pass(100);
+        world.accept(host);
+    }
+}
+
+#[test]
 fn others_of_the_topic_and_partition_counts_stay() {
     let mut world = World::new(config());
     let (consumer, connection) = world.consumer(consumer_spec());
