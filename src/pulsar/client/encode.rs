@@ -182,7 +182,7 @@ fn filled<E>(
 }
 
 /// What the broker measures against `maxMessageSize`: the frame without its sizes and command.
-fn headers_and_payload_bytes(frame: &[u8]) -> usize {
+pub(super) fn headers_and_payload_bytes(frame: &[u8]) -> usize {
     let command_bytes = frame
         .get(4..8)
         .and_then(|size| size.first_chunk())

@@ -35,6 +35,8 @@ pub(super) struct Link {
     pub opened: bool,
     /// It takes the place of one that was attached: the same counts for it from the start.
     pub replaces: bool,
+    /// Where it was attached last, should that connection still be there.
+    last_on: Option<ConnectionId>,
     pub backoff: Backoff,
     pub last_error: Option<BrokerError>,
     /// The broker that closed it has named the next owner: no look-up then.
@@ -49,6 +51,7 @@ impl Link {
             state: LinkState::LookingUp,
             opened: false,
             replaces: false,
+            last_on: None,
             backoff,
             last_error: None,
             assigned: None,
@@ -65,6 +68,11 @@ impl Link {
 
     pub fn is_attached_to(&self, connection: ConnectionId) -> bool {
         self.state == LinkState::Attached(connection)
+    }
+
+    /// Detached from this connection by its broker, which may still answer there what it got before.
+    pub fn was_attached_to(&self, connection: ConnectionId) -> bool {
+        self.attached_to().is_none() && self.last_on == Some(connection)
     }
 
     /// The connection on which the broker may know it.
@@ -153,7 +161,9 @@ impl Client {
         if self.link(user).map(|link| link.state) != Some(LinkState::LookingUp) {
             return;
         }
-        match self.place(now_ms, &route, Waiter::User(user)) {
+        // After an error the broker still has it there, and would find its name taken elsewhere.
+        let last_on = self.link(user).and_then(|link| link.last_on);
+        match self.place(now_ms, &route, Waiter::User(user), last_on) {
             Ok(Placed::Ready(connection)) => self.link_placed(now_ms, user, connection),
             Ok(Placed::Waiting(connection)) => {
                 if let Some(link) = self.link_mut(user) {
@@ -207,6 +217,7 @@ impl Client {
             return false;
         };
         link.state = LinkState::Attached(connection);
+        link.last_on = Some(connection);
         link.last_error = None;
         !std::mem::replace(&mut link.opened, true)
     }

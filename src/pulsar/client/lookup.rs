@@ -224,7 +224,7 @@ impl Client {
         if let Some(target) = lookup.http_target.clone() {
             return self.http_ask(now_ms, id, route, &target);
         }
-        match self.place(now_ms, &route, Waiter::Lookup(id)) {
+        match self.place(now_ms, &route, Waiter::Lookup(id), None) {
             Ok(Placed::Ready(connection)) => self.lookup_placed(now_ms, id, connection),
             Ok(Placed::Waiting(_)) => {}
             Err(error) => self.lookup_failed(now_ms, id, error),

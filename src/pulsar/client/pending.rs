@@ -435,6 +435,23 @@ impl PendingQueue {
             })
     }
 
+    /// Frames for which there is an error will be reported with it.
+    pub fn refuse_frames(
+        &mut self,
+        total_bytes: &mut usize,
+        refusal: impl Fn(&[u8]) -> Option<BrokerError>,
+    ) {
+        for pending in &mut self.queue {
+            if let Content::Frame { frame, .. } = &pending.content
+                && let Some(error) = refusal(frame)
+            {
+                *total_bytes -= pending.bytes();
+                pending.content = Content::Refused(Box::new(error));
+                *total_bytes += pending.bytes();
+            }
+        }
+    }
+
     /// Replaces what was not encoded yet, in order.
     pub fn encode_all(
         &mut self,

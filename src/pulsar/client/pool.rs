@@ -152,17 +152,24 @@ pub(super) enum Ending {
 }
 
 impl Client {
-    /// A connection for `waiter`. Producers and consumers spread over `connections_per_broker`; lookups take what
-    /// there is.
+    /// A connection for `waiter`: the one it would rather have, if that leads there. Else producers and consumers spread
+    /// over `connections_per_broker`; lookups take what there is.
     pub(super) fn place(
         &mut self,
         now_ms: u64,
         route: &Route,
         waiter: Waiter,
+        rather: Option<ConnectionId>,
     ) -> Result<Placed, BrokerError> {
         let spread = matches!(waiter, Waiter::User(_));
         let per_broker = self.config.connections_per_broker.max(1);
-        let id = match self.pool.choose(route, per_broker, spread) {
+        let leads_there = |id: &ConnectionId| {
+            let connection = self.pool.get(*id);
+            connection.is_some_and(|connection| connection.route == *route)
+        };
+        let chosen = rather.filter(leads_there);
+        let chosen = chosen.or_else(|| self.pool.choose(route, per_broker, spread));
+        let id = match chosen {
             Some(id) => id,
             None => {
                 let id = self

@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 
 use super::Client;
 use super::deadlines::{Timer, User};
-use super::encode::Encoding;
+use super::encode::{Encoding, headers_and_payload_bytes};
 use super::pending::{Content, Pending, Tags};
 use super::spec::{ConnectionId, Event, ProducerId, Tag};
 use crate::pulsar::types::{BrokerError, ErrorKind, MessageId};
@@ -47,7 +47,24 @@ impl Client {
             });
             self.encode_waiting(id, connection);
         }
+        self.refuse_too_large(id, connection);
         self.resend(id, connection);
+    }
+
+    /// What was encoded for a broker that takes larger messages than this one: it would end the connection, each time.
+    fn refuse_too_large(&mut self, id: ProducerId, connection: ConnectionId) {
+        let Some(producer) = self.producers.get_mut(&id) else {
+            return;
+        };
+        let connection = self.pool.get(connection);
+        let max_bytes = connection.map_or(usize::MAX, |c| c.max_message_bytes);
+        let mut pending = std::mem::take(&mut producer.pending);
+        pending.refuse_frames(&mut self.pending_bytes, |frame| {
+            let bytes = headers_and_payload_bytes(frame);
+            (bytes > max_bytes).then(|| producer.too_large(bytes, max_bytes))
+        });
+        producer.pending = pending;
+        self.report_known(id);
     }
 
     /// Messages that came before the first ProducerSuccess get their sequence ids.
@@ -89,7 +106,8 @@ impl Client {
     }
 
     /// SEND_RECEIPT. An older one than awaited is for a message that has timed out; a newer one means that a message
-    /// is missing at the broker: a new connection brings it there.
+    /// is missing at the broker: a new connection brings it there. When the broker has closed the producer, those for
+    /// what it had got may still come: what they confirm is not sent again.
     pub(super) fn receipt(
         &mut self,
         connection: ConnectionId,
@@ -99,7 +117,8 @@ impl Client {
         let Some(producer) = self.producers.get_mut(&id) else {
             return Ok(());
         };
-        if !producer.link.is_attached_to(connection) {
+        let attached = producer.link.is_attached_to(connection);
+        if !attached && !producer.link.was_attached_to(connection) {
             return Ok(());
         }
         let Some((expected, highest)) = producer.pending.expected_sequence_ids() else {
@@ -120,14 +139,20 @@ impl Client {
         // Of a message that is no batch the broker says −1, or 0.
         let is_other_batch = receipt.highest_sequence_id as i64 > expected as i64
             && receipt.highest_sequence_id != highest;
-        if receipt.sequence_id > expected || is_other_batch {
+        let out_of_turn = receipt.sequence_id > expected || is_other_batch;
+        if out_of_turn && !attached {
+            return Ok(());
+        }
+        if out_of_turn {
             return Err(format!(
                 "a receipt for sequence ids {} to {} where {expected} to {highest} were due",
                 receipt.sequence_id, receipt.highest_sequence_id
             ));
         }
-        producer.link.backoff.reset();
-        producer.checksum_resends = 0;
+        if attached {
+            producer.link.backoff.reset();
+            producer.checksum_resends = 0;
+        }
         if let Some(pending) = producer.pending.pop(&mut self.pending_bytes) {
             self.confirm_all(id, &pending.tags, receipt.message_id);
         }

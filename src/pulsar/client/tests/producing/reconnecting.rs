@@ -41,7 +41,6 @@ fn a_producer_closed_by_the_broker_is_created_again_on_the_same_connection() {
     world.send(id, 1, b"x");
     world.heard_send();
     world.say(connection, &close_producer(id));
-    world.say(connection, &receipt(id, 0));
     world.no_event();
     world.pass(100);
     world.answer_lookup(SERVICE);
@@ -51,6 +50,110 @@ fn a_producer_closed_by_the_broker_is_created_again_on_the_same_connection() {
     assert_eq!(world.heard_send().0, 0);
     world.say(connection, &receipt(id, 0));
     assert_eq!(receipt_tags(&mut world), vec![1]);
+}
+
+/// The broker closes a producer in order, and goes on writing what it has got.
+#[test]
+fn receipts_that_follow_the_close_of_a_producer_count_and_only_the_rest_is_sent_again() {
+    let mut world = World::new(config());
+    let (id, connection) = world.producer(producer_spec());
+    for tag in 0..4 {
+        world.send(id, tag, b"x");
+        world.heard_send();
+    }
+    world.say(connection, &close_producer(id));
+    world.say(connection, &receipt(id, 0));
+    assert_eq!(receipt_tags(&mut world), vec![0]);
+    world.pass(100);
+    world.answer_lookup("next");
+    let next = world.accept("next");
+    let (_, asked) = world.heard_producer();
+    world.say(connection, &receipt(id, 1));
+    // The second one is missing: whatever that means, it is sent again with all that follows.
+    world.say(connection, &receipt(id, 3));
+    assert_eq!(receipt_tags(&mut world), vec![1]);
+    world.say(next, &producer_success(asked.request_id, "p-1", -1));
+    assert_eq!(world.heard_send().0, 2);
+    assert_eq!(world.heard_send().0, 3);
+    world.say(connection, &receipt(id, 2));
+    world.no_event();
+    world.say(next, &receipt(id, 2));
+    world.say(next, &receipt(id, 3));
+    assert_eq!(receipt_tags(&mut world), vec![2, 3]);
+    assert!(world.closed.is_empty());
+    assert_eq!(world.client.pending_bytes(), 0);
+}
+
+/// The broker still has it where it was: elsewhere its name would be taken.
+#[test]
+fn after_an_error_a_producer_is_created_again_on_the_connection_where_the_broker_has_it() {
+    let mut world = World::new(ClientConfig {
+        connections_per_broker: 2,
+        ..config()
+    });
+    let mut producers = Vec::new();
+    for index in 0..4 {
+        let spec = ProducerSpec {
+            topic: format!("{TOPIC}-{index}"),
+            ..producer_spec()
+        };
+        let id = world.client.open_producer(world.now_ms, spec);
+        world.pump();
+        if index == 0 {
+            world.accept(SERVICE);
+        }
+        world.answer_lookup(SERVICE);
+        if !world.dialled.is_empty() {
+            world.accept(SERVICE);
+        }
+        let (connection, asked) = world.heard_producer();
+        world.say(connection, &producer_success(asked.request_id, "p", -1));
+        assert!(matches!(world.event(), Event::ProducerReady { .. }));
+        producers.push((id, connection));
+    }
+    let (id, connection) = producers[1];
+    let other = producers.iter().find(|(_, other)| *other != connection);
+    let (other, _) = *other.expect("on the other connection");
+    world.client.close_producer(world.now_ms, other);
+    world.heard(Type::CloseProducer);
+    world.send(id, 1, b"x");
+    world.heard_send();
+    let failed = send_error(id, 0, proto::ServerError::PersistenceError);
+    world.say(connection, &failed);
+    world.pass(100);
+    world.answer_lookup(SERVICE);
+    assert_eq!(world.heard_producer().0, connection);
+}
+
+#[test]
+fn a_message_that_the_next_broker_would_not_take_is_refused_in_its_turn_and_not_sent_there() {
+    let mut world = World::new(config());
+    let (id, connection) = world.producer(producer_spec());
+    world.send(id, 1, b"x");
+    world.send(id, 2, &[0; 200]);
+    world.send(id, 3, b"x");
+    for sequence_id in 0..3 {
+        assert_eq!(world.heard_send().0, sequence_id);
+    }
+    world.lose(connection);
+    world.pass(100);
+    let (connection, _) = world.dialled.pop_front().expect("dialled");
+    world.client.connected(world.now_ms, connection);
+    world.heard(Type::Connect);
+    world.say(connection, &connected(100));
+    world.answer_lookup(SERVICE);
+    let (_, asked) = world.heard_producer();
+    world.say(connection, &producer_success(asked.request_id, "p-1", -1));
+    assert_eq!(world.heard_send().0, 0);
+    assert_eq!(world.heard_send().0, 2);
+    world.heard_nothing();
+    world.say(connection, &receipt(id, 0));
+    assert!(matches!(world.event(), Event::Receipt { tag: 1, .. }));
+    let refused = failed_tags(&mut world, ErrorKind::MessageTooLarge);
+    assert_eq!(refused, vec![2]);
+    world.say(connection, &receipt(id, 2));
+    assert_eq!(receipt_tags(&mut world), vec![3]);
+    assert_eq!(world.client.pending_bytes(), 0);
 }
 
 #[test]
