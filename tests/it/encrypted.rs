@@ -80,7 +80,8 @@ fn discard_acks_them_unseen_and_fail_leaves_them() {
     eventually("the plain one is acked, the others on one side", || {
         (world.backlog(&name, "discard") == 0) && (world.backlog(&name, "fail") > 0)
     });
-    drop(failing);
+    failing.close();
+    eventually("it has gone", || world.consumers(&name, "fail") == 0);
     // What was left is there for one who can do something with it.
     let mut consuming = world.consumer(&name, "fail?cryptoFailureAction=CONSUME");
     assert_eq!(consuming.payload(), "secret one");

@@ -172,6 +172,8 @@ impl Flow {
     /// Waits until the producer may send nothing more before a receipt.
     pub fn await_full_window(&self) {
         eventually("the producer waits for receipts", || {
+            // Or it waits for receivers, which it only sees by this.
+            self.taken();
             let sent = self.published.sent.load(Ordering::SeqCst);
             sent - self.published.confirmed.load(Ordering::SeqCst) == self.pace.unconfirmed
         });
