@@ -16,6 +16,8 @@ pub enum Authorization {
     Broker {
         /// The gateway shows its own beside, as a proxy does.
         forwards: bool,
+        /// What it has said of a role's right counts for so long for those who join what is open there. Never 0.
+        cache_ms: u64,
     },
 }
 
@@ -77,6 +79,7 @@ impl Collected {
             return match authenticates {
                 true => Ok(Some(Authorization::Broker {
                     forwards: self.forwards,
+                    cache_ms: self.cache_ms,
                 })),
                 false => Err((
                     "authorization",

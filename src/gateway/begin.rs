@@ -112,7 +112,7 @@ impl Shard {
                 subscription,
                 params,
             } => self.begin_consumer(id, compiled(topics)?, subscription, params),
-            Wanted::Reader(params) => self.begin_reader(id, topic, params?),
+            Wanted::Reader(params) => self.admit_reader(now_ms, id, topic, params?),
         }
         Ok(Begun {
             response: request.response,
@@ -210,14 +210,18 @@ impl Shard {
     }
 
     pub(super) fn begin_reader(&mut self, id: SocketId, topic: String, params: ReaderParams) {
-        let key = TailKey {
-            topic: topic.into(),
-            crypto_failure_action: params.crypto_failure_action,
-            speaker: self.speaker(id),
-        };
+        let key = self.tail_key(id, &topic, &params);
         match self.config.upstream {
             UpstreamMode::Shared if !params.is_alone() => self.begin_reading(id, key, params),
             _ => self.begin_reading_alone(id, key, params),
+        }
+    }
+
+    pub(super) fn tail_key(&mut self, id: SocketId, topic: &str, params: &ReaderParams) -> TailKey {
+        TailKey {
+            topic: topic.into(),
+            crypto_failure_action: params.crypto_failure_action,
+            speaker: self.speaker(id),
         }
     }
 

@@ -240,7 +240,7 @@ pub fn upstream_reader(key: &TailKey, name: Option<String>, starts: Vec<StartPos
 
 /// Nobody else's. Where brokers decide, a namespace may want it to begin with the role (`subscriptionAuthMode`; clients of
 /// Java's name it by `subscriptionRolePrefix`).
-fn subscription_of(speaker: Option<&Speaker>) -> String {
+pub(super) fn subscription_of(speaker: Option<&Speaker>) -> String {
     let own = format!("reader-{}", random_name(READER_NAME_DIGITS));
     match speaker {
         Some(speaker) => format!("{}-{own}", speaker.role()),

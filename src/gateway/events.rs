@@ -23,6 +23,12 @@ impl Shard {
                 shard,
                 joining,
             } => self.tail_join(now_ms, key, shard, joining),
+            Post::TailProve {
+                key,
+                shard,
+                joining,
+            } => self.prove_tail(now_ms, &key, shard, joining),
+            Post::TailProven { joining, result } => self.tail_proven(now_ms, joining, result),
             Post::TailLeave {
                 key,
                 shard,
@@ -39,7 +45,7 @@ impl Shard {
                 joining,
                 feeder,
                 base,
-            } => self.tail_open(joining, feeder, base),
+            } => self.tail_open(now_ms, joining, feeder, base),
             Post::TailFrames { joining, batch } => self.tail_frames(now_ms, joining, batch),
             Post::TailGap { joining, gap } => self.tail_gap(now_ms, joining, gap),
             Post::TailEnded { joining, refusal } => self.tail_ended(now_ms, joining, &refusal),
@@ -74,6 +80,9 @@ impl Shard {
     }
 
     pub(super) fn on_consuming_event(&mut self, now_ms: u64, event: Event) {
+        let Some(event) = self.on_proof_event(now_ms, event) else {
+            return;
+        };
         match event {
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::Topics { tag, result } => self.topics_answered(now_ms, tag, result),

@@ -157,7 +157,9 @@ impl Shard {
         for topic in place.counted() {
             self.unwatch_partitions(topic, place.hub.spec().principal, Watcher::Hub(hub));
         }
-        self.hubs.forget_sibling(&place, slot);
+        if self.hubs.forget_sibling(&place, slot) {
+            self.proofs.closed(&place.key);
+        }
         self.principals.release(place.hub.spec().principal);
         for consumer in place.consumers.into_iter().flatten() {
             self.hubs.by_consumer.remove(&consumer);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::post::{Join, MemberEvent};
+use super::proofs::Applicant;
 use super::shard::{Shard, Timer};
 use super::topics::HubPlace;
 use crate::hub::{Answer, Command, CommandRefused, Effect, Hub, Input, Limits, MemberId, Upstream};
@@ -29,9 +30,13 @@ impl Shard {
             place = self.hubs.place_with_room(&join);
         }
         let slot = match place {
+            Some(slot) if self.wants_proof(now_ms, slot) => {
+                return self.prove(now_ms, slot, Applicant::Member(Box::new(join)));
+            }
             Some(slot) => slot,
             None => {
                 join.hub.principal = self.principals.take(join.key.speaker.as_ref());
+                self.proofs.opens(now_ms, &join);
                 self.hubs.new_place(&join, limits)
             }
         };
@@ -51,8 +56,9 @@ impl Shard {
     }
 
     pub fn hub_leave(&mut self, now_ms: u64, member: MemberId) {
-        if let Some(slot) = self.hubs.unseat(member) {
-            self.with_hub(now_ms, slot, |hub, out| hub.leave(now_ms, member, out));
+        match self.hubs.unseat(member) {
+            Some(slot) => self.with_hub(now_ms, slot, |hub, out| hub.leave(now_ms, member, out)),
+            None => self.proofs.forget_member(member),
         }
     }
 

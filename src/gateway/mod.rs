@@ -14,6 +14,7 @@
 //! | `desk`, `fetch` | threads for credentials that take long, and for what issuers publish |
 //! | `permissions`, `rights` | what the clients may do, and what a request needs |
 //! | `principals` | in whose names broker connections are |
+//! | `proofs`, `tail_proofs` | rights of who joins what is open, where brokers decide |
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
@@ -58,6 +59,7 @@ mod ports;
 mod post;
 mod pressure;
 mod principals;
+mod proofs;
 mod publish;
 mod reader_seek;
 mod readers;
@@ -69,6 +71,7 @@ mod socket_timers;
 mod sockets;
 mod tail_gaps;
 mod tail_homes;
+mod tail_proofs;
 mod tail_sends;
 mod tails;
 #[cfg(test)]

@@ -81,6 +81,17 @@ pub enum Post {
         feeder: MemberId,
         asker: MemberId,
     },
+    /// To the tail's home shard: readers want to join what that shard has of it, for whose right it asks the broker.
+    TailProve {
+        key: TailKey,
+        shard: usize,
+        joining: u64,
+    },
+    /// They may, or not.
+    TailProven {
+        joining: u64,
+        result: Result<(), Refusal>,
+    },
     /// To a shard that has joined a tail: what follows lies behind `base`.
     TailOpen {
         joining: u64,

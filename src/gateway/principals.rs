@@ -111,7 +111,7 @@ impl Principals {
     pub fn new(authorization: Option<&Authorization>) -> Principals {
         let forwards = matches!(
             authorization,
-            Some(Authorization::Broker { forwards: true })
+            Some(Authorization::Broker { forwards: true, .. })
         );
         Principals {
             forwards,
@@ -341,7 +341,10 @@ pub(super) mod tests {
 
     #[test]
     fn a_gateway_that_forwards_speaks_for_everybody_with_what_they_have_shown() {
-        let mut principals = Principals::new(Some(&Authorization::Broker { forwards: true }));
+        let mut principals = Principals::new(Some(&Authorization::Broker {
+            forwards: true,
+            cache_ms: 1,
+        }));
         let by_token = principals.take(Some(&speaker("a", "1", Some(10))));
         assert_eq!(
             shown(&principals, by_token).as_deref(),

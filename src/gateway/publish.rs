@@ -1,6 +1,7 @@
 //! The publishing lane's answers, and their way to the producer sockets.
 
 use super::post::SocketId;
+use super::proofs::let_in;
 use super::shard::Shard;
 use super::sockets::Role;
 use super::topics::Watcher;
@@ -27,6 +28,9 @@ impl Shard {
 
     pub fn on_publishing_event(&mut self, now_ms: u64, event: Event) {
         let Some(event) = self.on_dead_letter_event(now_ms, event) else {
+            return;
+        };
+        let Some(event) = self.on_producer_proof(now_ms, event) else {
             return;
         };
         match event {
@@ -71,6 +75,32 @@ impl Shard {
             // No consumer is opened on this lane.
             _ => {}
         }
+    }
+
+    /// Events of producers that were opened to see whether the broker lets a role in still; gives back the others.
+    fn on_producer_proof(&mut self, now_ms: u64, event: Event) -> Option<Event> {
+        let (proof, result) = match &event {
+            Event::ProducerReady { producer, .. } => (*producer, Ok(())),
+            Event::ProducerFailed { producer, error } => (*producer, let_in(Err(error.clone()))),
+            _ => return Some(event),
+        };
+        let proved = self.producers.proved(now_ms, proof, result.is_ok());
+        let Some((producer, applicants)) = proved else {
+            return Some(event);
+        };
+        if matches!(event, Event::ProducerReady { .. }) {
+            self.publishing.client.close_producer(now_ms, proof);
+        }
+        let now = self.now(now_ms);
+        for (owner, place) in applicants {
+            let result = result.clone();
+            let id = SocketId::tagged(owner);
+            self.open_producers(now_ms, id, |session, upstreams| match result {
+                Ok(()) => session.joined(now, upstreams, place),
+                Err(error) => session.failed(place, producer, error),
+            });
+        }
+        None
     }
 
     /// The topic of a new socket is counted.

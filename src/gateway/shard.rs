@@ -16,6 +16,7 @@ use super::links::Links;
 use super::permissions::Permissions;
 use super::post::{Post, SocketId};
 use super::principals::Principals;
+use super::proofs::{self, Proofs};
 use super::sockets::Sockets;
 use super::tail_homes::TailHomes;
 use super::tails::Tails;
@@ -72,6 +73,7 @@ pub struct Shard {
     /// None: the gateway does not decide what clients may do.
     pub permissions: Option<Box<Permissions>>,
     pub principals: Principals,
+    pub proofs: Proofs,
     pub wheel: Wheel<Timer>,
     pub counters: Counters,
     /// Compresses what goes to the sockets that take it so.
@@ -116,6 +118,7 @@ impl Shard {
         lanes: [Lane; 3],
     ) -> Shard {
         let [publishing, consuming, administration] = lanes;
+        let proof_lasts_ms = proofs::lasts_ms(&config);
         let principals = Principals::new(config.authorization.as_ref());
         Shard {
             index,
@@ -136,11 +139,12 @@ impl Shard {
             administration,
             permissions: None,
             principals,
+            proofs: Proofs::default(),
             wheel: Wheel::new(runtime::now_ms()),
             counters: Counters::default(),
             deflater: Deflater::default(),
             forgotten: 0,
-            producers: Producers::default(),
+            producers: Producers::new(proof_lasts_ms),
             draining: false,
             drain_is_overdue: false,
             effects: Vec::new(),

@@ -46,19 +46,23 @@ impl Hubs {
         all.filter(move |sibling| *sibling != slot)
     }
 
-    pub(super) fn forget_sibling(&mut self, place: &Place, slot: usize) {
-        forget(&mut self.by_key, &place.key, slot);
+    /// True: it was the last of its key.
+    pub(super) fn forget_sibling(&mut self, place: &Place, slot: usize) -> bool {
         forget(&mut self.by_subscription, &place.subscription, slot);
+        forget(&mut self.by_key, &place.key, slot)
     }
 }
 
-fn forget<K: Hash + Eq>(places: &mut FxHashMap<K, Vec<usize>>, key: &K, slot: usize) {
+/// True: it was the last.
+fn forget<K: Hash + Eq>(places: &mut FxHashMap<K, Vec<usize>>, key: &K, slot: usize) -> bool {
     if let Some(siblings) = places.get_mut(key) {
         siblings.retain(|sibling| *sibling != slot);
         if siblings.is_empty() {
             places.remove(key);
+            return true;
         }
     }
+    false
 }
 
 fn has_room(place: &Place, join: &Join) -> bool {

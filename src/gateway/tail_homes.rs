@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::catch_up::{by_permits, upstream_reader};
 use super::post::{Join, MemberEvent, Post, SLOTS_MAX, SocketId, TailKey};
+use super::proofs::Applicant;
 use super::shard::Shard;
 use crate::hub::tail::{Batch, Feeder, Places, Point, Points};
 use crate::hub::{Command, MemberId, Refusal};
@@ -44,6 +45,16 @@ impl Shard {
     /// A shard has readers of this tail.
     pub fn tail_join(&mut self, now_ms: u64, key: TailKey, shard: usize, joining: u64) {
         if let Some(member) = self.tail_homes.by_key.get(&key).copied() {
+            if let Some(slot) = self.hubs.hub_of(member)
+                && self.wants_proof(now_ms, slot)
+            {
+                let applicant = Applicant::Tail {
+                    key,
+                    shard,
+                    joining,
+                };
+                return self.prove(now_ms, slot, applicant);
+            }
             if let Some(home) = self.tail_homes.by_feeder.get_mut(&member) {
                 home.feeder.join(shard, joining);
                 if home.feeder.is_open() {
@@ -69,8 +80,24 @@ impl Shard {
         self.hub_join(now_ms, Join::private(member, hub, by_permits(), speaker));
     }
 
+    /// New readers of a shard that has joined already. A tail that has ended meanwhile has told that shard so.
+    pub fn prove_tail(&mut self, now_ms: u64, key: &TailKey, shard: usize, joining: u64) {
+        let member = self.tail_homes.by_key.get(key);
+        match member.and_then(|member| self.hubs.hub_of(*member)) {
+            Some(slot) if self.wants_proof(now_ms, slot) => {
+                self.prove(now_ms, slot, Applicant::Readers { shard, joining });
+            }
+            _ => self.tell_proven(shard, joining, Ok(())),
+        }
+    }
+
+    pub(super) fn tell_proven(&mut self, shard: usize, joining: u64, result: Result<(), Refusal>) {
+        self.post(shard, Post::TailProven { joining, result });
+    }
+
     /// A shard has no readers of it any more. With the last one the upstream closes at once.
     pub fn tail_leave(&mut self, now_ms: u64, key: &TailKey, shard: usize, joining: u64) {
+        self.proofs.forget_tail(shard, joining);
         let Some(member) = self.tail_homes.by_key.get(key).copied() else {
             return;
         };

@@ -11,6 +11,7 @@ use super::readers::Reader;
 use super::shard::Shard;
 use super::sockets::Role;
 use super::tail_sends::BYTES_PER_SEND;
+use crate::api::ReaderParams;
 use crate::hub::tail::feeder::MESSAGES_PER_REPORT;
 use crate::hub::tail::{Batch, FrameLog, Points};
 use crate::hub::{MemberId, Refusal};
@@ -20,13 +21,17 @@ use crate::session::reader::Reading;
 use crate::ws::{Deflater, Window};
 
 pub struct LocalTail {
-    key: TailKey,
-    home: usize,
-    joining: u64,
+    pub(super) key: TailKey,
+    pub(super) home: usize,
+    pub(super) joining: u64,
     /// None until the home side has opened its upstream.
     log: Option<FrameLog>,
     feeder: Option<MemberId>,
     readers: Vec<SocketId>,
+    /// When the broker was last known to let their role in. None: nobody asks.
+    pub(super) proven_ms: Option<u64>,
+    /// Those who wait for the broker to be asked again.
+    pub(super) applicants: Vec<(SocketId, ReaderParams)>,
     /// Messages taken into the log that the home side has not been told of.
     untold: u32,
     /// No reader's next frame has a lower number.
@@ -37,9 +42,9 @@ pub struct LocalTail {
 
 #[derive(Default)]
 pub struct Tails {
-    local: Slab<LocalTail>,
-    by_key: FxHashMap<TailKey, usize>,
-    by_joining: FxHashMap<u64, usize>,
+    pub(super) local: Slab<LocalTail>,
+    pub(super) by_key: FxHashMap<TailKey, usize>,
+    pub(super) by_joining: FxHashMap<u64, usize>,
     joinings: u64,
     /// Readers that may be sent something.
     pub(super) due: VecDeque<SocketId>,
@@ -144,6 +149,8 @@ impl Shard {
             log: None,
             feeder: None,
             readers: vec![id],
+            proven_ms: None,
+            applicants: Vec::new(),
             untold: 0,
             lowest: 0,
             gap: None,
@@ -175,7 +182,12 @@ impl Shard {
         {
             moved.place = reader.place;
         }
-        if local.readers.is_empty()
+        self.leave_if_unwanted(tail);
+    }
+
+    pub(super) fn leave_if_unwanted(&mut self, tail: usize) {
+        let local = self.tails.local.get(tail);
+        if local.is_some_and(|local| local.readers.is_empty() && local.applicants.is_empty())
             && let Some(gone) = self.forget_tail(tail)
         {
             let shard = self.index;
@@ -199,13 +211,14 @@ impl Shard {
     }
 
     /// The home side's upstream is open: the log begins behind `base`.
-    pub fn tail_open(&mut self, joining: u64, feeder: MemberId, base: Points) {
+    pub fn tail_open(&mut self, now_ms: u64, joining: u64, feeder: MemberId, base: Points) {
         let Some(tail) = self.tails.by_joining.get(&joining).copied() else {
             return;
         };
         let local = &mut self.tails.local[tail];
         local.log = Some(FrameLog::new(base));
         local.feeder = Some(feeder);
+        local.proven_ms = Some(now_ms);
         for id in local.readers.clone() {
             self.reader_tail_open(id);
         }
@@ -219,6 +232,10 @@ impl Shard {
         if let Some(gone) = self.forget_tail(tail) {
             for id in gone.readers {
                 self.reader_tail_ended(now_ms, id, refusal);
+            }
+            let refused = Err(refusal.clone());
+            for (id, params) in gone.applicants {
+                self.reader_proven(id, &gone.key.topic, params, &refused);
             }
         }
     }

@@ -15,9 +15,14 @@ use crate::pulsar::wire::Compression;
 /// Who uses which upstream producer. An owner is a socket, named by the tag of its messages.
 #[derive(Default)]
 pub struct Producers {
+    /// Some: the brokers decide who may publish, and what they have said of a role counts for so long.
+    proof_lasts_ms: Option<u64>,
     users: FxHashMap<ProducerId, Users>,
     /// Those that new sockets may join.
     shared: FxHashMap<Wishes, ProducerId>,
+    /// By a producer that is opened to see whether the broker lets its role in still: the shared one that others want to
+    /// join.
+    proofs: FxHashMap<ProducerId, ProducerId>,
 }
 
 /// Owners, and the place (a partition) that the producer has at each.
@@ -65,9 +70,20 @@ struct Many {
     places: FxHashMap<Tag, usize>,
     /// The broker has made it.
     ready: bool,
+    /// When the broker was last known to let its role in.
+    proven_ms: u64,
+    /// Who joins when the broker has let it in again.
+    applicants: Vec<Tag>,
 }
 
 impl Producers {
+    pub fn new(proof_lasts_ms: Option<u64>) -> Producers {
+        Producers {
+            proof_lasts_ms,
+            ..Producers::default()
+        }
+    }
+
     /// The place that the producer has at this owner.
     pub fn place(&self, producer: ProducerId, owner: Tag) -> Option<usize> {
         match self.users.get(&producer)? {
@@ -91,6 +107,26 @@ impl Producers {
     pub fn ended(&mut self, producer: ProducerId) -> Vec<(Tag, usize)> {
         self.forget(producer)
             .map_or(Vec::new(), |users| users.all())
+    }
+
+    /// Whether this producer was to show that the broker lets its role in. Then: the shared one, and those who wanted to
+    /// join it.
+    pub fn proved(
+        &mut self,
+        now_ms: u64,
+        proof: ProducerId,
+        is_let_in: bool,
+    ) -> Option<(ProducerId, Vec<(Tag, usize)>)> {
+        let producer = self.proofs.remove(&proof)?;
+        let Some(Users::Many(many)) = self.users.get_mut(&producer) else {
+            return Some((producer, Vec::new()));
+        };
+        if is_let_in {
+            many.proven_ms = now_ms;
+        }
+        let applicants = std::mem::take(&mut many.applicants).into_iter();
+        let at = applicants.filter_map(|tag| Some((tag, *many.places.get(&tag)?)));
+        Some((producer, at.collect()))
     }
 
     fn forget(&mut self, producer: ProducerId) -> Option<Users> {
@@ -142,7 +178,8 @@ impl Upstreams<'_> {
         producer
     }
 
-    /// A producer that others with the same wishes use, too. True: the broker has made it already.
+    /// A producer that others with the same wishes use, too. True: the broker has made it already, and the owner may use
+    /// it. Otherwise [`Producers::made`] or [`Producers::proved`] names the owner when it may.
     pub fn share(
         &mut self,
         now_ms: u64,
@@ -151,18 +188,31 @@ impl Upstreams<'_> {
         spec: ProducerSpec,
     ) -> (ProducerId, bool) {
         let wishes = Wishes::of(&spec);
+        let proof_lasts_ms = self.producers.proof_lasts_ms;
         if let Some(producer) = self.producers.shared.get(&wishes).copied()
             && let Some(Users::Many(many)) = self.producers.users.get_mut(&producer)
             && (!many.ready || self.client.producer_connection(producer).is_some())
         {
             many.places.insert(owner, place);
-            return (producer, many.ready);
+            // The right is to the topic: the other partitions are opened when the first may be used.
+            let lasts_ms = proof_lasts_ms.filter(|_| many.ready && place == 0);
+            if lasts_ms.is_none_or(|lasts_ms| now_ms.saturating_sub(many.proven_ms) < lasts_ms) {
+                return (producer, many.ready);
+            }
+            many.applicants.push(owner);
+            if many.applicants.len() == 1 {
+                let proof = self.client.open_producer(now_ms, spec);
+                self.producers.proofs.insert(proof, producer);
+            }
+            return (producer, false);
         }
         let producer = self.client.open_producer(now_ms, spec);
         let many = Many {
             wishes: wishes.clone(),
             places: FxHashMap::from_iter([(owner, place)]),
             ready: false,
+            proven_ms: now_ms,
+            applicants: Vec::new(),
         };
         let users = Users::Many(Box::new(many));
         self.producers.users.insert(producer, users);

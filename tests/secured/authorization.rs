@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::secured::Secured;
-use crate::support::{Client, World, eventually, topic};
+use crate::support::{Client, World, eventually, take_from, topic};
 
 /// A gateway that asks who its clients are, with these settings beside.
 fn guarded(own_role: Option<&str>, settings: &[&str]) -> World {
@@ -203,6 +203,73 @@ fn the_brokers_decide_for_each_role_in_its_own_name() {
     let exclusive = format!("/ws/v2/consumer/persistent/{namespace}/t/alone");
     let _first = open(&world, "a", &exclusive);
     assert_eq!(status(&world, "b", &exclusive), 409);
+}
+
+/// Of a topic and of one with partitions, which are the same to who opens a socket.
+fn shared_paths(namespace: &str) -> Vec<String> {
+    let secured = Secured::get();
+    let partitions = format!("/admin/v2/persistent/{namespace}/p/partitions");
+    secured.admin().expect("PUT", &partitions, &json!(2));
+    let mut all = Vec::new();
+    for topic in ["t", "p"] {
+        for (kind, rest) in [
+            ("producer", ""),
+            ("consumer", "/shared?subscriptionType=Shared"),
+            ("consumer", "/failover?subscriptionType=Failover"),
+            ("reader", ""),
+        ] {
+            all.push(format!(
+                "/ws/v2/{kind}/persistent/{namespace}/{topic}{rest}"
+            ));
+        }
+    }
+    all
+}
+
+#[test]
+fn who_joins_what_is_open_needs_the_right_too() {
+    let secured = Secured::get();
+    let broker = "authorization=broker";
+    let world = guarded(None, &[broker, "authorizationCacheMillis=1"]);
+    let trusting = guarded(None, &[broker, "authorizationCacheMillis=3600000"]);
+    let namespace = namespace("joined");
+    let paths = shared_paths(&namespace);
+    secured.grant(&namespace, "a", &["produce", "consume"]);
+    // On every shard; the last ones only join.
+    let open_all = |world: &World| -> Vec<Client> {
+        let all = paths.iter().flat_map(|path| [path; 4]);
+        all.map(|path| open(world, "a", path)).collect()
+    };
+    let mut joined = open_all(&world);
+    let _trusted = open_all(&trusting);
+    // One of those who share a subscription has the message, every reader has.
+    joined[0].publish("x");
+    for consumers in [4..8, 8..12] {
+        take_from(&mut joined[consumers], 1, |_, client, message| {
+            client.ack(message)
+        });
+    }
+    for reader in &mut joined[12..16] {
+        assert_eq!(reader.receive(), "x");
+    }
+    // With the other right everybody is still told how many partitions there are.
+    for (left, taken) in [("consume", "produce"), ("produce", "consume")] {
+        secured.grant(&namespace, "a", &[left]);
+        let needs_it = |path: &&String| path.contains("/producer/") == (taken == "produce");
+        for path in paths.iter().filter(needs_it) {
+            eventually("the broker is asked again", || {
+                status(&world, "a", path) == 403
+            });
+            // For as long as that counts; producers are shared by the sockets of one shard only.
+            if taken == "consume" {
+                assert_eq!(status(&trusting, "a", path), 101, "{path}");
+            }
+        }
+    }
+    secured.grant(&namespace, "a", &["produce", "consume"]);
+    for path in &paths {
+        drop(open(&world, "a", path));
+    }
 }
 
 #[test]

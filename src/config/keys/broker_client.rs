@@ -179,7 +179,7 @@ pub(super) fn finish(
             }
             let forwards = matches!(
                 draft.config.authorization,
-                Some(Authorization::Broker { forwards: true })
+                Some(Authorization::Broker { forwards: true, .. })
             );
             if forwards && matches!(client.proof, Proof::None) {
                 let why = format!(

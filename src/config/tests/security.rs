@@ -57,7 +57,7 @@ fn forwarding_is_for_a_proxy_between_clients_and_brokers_that_decide() {
     let config = check(&format!("{by_brokers}{own}")).unwrap();
     assert!(matches!(
         config.authorization,
-        Some(Authorization::Broker { forwards: true })
+        Some(Authorization::Broker { forwards: true, .. })
     ));
 }
 

@@ -84,6 +84,11 @@ impl Client {
         id
     }
 
+    /// What it was opened with.
+    pub fn consumer_spec(&self, consumer: ConsumerId) -> Option<&ConsumerSpec> {
+        Some(&self.consumers.get(&consumer)?.spec)
+    }
+
     /// Where a non-durable consumer would begin if it lost its broker side now. A fixed place as soon as it is ready,
     /// except on a non-persistent topic.
     pub fn start_of(&self, consumer: ConsumerId) -> Option<StartPosition> {

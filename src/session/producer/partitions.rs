@@ -118,10 +118,20 @@ impl ProducerSession {
         partition: usize,
         name: &str,
     ) -> Progress {
+        self.name.get_or_insert_with(|| name.to_owned());
+        self.joined(now, upstreams, partition)
+    }
+
+    /// The shared producer of this partition may be used.
+    pub fn joined(
+        &mut self,
+        now: Now,
+        upstreams: &mut Upstreams<'_>,
+        partition: usize,
+    ) -> Progress {
         if let Some(partition) = self.partitions.get_mut(partition) {
             partition.ready = true;
         }
-        self.name.get_or_insert_with(|| name.to_owned());
         self.progress(now, upstreams)
     }
 
