@@ -20,6 +20,9 @@ const QUESTIONS_MAX: usize = 1024;
 /// they have failed at the earliest. More hang only where dozens of issuers do; those beyond are tried later.
 const FETCHES_MAX: usize = 64;
 
+/// After so many renewals in a row somebody else has a turn, if anybody waits: most of the desk is theirs, and not all.
+const RENEWALS_IN_A_ROW: u32 = 8;
+
 /// Where shards ask.
 #[derive(Clone)]
 pub struct Questions {
@@ -87,9 +90,10 @@ impl Vacant {
             renewals: self.renewals,
             documents,
             handshakes: self.handshakes,
+            renewals_in_a_row: 0,
         };
         let thread = thread::Builder::new().name("desk".to_owned());
-        thread.spawn(move || clerk.sit(&inbox))?;
+        thread.spawn(move || clerk.sit(inbox))?;
         Ok(())
     }
 }
@@ -127,11 +131,31 @@ struct Inbox {
     /// Before those who would wait for them.
     documents: flume::Receiver<Fetched>,
     handshakes: flume::Receiver<Question<SocketId>>,
+    renewals_in_a_row: u32,
 }
 
 impl Inbox {
     /// Blocks.
-    fn next(&self) -> Event {
+    fn next(&mut self) -> Event {
+        let next = match self.renewals_in_a_row {
+            RENEWALS_IN_A_ROW.. => self.other_than_renewal(),
+            _ => None,
+        };
+        let next = next.unwrap_or_else(|| self.most_urgent());
+        self.renewals_in_a_row = match &next {
+            Event::Asked(question) if question.lane == Lane::Renewal => self.renewals_in_a_row + 1,
+            _ => 0,
+        };
+        next
+    }
+
+    fn other_than_renewal(&self) -> Option<Event> {
+        let document = self.documents.try_recv().map(Event::Fetched);
+        let handshake = || self.handshakes.try_recv().map(Event::Asked);
+        document.or_else(|_| handshake()).ok()
+    }
+
+    fn most_urgent(&self) -> Event {
         match self.renewals.try_recv() {
             Ok(question) => return Event::Asked(question),
             Err(flume::TryRecvError::Disconnected) => return Event::End,
@@ -149,7 +173,7 @@ impl Inbox {
 }
 
 impl Clerk {
-    fn sit(mut self, inbox: &Inbox) {
+    fn sit(mut self, mut inbox: Inbox) {
         loop {
             let next = inbox.next();
             let now_ms = runtime::wall_ms();
@@ -200,5 +224,49 @@ impl Clerk {
                 thread::yield_now();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Offered;
+
+    fn question(lane: Lane) -> Question<SocketId> {
+        Question {
+            who: SocketId::new(0, 0, 0),
+            offered: Offered::new_token(None, "a token"),
+            lane,
+        }
+    }
+
+    #[test]
+    fn a_stream_of_renewals_leaves_turns_to_strangers_and_documents() {
+        let (renews, renewals) = flume::unbounded();
+        let (arrives, handshakes) = flume::unbounded();
+        let (fetches, documents) = flume::unbounded();
+        let mut inbox = Inbox {
+            renewals,
+            documents,
+            handshakes,
+            renewals_in_a_row: 0,
+        };
+        for _ in 0..3 * RENEWALS_IN_A_ROW {
+            renews.send(question(Lane::Renewal)).unwrap();
+        }
+        arrives.send(question(Lane::Handshake)).unwrap();
+        fetches.send(("address".to_owned(), None)).unwrap();
+        let mut order = Vec::new();
+        for _ in 0..3 * RENEWALS_IN_A_ROW + 2 {
+            order.push(match inbox.next() {
+                Event::Asked(question) => question.lane == Lane::Renewal,
+                Event::Fetched(_) => false,
+                Event::End => panic!("nobody has gone"),
+            });
+        }
+        let others: Vec<usize> = (0..order.len()).filter(|turn| !order[*turn]).collect();
+        // A document is never behind a stranger; without anybody else renewals go on.
+        let first = RENEWALS_IN_A_ROW as usize;
+        assert_eq!(others, [first, 2 * first + 1]);
     }
 }

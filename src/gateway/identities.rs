@@ -14,11 +14,13 @@ use crate::http::Request;
 use crate::runtime::{self, OneShot, OneShotReceiver, TimerKey, oneshot};
 use crate::session::{CloseWith, append_frame};
 use rustc_hash::FxHashMap;
+use zeroize::Zeroize;
 
 /// An identity's end is looked at anew after this time at the latest: the wall clock that it is told by may be set.
 const LOOK_AGAIN_MS: u64 = 60 * 60 * 1000;
 
-/// A client with a token that is about to end is not asked more often than this.
+/// A client with a token that is about to end is not asked more often than this, and what it sends without being asked is
+/// not looked at more often.
 const CHALLENGE_PAUSE_MS: u64 = 1_000;
 
 /// When a new token could not be checked because its issuer does not answer, the client is asked again after half of the
@@ -46,6 +48,17 @@ struct Ending {
     challenged: bool,
     /// One that it has sent is being looked at; further ones are not.
     is_at_desk: bool,
+    /// When the last one was looked at.
+    looked_ms: Option<u64>,
+}
+
+impl Ending {
+    /// Whether a token that the client sends now is looked at. One that it has not been asked for is, but not many: a
+    /// signature costs more than its frame, and those of all sockets are looked at before any stranger's.
+    fn looks_at_tokens(&self, now_ms: u64) -> bool {
+        let paused_until_ms = self.looked_ms.map_or(0, |it| it + CHALLENGE_PAUSE_MS);
+        !self.is_at_desk && (self.challenged || now_ms >= paused_until_ms)
+    }
 }
 
 impl Identities {
@@ -139,6 +152,8 @@ impl Shard {
 
     /// Sets the time to ask for a new token; the socket is open now, or has just got one.
     pub fn watch_identity(&mut self, now_ms: u64, id: SocketId) {
+        let before = self.identities.ending.get(&id);
+        let looked_ms = before.and_then(|ending| ending.looked_ms);
         self.forget_identity(id);
         let refresh_ms = self.config.authentication_refresh_ms;
         let renewable = self.method(id) != Method::Tls;
@@ -162,6 +177,7 @@ impl Shard {
             renewable,
             challenged: false,
             is_at_desk: false,
+            looked_ms,
         };
         self.identities.ending.insert(id, ending);
     }
@@ -219,19 +235,20 @@ impl Shard {
         self.reply(id, &frame);
     }
 
-    /// Takes a frame with a new token. False: it is another frame, or the socket is not there by one that ends.
-    pub fn takes_new_token(&mut self, now_ms: u64, id: SocketId, frame: &[u8]) -> bool {
-        let ending = self.identities.ending.get(&id);
+    /// Takes a frame with a new token, and wipes it: it is in a buffer of others. False: it is another frame, or the socket is not there by one that ends.
+    pub fn takes_new_token(&mut self, now_ms: u64, id: SocketId, frame: &mut [u8]) -> bool {
+        let ending = self.identities.ending.get_mut(&id);
         let Some(ending) = ending.filter(|ending| ending.renewable) else {
             return false;
         };
-        let is_at_desk = ending.is_at_desk;
         let Some(response) = parse_auth_response(frame) else {
             return false;
         };
-        if is_at_desk {
+        frame.zeroize();
+        if !ending.looks_at_tokens(now_ms) {
             return true;
         }
+        ending.looked_ms = Some(now_ms);
         let authentication = self.config.authentication.clone();
         let (Some(response), Some(authentication)) = (response, authentication) else {
             self.not_who_it_was(now_ms, id, "there is no token in the answer");
@@ -305,5 +322,31 @@ impl Shard {
             reason: error.reason(why),
         };
         self.close(now_ms, id, with);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Wheel;
+
+    #[test]
+    fn tokens_that_nobody_has_asked_for_are_looked_at_one_in_a_while() {
+        let mut ending = Ending {
+            timer: Wheel::new(0).insert(1, ()),
+            renewable: true,
+            challenged: false,
+            is_at_desk: false,
+            looked_ms: None,
+        };
+        assert!(ending.looks_at_tokens(5));
+        ending.looked_ms = Some(5);
+        assert!(!ending.looks_at_tokens(5));
+        assert!(!ending.looks_at_tokens(4 + CHALLENGE_PAUSE_MS));
+        assert!(ending.looks_at_tokens(5 + CHALLENGE_PAUSE_MS));
+        ending.challenged = true;
+        assert!(ending.looks_at_tokens(6));
+        ending.is_at_desk = true;
+        assert!(!ending.looks_at_tokens(6));
     }
 }
