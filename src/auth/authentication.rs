@@ -198,7 +198,7 @@ impl Authentication {
         ask: impl FnMut(&Provider) -> Verdict,
     ) -> Option<Result<Identity, Why>> {
         // Brokers let what is done under this name pass with the gateway's own rights.
-        let is_client = |identity: &Identity| &*identity.role != WEBSOCKET_PRINCIPAL;
+        let is_client = |identity: &Identity| identity.role.trim() != WEBSOCKET_PRINCIPAL;
         let said = self.first_to_accept(offered, ask)?;
         Some(said.and_then(|identity| match is_client(&identity) {
             true => Ok(identity),

@@ -96,7 +96,8 @@ impl Credentials {
     }
 
     /// The lines of a request's head, each with its end: `Authorization` as the method has it, what Pulsar wants
-    /// beside it, and the original principal. What could not stand in a line is left out, and the server refuses.
+    /// beside it, and the original principal. Data that could not stand in a line are left out, and the server refuses; principals are looked
+    /// at before (`named_in_headers`).
     pub fn http_headers(&self) -> Zeroizing<String> {
         let mut lines = Zeroizing::new(String::new());
         let data = std::str::from_utf8(self.data.bytes()).unwrap_or_default();
@@ -128,10 +129,28 @@ impl Credentials {
     }
 }
 
+/// A header line carries what stands in ASCII, and nothing at its ends but that: a server that found no principal, or
+/// another one, would take the client for somebody else, with a gateway's credentials for the gateway itself.
+pub(super) fn named_in_headers(credentials: Credentials) -> Result<Credentials, BrokerError> {
+    let fits = |principal: &[u8]| {
+        let is_legal = |byte: &u8| *byte == b' ' || byte.is_ascii_graphic();
+        let ends = [principal.first(), principal.last()];
+        principal.iter().all(is_legal) && ends.iter().flatten().all(|end| **end != b' ')
+    };
+    match &credentials.original {
+        Some(original) if original.principal.is_empty() || !fits(original.principal.as_bytes()) => {
+            Err(unauthorized(
+                "the role cannot be named to a web service: it has other characters than ASCII's, or a blank at an end",
+            ))
+        }
+        _ => Ok(credentials),
+    }
+}
+
 /// Brokers let a proxy's role alone decide where it names [`WEBSOCKET_PRINCIPAL`]: nobody else may be called so.
 fn named_by_right(credentials: Credentials) -> Result<Credentials, BrokerError> {
     match &credentials.original {
-        Some(original) if original.principal == WEBSOCKET_PRINCIPAL => {
+        Some(original) if original.principal.trim() == WEBSOCKET_PRINCIPAL => {
             Err(unauthorized("that name is the gateway's own"))
         }
         _ => Ok(credentials),
@@ -273,6 +292,45 @@ mod tests {
             head(for_somebody),
             "X-Pulsar-Auth-Method-Name: tls\r\nX-Original-Principal: somebody\r\n"
         );
+    }
+
+    #[test]
+    fn who_cannot_be_named_in_a_header_is_not_taken_for_the_gateway() {
+        let named = |principal: &str| {
+            let original = Original {
+                principal: principal.to_owned(),
+                credentials: None,
+            };
+            named_in_headers(Credentials {
+                original: Some(Arc::new(original)),
+                ..Credentials::new("token", "the gateway's".into())
+            })
+        };
+        for principal in ["a", "a b", "CN=a, O=b", "~"] {
+            assert!(named(principal).is_ok(), "{principal}");
+        }
+        for principal in ["Müller", " a", "a ", "", " ", "a\tb", "a\r\nb: c"] {
+            let error = named(principal).expect_err(principal);
+            assert_eq!(error.kind, ErrorKind::Unauthorized);
+        }
+    }
+
+    #[test]
+    fn nobody_else_is_called_as_the_gateway_is() {
+        for principal in [
+            WEBSOCKET_PRINCIPAL.to_owned(),
+            format!(" {WEBSOCKET_PRINCIPAL} "),
+        ] {
+            let original = Original {
+                principal,
+                credentials: None,
+            };
+            let credentials = Credentials {
+                original: Some(Arc::new(original)),
+                ..Credentials::none()
+            };
+            assert!(named_by_right(credentials).is_err());
+        }
     }
 
     #[test]

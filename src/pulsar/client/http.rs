@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::Client;
 use super::address::Route;
-use super::credentials::{Credentials, Original, Principal, WEBSOCKET_PRINCIPAL};
+use super::credentials::{Credentials, Original, Principal, WEBSOCKET_PRINCIPAL, named_in_headers};
 use super::deadlines::Timer;
 use super::lookup::LookupId;
 use super::pool::retryable;
@@ -101,7 +101,7 @@ impl Client {
         let Some(exchange) = self.exchanges.open.get_mut(&connection) else {
             return;
         };
-        match result {
+        match result.and_then(named_in_headers) {
             Ok(mut credentials) => {
                 exchange.shows_credentials = !credentials.is_none();
                 if exchange.names_principal {
