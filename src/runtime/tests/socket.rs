@@ -40,9 +40,9 @@ fn a_thousand_sockets_echo_and_give_their_descriptors_back() {
                 assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
             }
         });
-        let servers = once(servers);
+        let servers = once((servers, inodes.clone()));
         on_shard(driver, move || {
-            let servers = servers();
+            let (servers, inodes) = servers();
             async move {
                 let open = Rc::new(Cell::new(servers.len()));
                 for server in servers {
@@ -56,7 +56,9 @@ fn a_thousand_sockets_echo_and_give_their_descriptors_back() {
                     sleep_ms(1).await;
                 }
                 // The closes of the last ones are with the ring.
-                sleep_ms(20).await;
+                while inodes.iter().any(is_open) {
+                    sleep_ms(1).await;
+                }
             }
         });
         talk.join().unwrap();
@@ -187,9 +189,10 @@ fn an_abort_ends_a_waiting_read_and_drops_what_is_unsent() {
     for driver in drivers() {
         let (server, client) = pair();
         let opened = inode(&server);
-        let server = once(server);
+        let server = once((server, opened.clone()));
         on_shard(driver, move || {
-            let socket = Socket::from_std(server()).unwrap();
+            let (server, opened) = server();
+            let socket = Socket::from_std(server).unwrap();
             async move {
                 for _ in 0..200 {
                     socket.send(vec![0; 100_000].into());
@@ -206,7 +209,9 @@ fn an_abort_ends_a_waiting_read_and_drops_what_is_unsent() {
                 socket.send(Bytes::from_static(b"ignored"));
                 assert_eq!(socket.unsent_bytes(), 0);
                 drop(socket);
-                sleep_ms(20).await;
+                while is_open(&opened) {
+                    sleep_ms(1).await;
+                }
             }
         });
         assert!(!is_open(&opened), "{driver:?}");
