@@ -94,6 +94,14 @@ impl Shard {
             return false;
         }
         reader.paused = true;
+        let topic = &reader.key.topic;
+        let reason = match refusal {
+            Refusal::Broker(error) => &error.message,
+            Refusal::Busy(text) => text,
+        };
+        if let Some(unsaid) = self.tails.refused.due(now_ms, topic) {
+            tracing::warn!(%topic, unsaid, reason, "a reader that fell behind its log is refused by the broker, and asks again");
+        }
         self.wheel
             .insert(now_ms + CATCH_UP_PAUSE_MS, Timer::CatchUp(id));
         true

@@ -340,12 +340,9 @@ impl Shard {
     /// The broker has no more what the socket lacks, or may have had it: non-durable readers do not hold a topic's retention,
     /// and a non-persistent topic keeps nothing. True: for that it has been closed.
     pub(super) fn reader_missed(&mut self, now_ms: u64, id: SocketId, gap: Gap) -> bool {
-        let (count, what) = match gap {
-            Gap::Certain => (&mut self.counters.readers_missed, "lacked"),
-            Gap::Possible => (
-                &mut self.counters.readers_may_have_missed,
-                "may have lacked",
-            ),
+        let (count, are) = match gap {
+            Gap::Certain => (&mut self.counters.readers_missed, "are"),
+            Gap::Possible => (&mut self.counters.readers_may_have_missed, "may be"),
         };
         *count += 1;
         if let Some(entry) = self.sockets.get(id)
@@ -353,7 +350,7 @@ impl Shard {
             && let topic = &reader.key.topic
             && let Some(unsaid) = self.tails.missed.due(now_ms, topic)
         {
-            tracing::warn!(%topic, unsaid, "a reader was so far behind that the broker has no more what it {what}");
+            tracing::warn!(%topic, unsaid, "messages that a reader has not had {are} gone from its topic");
         }
         let closes = self.config.close_readers_on_gap && gap == Gap::Certain;
         if closes {

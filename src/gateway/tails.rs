@@ -60,6 +60,8 @@ pub struct Tails {
     pub waiting: VecDeque<SocketId>,
     /// Topics that did not have what their readers lacked.
     pub missed: Seldom,
+    /// Topics of which readers that fell off are refused for now.
+    pub refused: Seldom,
 }
 
 impl Tails {

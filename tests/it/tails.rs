@@ -9,6 +9,9 @@ use crate::support::{Client, World, base64, eventually, payload_of, query_value,
 /// The smallest log that may be asked for: a dozen small messages.
 const TINY_LOG: &[&str] = &["tailLogBytes=4096"];
 
+/// What a test says that expects no gap, too: one that is found where there is none would end it.
+const CLOSED_ON_GAP: &str = "closeReadersOnGap=true";
+
 fn readers_at_broker(world: &World, name: &str) -> usize {
     let stats = world.admin().stats(name).expect("the topic is there");
     stats.subscriptions.len()
@@ -57,7 +60,7 @@ fn a_reader_that_has_caught_up_needs_no_reader_of_its_own_any_more() {
 
 #[test]
 fn a_reader_that_falls_off_the_log_misses_nothing_and_sees_nothing_twice() {
-    let world = World::with(TINY_LOG);
+    let world = World::with(&[TINY_LOG, &[CLOSED_ON_GAP]].concat());
     let name = topic("falls-off");
     let mut slow: Vec<Client> = [1, 3, 1000]
         .iter()
@@ -155,7 +158,7 @@ fn a_topic_may_be_named_as_any_partition_and_a_reader_of_it_sees_nothing_twice()
 
 #[test]
 fn a_reader_survives_a_lost_broker_whether_it_is_in_the_log_or_behind_it() {
-    let world = World::with(TINY_LOG);
+    let world = World::with(&[TINY_LOG, &[CLOSED_ON_GAP]].concat());
     let name = topic("unloaded-tail");
     let mut slow = world.reader(&format!("{name}?receiverQueueSize=1"));
     let mut quick = world.reader(&name);
@@ -253,6 +256,7 @@ fn a_broker_that_is_away_for_long_is_a_pause_for_readers_that_fell_off() {
     let settings = [
         TINY_LOG,
         &[
+            CLOSED_ON_GAP,
             "brokerClient_operationTimeoutMs=300",
             "brokerClient_maxBackoffIntervalNanos=200000000",
         ],
@@ -335,12 +339,10 @@ fn a_reader_goes_on_behind_what_the_broker_has_no_more() {
 
 #[test]
 fn a_reader_is_closed_on_a_gap_if_that_is_wished() {
-    let (_world, mut reader) = behind_what_the_broker_keeps(&["closeReadersOnGap=true"]);
+    let (_world, mut reader) = behind_what_the_broker_keeps(&[CLOSED_ON_GAP]);
     let closed = reader.closed();
     assert_eq!(closed.code, 4008);
 }
-
-const CLOSED_ON_GAP: &str = "closeReadersOnGap=true";
 
 /// The broker keeps a dozen messages of a kilobyte, in one ledger, and two hundred come while it is lost.
 #[test]
