@@ -9,9 +9,10 @@ use bytes::BytesMut;
 use super::Client;
 use super::deadlines::Timer;
 use super::encode::Encoding;
-use super::pending::{Content, Pending, Tags, Unencoded};
+use super::pending::{Content, Pending, Tags};
 use super::producer::Producer;
 use super::spec::{ProducerId, SendFields, SendRefused, Tag};
+use super::unencoded::Unencoded;
 use crate::pulsar::wire::{MetadataFields, SingleMetadataFields};
 
 /// Payload bytes from which a batch goes out: the Java client's default `batchingMaxBytes`, which its gateway leaves.

@@ -13,7 +13,7 @@
 //! | `incoming`, `answers`, `requests` | what a broker says, and what it was asked |
 //! | `lookup`, `http`, `counts`, `address` | who owns a topic (also over HTTP), how many partitions it has, how to reach a broker |
 //! | `link`, `moves` | how a producer or consumer finds and loses its broker, and follows its topic |
-//! | `producer`, `encode`, `batch`, `pending`, `receipts` | publishing: messages out, as frames, together, kept, and what becomes of them |
+//! | `producer`, `unencoded`, `encode`, `batch`, `pending`, `receipts` | publishing: messages out, waiting, as frames, together, kept, and what becomes of them |
 //! | `consumer`, `delivery`, `resume` | subscribing: what the owner does, what comes, where it goes on |
 //! | `commands` | the commands that go out |
 //! | `backoff`, `deadlines` | time |
@@ -50,6 +50,7 @@ mod receipts;
 mod requests;
 mod resume;
 mod spec;
+mod unencoded;
 
 #[cfg(test)]
 mod tests;
