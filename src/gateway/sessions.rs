@@ -49,6 +49,7 @@ impl Shard {
         entry.upgraded = true;
         entry.last_active_ms = now_ms;
         entry.last_ping_ms = now_ms;
+        entry.socket.has_been_shown();
         entry.socket.send(response);
         self.counters.sockets_opened += 1;
         // Deliveries that came before the 101 are waiting in `out`, or in the log.

@@ -10,6 +10,7 @@ use std::io::{self, IoSlice};
 use std::rc::Rc;
 
 use bytes::Bytes;
+use zeroize::Zeroize;
 
 use super::flush::{self, Left};
 use super::socket::{Connection, is_passing};
@@ -21,7 +22,7 @@ use super::tls::{RECORD_BYTES, Tls};
 const SEALED_PER_SEND: usize = 4 * RECORD_BYTES;
 
 thread_local! {
-    static PLAIN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    pub(super) static PLAIN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static RECORDS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -38,12 +39,22 @@ pub(super) fn receive(
     if count == 0 {
         return Ok(None);
     }
+    let records = &mut buffer[..before + count];
     PLAIN.with_borrow_mut(|plain| {
         plain.clear();
-        open(connection, tls, &mut buffer[..before + count], plain)?;
+        // Nothing is left behind in memory that it grew out of.
+        plain.reserve(records.len());
+        let result = open(connection, tls, records, plain);
+        let (front, behind) = records.split_at_mut(plain.len());
         // A record is longer than what is in it.
-        buffer[..plain.len()].copy_from_slice(plain);
-        match plain.len() {
+        front.copy_from_slice(plain);
+        if tls.wipes {
+            plain.as_mut_slice().zeroize();
+            // Records are opened where they lie.
+            behind.zeroize();
+        }
+        result?;
+        match front.len() {
             0 if tls.peer_has_ended() => Ok(None),
             count => Ok(Some(count)),
         }

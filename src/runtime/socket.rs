@@ -22,6 +22,7 @@ use bytes::Bytes;
 use monoio::net::TcpStream;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::batch::Batch;
 use super::flush::{self, Outbox};
@@ -42,7 +43,7 @@ pub const LINGER_MS: u64 = 10_000;
 const UNWAITED_IN_A_ROW: u8 = 16;
 
 thread_local! {
-    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    pub(super) static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A handle to a connection; clones are the same connection. Belongs to the shard that it was made on.
@@ -195,7 +196,11 @@ impl Socket {
                 }
                 Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(Some(count)) => {
-                    tls.borrow_mut().early = connection.give(count, |early| early.to_vec());
+                    tls.borrow_mut().early = connection.give(count, |early| {
+                        let taken = Zeroizing::new(early.to_vec());
+                        early.zeroize();
+                        taken
+                    });
                     Ok(())
                 }
                 Err(error) if is_passing(&error) => Ok(()),
@@ -206,6 +211,13 @@ impl Socket {
             connection.break_off();
         }
         result
+    }
+
+    /// The peer has shown who it is: what it sends from now on need not be wiped from the shard's buffers, which costs time.
+    pub fn has_been_shown(&self) {
+        if let Some(tls) = self.0.tls.get() {
+            tls.borrow_mut().wipes = false;
+        }
     }
 
     /// With TLS, whether its handshake is over or not.

@@ -20,6 +20,7 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 use rustls::{ClientConfig, CommonState, Error, ServerConfig};
+use zeroize::Zeroizing;
 
 /// Plaintext of one record at the most (RFC 8446 §5.1).
 pub(super) const RECORD_BYTES: usize = 16 * 1024;
@@ -39,7 +40,9 @@ pub(super) struct Tls {
     /// Records that the kernel has not taken.
     pub(super) unsent: Vec<u8>,
     /// Plaintext that came together with the end of the handshake.
-    pub(super) early: Vec<u8>,
+    pub(super) early: Zeroizing<Vec<u8>>,
+    /// The peer may be showing who it is: its plaintext is wiped wherever it has been.
+    pub(super) wipes: bool,
     peer_has_ended: bool,
     said_goodbye: bool,
     /// After an error rustls must not be asked anything more.
@@ -89,10 +92,11 @@ impl Tls {
 
     fn new(session: Session) -> Tls {
         Tls {
+            wipes: matches!(session, Session::Server(_)),
             session,
             pending: Vec::new(),
             unsent: Vec::new(),
-            early: Vec::new(),
+            early: Zeroizing::default(),
             peer_has_ended: false,
             said_goodbye: false,
             has_failed: false,

@@ -1,5 +1,6 @@
 //! TLS: the machine against itself in memory, and sockets against rustls' own blocking streams.
 
+use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, OnceLock};
@@ -15,8 +16,11 @@ use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     SupportedProtocolVersion,
 };
+use zeroize::Zeroize;
 
 use super::{drivers, echo, on_shard, pair};
+use crate::runtime::secured::PLAIN;
+use crate::runtime::socket::READ_BUFFER;
 use crate::runtime::tls::{PENDING_BYTES_MAX, Tls};
 use crate::runtime::{Socket, TlsSide};
 
@@ -437,6 +441,65 @@ fn a_socket_can_be_the_client_too() {
         });
         assert_eq!(heard.unwrap(), b"hello");
         assert_eq!(server.join().unwrap(), b"thanks");
+    }
+}
+
+/// Whether the buffers that all sockets of this thread share hold a part of it.
+fn is_left(secret: &[u8]) -> bool {
+    let has = |buffer: &RefCell<Vec<u8>>| {
+        let buffer = buffer.borrow();
+        buffer.windows(secret.len()).any(|part| part == secret)
+    };
+    PLAIN.with(has) || READ_BUFFER.with(has)
+}
+
+#[test]
+fn what_a_client_shows_is_left_in_no_buffer_of_others() {
+    const SECRET: &[u8] = b"a token of somebody";
+    for (driver, version) in drivers()
+        .into_iter()
+        .flat_map(|it| VERSIONS.map(|v| (it, v)))
+    {
+        let (server, stream) = pair();
+        let client = thread::spawn(move || {
+            let mut client = client(version, stream);
+            // The first in the flight that ends the handshake, maybe; several records at a time.
+            for _ in 0..2 {
+                client.write_all(&SECRET.repeat(3)).unwrap();
+                client.write_all(SECRET).unwrap();
+                client.flush().unwrap();
+                let mut go = [0];
+                client.read_exact(&mut go).unwrap();
+            }
+        });
+        let server = Arc::new(std::sync::Mutex::new(Some(server)));
+        on_shard(driver, move || {
+            let server = server.lock().unwrap().take().unwrap();
+            async move {
+                let socket = Socket::from_std(server).unwrap();
+                let side = TlsSide::Server(server_config(version));
+                socket.secure(side).unwrap();
+                socket.handshake().await.unwrap();
+                for _ in 0..2 {
+                    let mut missing = 4 * SECRET.len();
+                    while missing > 0 {
+                        missing -= socket
+                            .read_with(|bytes| {
+                                bytes.zeroize();
+                                bytes.len()
+                            })
+                            .await
+                            .unwrap()
+                            .unwrap();
+                        assert!(!is_left(&SECRET[4..12]));
+                    }
+                    socket.send(Bytes::from_static(b"!"));
+                }
+                socket.shutdown_after_flush(10_000);
+                while let Ok(Some(())) = socket.read_with(|_| ()).await {}
+            }
+        });
+        client.join().unwrap();
     }
 }
 
