@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::support::raw::{Answer, upgrade_request};
-use crate::support::{Neighbours, Raw, World, topic};
+use crate::support::{Neighbours, Raw, World, eventually, tokens, topic};
 
 fn producer() -> String {
     format!(
@@ -208,4 +208,21 @@ fn nobody_is_believed_who_is_not_trusted() {
         .refused(400, "Control character in the request head");
     ask(world.address(), b"PROXY TCP4 10.0.0.1 10.0.0.1 1 2\r\n", "")
         .refused(400, "Not an HTTP request");
+}
+
+#[test]
+fn a_role_has_so_many_sockets() {
+    let world = World::with(&tokens::settings(&["maxConnectionsPerRole=2"]));
+    let path = format!("{}?token={}", producer(), tokens::token("me"));
+    let mut open = vec![world.open(&path), world.open(&path)];
+    for _ in 0..3 {
+        assert_eq!(
+            world.refused(&path),
+            (429, "Too many connections of this role\n".to_owned())
+        );
+    }
+    drop(open.pop());
+    eventually("the place is free again", || {
+        Raw::connect(world.address()).lets_in(&path)
+    });
 }

@@ -46,21 +46,3 @@ fn without_a_token_a_page_learns_nothing_but_that_it_is_of_another_site() {
         (401, "Failed to authenticate\n")
     );
 }
-
-#[test]
-fn a_role_has_so_many_sockets() {
-    let settings = [&AUTHENTICATED[..], &["maxConnectionsPerRole=2"]].concat();
-    let world = World::with(&settings);
-    let path = format!("{}?token={TOKEN}", producer("role"));
-    let mut open = vec![world.open(&path), world.open(&path)];
-    for _ in 0..3 {
-        assert_eq!(
-            world.refused(&path),
-            (429, "Too many connections of this role\n".to_owned())
-        );
-    }
-    drop(open.pop());
-    crate::support::eventually("the place is free again", || {
-        Raw::connect(world.address()).lets_in(&path)
-    });
-}

@@ -7,7 +7,7 @@ use std::fs;
 use std::net::SocketAddr;
 
 use super::{AUTHENTICATED, TOKEN, WRONG_TOKEN, with_lines};
-use crate::support::process::{Gateway, program};
+use crate::support::process::{Gateway, program_with};
 use crate::support::raw::{claiming, frame, upgrade_request};
 use crate::support::{Client, Raw, eventually, topic};
 
@@ -26,17 +26,9 @@ const GROWTH_BYTES_MAX: u64 = (ROUNDS * ATTACKERS) as u64 * (16 << 10);
 const EXACT: [(&str, &str); 2] = [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ALLOW_THP", "0")];
 
 fn start() -> (Gateway, SocketAddr) {
-    let mut arguments: Vec<String> = ["--port", "0", "--cores", "0", "--set"]
-        .map(str::to_owned)
-        .into();
-    arguments.push(format!("maxHttpServerConnections={PLACES}"));
-    for setting in AUTHENTICATED {
-        arguments.extend(["--set".to_owned(), setting.to_owned()]);
-    }
-    if let Ok(broker) = std::env::var("PWS_TEST_BROKER") {
-        arguments.extend(["--broker".to_owned(), broker]);
-    }
-    let gateway = Gateway::start_program(program().args(&arguments).envs(EXACT));
+    let places = format!("maxHttpServerConnections={PLACES}");
+    let settings = [&AUTHENTICATED[..], &[&places]].concat();
+    let gateway = Gateway::start_program(program_with(&settings).envs(EXACT));
     let address = gateway.address();
     (gateway, address)
 }

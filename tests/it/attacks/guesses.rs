@@ -1,4 +1,7 @@
-//! Passwords guessed faster than their hashes can be looked at.
+//! More credentials than there is time to look at: passwords guessed faster than they can be hashed, and good tokens of open
+//! sockets without end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{producer, with_lines};
 use crate::support::issuer::Issuer;
@@ -66,4 +69,46 @@ fn guesses_of_passwords_close_nobody_and_keep_nobody_out_who_is_known() {
         assert!(told.iter().any(|text| text.starts_with(why)), "{why}");
     }
     stopping.ended();
+}
+
+/// Each sends good answers one after the other, without being asked.
+const STREAMS: usize = 10;
+
+#[test]
+fn sockets_that_stream_good_tokens_keep_nobody_out() {
+    let issuer = Issuer::start();
+    let world = World::with(&[
+        "authenticationEnabled=true",
+        "authenticationProviders=org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
+        "openIDAllowedAudiences=pulsar",
+        &format!("openIDAllowedTokenIssuers={}", issuer.name),
+        "openIDRequireIssuersUseHttps=false",
+    ]);
+    let path = producer("streams");
+    let open = || {
+        let token = issuer.token("me", "pulsar", 600);
+        Client::open(world.address(), &format!("{path}?token={token}")).expect("let in")
+    };
+    let answer = response(&issuer.token("me", "pulsar", 600));
+    let is_over = AtomicBool::new(false);
+    let streams: Vec<Client> = (0..STREAMS).map(|_| open()).collect();
+    std::thread::scope(|scope| {
+        let streaming = streams.into_iter().map(|mut stream| {
+            let (answer, is_over) = (&answer, &is_over);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    stream.send_json(answer.clone());
+                }
+                stream.publish("still here");
+            })
+        });
+        let streaming: Vec<_> = streaming.collect();
+        for _ in 0..STREAMS {
+            open().publish("let in");
+        }
+        is_over.store(true, Ordering::Relaxed);
+        for stream in streaming {
+            stream.join().expect("its socket is open still");
+        }
+    });
 }

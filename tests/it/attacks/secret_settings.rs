@@ -10,24 +10,15 @@ use serde_json::json;
 
 use super::AUTHENTICATED;
 use crate::support::certificates::{Authority, Folder};
-use crate::support::process::{Gateway, program};
+use crate::support::process::{Gateway, program, program_with};
 use crate::support::secure::{Secure, Trust, Version};
 use crate::support::{Client, Raw, base64, payload_of, topic};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const AUTH: &str = "org.apache.pulsar.client.impl.auth";
 
-/// In front of the broker of the environment, or one of its own.
 fn start(settings: &[String]) -> Gateway {
-    let mut program = program();
-    program.args(["--port", "0", "--cores", "0", "--log-level", "trace"]);
-    if let Ok(broker) = std::env::var("PWS_TEST_BROKER") {
-        program.args(["--broker", &broker]);
-    }
-    for setting in settings {
-        program.args(["--set", setting]);
-    }
-    Gateway::start_program(&mut program)
+    Gateway::start_program(program_with(settings).args(["--log-level", "trace"]))
 }
 
 /// The lines of PEM that are its secret.

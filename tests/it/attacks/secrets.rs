@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::{AUTHENTICATED, TOKEN, WRONG_TOKEN, with_lines};
-use crate::support::process::Gateway;
+use crate::support::process::{Gateway, program_with};
 use crate::support::tokens::{now_seconds, signed_by};
 use crate::support::{Client, Raw, base64, topic};
 
@@ -27,16 +27,8 @@ const SECRETS: [&str; 9] = [
 const EVIL: &str = "%0A2026-01-01T00:00:00Z%20ERROR%20forged%0D%07%1B%5B2J%C2%9B31m";
 
 fn start() -> (Gateway, std::net::SocketAddr, Vec<String>) {
-    let mut arguments = vec!["--port".to_owned(), "0".to_owned()];
-    arguments.extend(["--log-level", "trace", "--cores", "0"].map(str::to_owned));
-    for setting in AUTHENTICATED {
-        arguments.extend(["--set".to_owned(), setting.to_owned()]);
-    }
-    if let Ok(broker) = std::env::var("PWS_TEST_BROKER") {
-        arguments.extend(["--broker".to_owned(), broker]);
-    }
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let gateway = Gateway::start(&arguments);
+    let mut program = program_with(&AUTHENTICATED);
+    let gateway = Gateway::start_program(program.args(["--log-level", "trace"]));
     let mut log = Vec::new();
     let address = loop {
         let line = gateway.next_line();

@@ -14,6 +14,19 @@ pub fn program() -> Command {
     command
 }
 
+/// On one core and any free port with these settings, in front of the broker of the environment or one of its own.
+pub fn program_with(settings: &[impl AsRef<str>]) -> Command {
+    let mut program = program();
+    program.args(["--port", "0", "--cores", "0"]);
+    if let Ok(broker) = std::env::var("PWS_TEST_BROKER") {
+        program.args(["--broker", &broker]);
+    }
+    for setting in settings {
+        program.args(["--set", setting.as_ref()]);
+    }
+    program
+}
+
 /// A gateway in a process of its own, killed when dropped.
 pub struct Gateway {
     child: Child,
