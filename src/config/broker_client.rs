@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_may_stand_in_the_environment() {
+        let is_token =
+            |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_graphic());
+        let set = std::env::vars().find(|(_, value)| is_token(value));
+        let (name, value) = set.expect("something is set wherever tests run");
+        assert_eq!(
+            read("AuthenticationToken", &format!("env:{name}")),
+            Ok(value)
+        );
+    }
+
+    #[test]
     fn what_cannot_be_used_says_so_without_repeating_it() {
         for (plugin, parameters, why) in [
             ("AuthenticationToken", "token:", "empty"),

@@ -54,14 +54,14 @@ fn sockets_share_nothing_with_those_whose_further_roles_differ() {
 fn a_new_token_names_the_same_roles() {
     let world = world();
     let name = topic("roles");
-    let mut client = open(&world, "reader", &name, &token(&["default", "a"], 0));
-    let mut producer = open(&world, "producer", &name, &token(&["default", "a"], 0));
-    client.send_json(response(&token(&["default", "a"], 1)));
-    producer.publish("still here");
-    assert_eq!(client.receive(), "still here");
-    client.send_json(response(&token(&["default", "b"], 2)));
+    let first = token(&["default", "a"], 0);
+    let [mut same, mut other] = [0, 1].map(|_| open(&world, "reader", &name, &first));
+    same.send_json(response(&token(&["default", "a"], 1)));
+    open(&world, "producer", &name, &first).publish("still here");
+    assert_eq!(same.receive(), "still here");
+    other.send_json(response(&token(&["default", "b"], 1)));
     assert_eq!(
-        client.closed().reason,
+        other.closed().reason,
         "Failed to authenticate client: the token is of another role"
     );
 }

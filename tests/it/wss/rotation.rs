@@ -1,7 +1,8 @@
 //! Certificates change under open sockets.
 
 use super::{Place, install, path};
-use crate::support::secure::{Secure, Version, der};
+use crate::support::certificates::{Authority, Signed};
+use crate::support::secure::{Secure, Trust, Version, der};
 use crate::support::{eventually, topic};
 
 const SOCKETS: usize = 1_000;
@@ -39,4 +40,30 @@ fn a_new_certificate_is_shown_to_new_handshakes_and_open_sockets_go_on() {
         socket.send(&serde_json::json!({ "type": "isEndOfTopic" }));
         socket.json();
     }
+}
+
+#[test]
+fn other_authorities_of_clients_count_for_new_handshakes() {
+    let place = Place::new(&[
+        "tlsCertRefreshCheckDurationSec=0",
+        "tlsRequireTrustedClientCertOnConnect=true",
+    ]);
+    let address = place.world.address_tls();
+    let others = Authority::new("others");
+    let path = path("reader", &topic("wss-rotation"));
+    let open = |signed: &Signed| {
+        let trust = Trust::new(&place.authority, Version::Tls13, Some(signed));
+        Secure::try_open(address, &trust, &path)
+    };
+    let (old, new) = (place.authority.client("me"), others.client("me"));
+    let mut reader = open(&old).expect("its authority is trusted");
+    assert!(open(&new).is_err());
+    place.folder.write("clients.pem", others.pem());
+    eventually("the new authority is trusted", || open(&new).is_ok());
+    // On both shards.
+    for _ in 0..4 {
+        eventually("the old one is not", || open(&old).is_err());
+    }
+    reader.send(&serde_json::json!({ "type": "isEndOfTopic" }));
+    reader.json();
 }
