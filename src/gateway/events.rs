@@ -115,6 +115,7 @@ impl Shard {
                 );
                 self.hub_upstream(consumer, Upstream::Corrupt { ledger, entry });
             }
+            Event::EntriesSkipped { consumer } => self.hub_upstream(consumer, Upstream::Skipped),
             Event::EndOfTopic { consumer } => self.hub_upstream(consumer, Upstream::EndOfTopic),
             Event::Seeked {
                 consumer,

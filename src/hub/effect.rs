@@ -329,6 +329,8 @@ pub enum Upstream {
         ledger: u64,
         entry: u64,
     },
+    /// The broker has passed over some of what it was asked for again.
+    Skipped,
     EndOfTopic,
     Sought {
         tag: Tag,

@@ -393,6 +393,8 @@ impl Hub {
             Upstream::Gap(gap) => self.slots[slot].gap = Some(gap),
             Upstream::Entry(entry) => self.arrive(now_ms, slot, entry, out),
             Upstream::Corrupt { .. } => self.corrupt_arrived(slot),
+            Upstream::Skipped if self.is_seeking() => {}
+            Upstream::Skipped => self.redeliver_all(slot, out),
             Upstream::EndOfTopic => self.slots[slot].end_of_topic = true,
             Upstream::AckDone { tag, result } => self.ack_done(slot, tag, result, out),
             Upstream::Sought { tag, result } => self.sought(slot, tag, result, out),

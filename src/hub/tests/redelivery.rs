@@ -27,6 +27,23 @@ fn a_negative_ack_asks_for_the_message_again_after_its_delay() {
 }
 
 #[test]
+fn what_the_broker_has_skipped_is_asked_for_once_more() {
+    let mut world = World::open(Exclusive, 10);
+    world.entries(0..3);
+    world.command(1, Command::Ack(id(0)));
+    world.out.clear();
+    world.upstream(Upstream::Skipped);
+    assert_eq!(world.redelivers(), vec![Vec::<u64>::new()]);
+    for at in 1..4 {
+        world.upstream(Upstream::Entry(Entry {
+            consumer_epoch: 1,
+            ..entry(at, None)
+        }));
+    }
+    assert_eq!(world.delivered_entries(), vec![1, 2, 3]);
+}
+
+#[test]
 fn a_negative_ack_without_delay_still_waits_as_in_java() {
     let mut world = World::new(hub_spec(Shared));
     world.open_with(MemberSpec {

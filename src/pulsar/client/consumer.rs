@@ -33,6 +33,8 @@ pub(super) struct Consumer {
     name: String,
     /// Raised with every redelivery of everything (Exclusive, Failover); entries of before are dropped.
     epoch: u64,
+    /// An entry of this epoch has come.
+    pub epoch_came: bool,
     pub resume: Resume,
     /// Requests whose answers the owner waits for.
     pub asked: BTreeSet<u64>,
@@ -73,6 +75,7 @@ impl Client {
             link: Link::new(self.new_backoff()),
             name,
             epoch: 0,
+            epoch_came: false,
             resume: Resume::new(&spec),
             asked: BTreeSet::new(),
             migrated: false,
@@ -193,6 +196,7 @@ impl Client {
         let mut epoch = None;
         if redelivered.is_single_active() {
             redelivered.epoch += 1;
+            redelivered.epoch_came = false;
             epoch = Some(redelivered.epoch);
         }
         let Some(connection) = redelivered.link.attached_to() else {

@@ -133,10 +133,17 @@ impl Client {
             }
         };
         let is_batch = || batch_size(&body).is_some();
-        let first = match consumer.is_outdated(&message) {
+        let outdated = consumer.is_outdated(&message);
+        let first = match outdated {
             true => First::Repeat,
             false => consumer.resume.first(&message.message_id, is_batch),
         };
+        // What was on its way comes first. This was read when the broker had gone back, and moved its cursor on.
+        if outdated && std::mem::take(&mut consumer.epoch_came) {
+            self.events
+                .push_back(Event::EntriesSkipped { consumer: id });
+        }
+        consumer.epoch_came |= !outdated;
         match first {
             First::Repeat => return self.flow(id, permits_of(&message, &body)),
             First::Wanted => {}

@@ -333,6 +333,12 @@ pub enum Event {
         partition: i32,
         reason: &'static str,
     },
+    /// Exclusive and Failover: after a redelivery of everything the broker has passed some of it over, and will until it is
+    /// asked once more. (A read that was under way ends after PersistentDispatcherSingleActiveConsumer has rewound the
+    /// cursor, and moves it to its own end.)
+    EntriesSkipped {
+        consumer: ConsumerId,
+    },
     EndOfTopic {
         consumer: ConsumerId,
     },

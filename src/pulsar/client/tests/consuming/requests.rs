@@ -28,6 +28,30 @@ fn redelivery_of_everything_raises_the_epoch_and_drops_what_was_under_way() {
     assert_eq!(asked.consumer_epoch, Some(1));
 }
 
+/// Seen with Pulsar 4.0.8: a read of entry 6 was under way when it rewound to 1; entries 1 and 2 came, then 6, then 7.
+#[test]
+fn what_was_read_before_a_redelivery_and_comes_behind_it_tells_of_entries_that_were_skipped() {
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(consumer_spec());
+    world.client.redeliver(consumer, &[]);
+    world.heard(Type::RedeliverUnacknowledgedMessages);
+    world.deliver(connection, consumer, 5, None, Some(0));
+    world.no_event();
+    for entry in [1, 2] {
+        world.deliver(connection, consumer, entry, None, Some(1));
+        assert_eq!(world.entry().entry, entry);
+    }
+    world.deliver(connection, consumer, 6, None, Some(0));
+    assert!(matches!(world.event(), Event::EntriesSkipped { .. }));
+    world.client.redeliver(consumer, &[]);
+    for entry in [7, 8] {
+        world.deliver(connection, consumer, entry, None, Some(1));
+    }
+    world.no_event();
+    world.deliver(connection, consumer, 1, None, Some(2));
+    assert_eq!(world.entry().entry, 1);
+}
+
 #[test]
 fn single_redeliveries_are_for_shared_subscriptions_and_are_sent_in_portions() {
     let mut world = World::new(config());
