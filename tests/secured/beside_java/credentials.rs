@@ -9,10 +9,22 @@ use crate::support::tokens;
 
 /// What may stand where a client says who he is, at a topic where role `a` may do everything.
 pub fn credentials(cases: &mut Cases, path: &str) {
-    let secured = Secured::get();
-    let (a, nobody) = (secured.token("a"), secured.token("nobody"));
-    let method = |name: &str| format!("X-Pulsar-Auth-Method-Name: {name}\r\n");
-    let password = basic(&format!("{BASIC_USER}:{BASIC_PASSWORD}"));
+    in_headers(cases, path);
+    in_the_query(cases, path);
+    over_tls(cases, path);
+}
+
+fn method(name: &str) -> String {
+    format!("X-Pulsar-Auth-Method-Name: {name}\r\n")
+}
+
+fn password() -> String {
+    basic(&format!("{BASIC_USER}:{BASIC_PASSWORD}"))
+}
+
+fn in_headers(cases: &mut Cases, path: &str) {
+    let a = Secured::get().token("a");
+    let password = password();
     for (name, lines) in [
         ("nothing", String::new()),
         ("a token", bearer(&a)),
@@ -100,6 +112,10 @@ pub fn credentials(cases: &mut Cases, path: &str) {
     ] {
         cases.plain(name, path, &lines);
     }
+}
+
+fn in_the_query(cases: &mut Cases, path: &str) {
+    let a = Secured::get().token("a");
     for (name, query, lines) in [
         ("a token in the query", format!("token={a}"), String::new()),
         (
@@ -140,7 +156,7 @@ pub fn credentials(cases: &mut Cases, path: &str) {
         (
             "a good token in the query, a password in the header",
             format!("token={a}"),
-            password.clone(),
+            password(),
         ),
         (
             "a parameter in capitals",
@@ -150,6 +166,11 @@ pub fn credentials(cases: &mut Cases, path: &str) {
     ] {
         cases.plain(name, &format!("{path}?{query}"), &lines);
     }
+}
+
+fn over_tls(cases: &mut Cases, path: &str) {
+    let secured = Secured::get();
+    let (a, nobody) = (secured.token("a"), secured.token("nobody"));
     let certificate = |role: &str| Door::Tls(Some(secured.authority().client(role)));
     for (name, door, lines) in [
         ("TLS, nothing", Door::Tls(None), String::new()),
@@ -188,7 +209,7 @@ pub fn credentials(cases: &mut Cases, path: &str) {
         (
             "TLS, the certificate of nobody and a password",
             certificate("nobody"),
-            password.clone(),
+            password(),
         ),
     ] {
         cases.add(name, door, path, &lines);
