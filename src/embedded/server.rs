@@ -256,12 +256,17 @@ fn read(shared: &Shared, peer: &Peer, id: ConnectionId) {
     shared.forget(id);
 }
 
-/// Gives the broker what has come. Waits while it wants no input; `false` when the connection is to end.
+/// Gives the broker what has come. Waits while it wants no input; `false` when the broker has stopped. What comes on a
+/// connection that the broker ends is for nobody: the thread that writes closes it behind the last that there is to say.
 fn take_in(shared: &Shared, peer: &Peer, id: ConnectionId, bytes: &mut BytesMut) -> bool {
     let mut state = shared.lock();
     loop {
-        if state.stopped || state.broker.is_closing(id) {
+        if state.stopped {
             return false;
+        }
+        if state.broker.is_closing(id) {
+            bytes.clear();
+            return true;
         }
         if state.broker.wants_input(id) {
             state.broker.received(now_ms(), id, bytes);

@@ -6,10 +6,13 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use ::pulsar::consumer::{DeadLetterPolicy, InitialPosition, Message};
+use ::pulsar::proto::base_command::Type;
+use ::pulsar::proto::{BaseCommand, CommandConnect};
 use ::pulsar::{
     Consumer, ConsumerOptions, Error, Executor, Producer, Pulsar, SubType, TokioExecutor,
 };
 use futures::TryStreamExt;
+use prost::Message as _;
 
 use super::{Embedded, Options, start};
 
@@ -306,6 +309,36 @@ fn stopping_closes_the_port_and_every_connection() {
     while TcpStream::connect(address).is_ok() {
         assert!(stopped.elapsed() < PATIENCE, "the port is still open");
         std::thread::yield_now();
+    }
+}
+
+/// The thread that reads ended the connection before the one that writes had written.
+#[test]
+fn who_is_cut_has_been_told_why() {
+    let broker = start(Options::default()).unwrap();
+    broker.faults().require_token(Some("right"));
+    let connect = BaseCommand {
+        r#type: Type::Connect as i32,
+        connect: Some(CommandConnect {
+            client_version: "test".to_owned(),
+            ..CommandConnect::default()
+        }),
+        ..BaseCommand::default()
+    };
+    // A frame: two lengths in front of the command.
+    let command = connect.encode_to_vec();
+    let length = command.len() as u32;
+    let lengths = [(length + 4).to_be_bytes(), length.to_be_bytes()].concat();
+    for _ in 0..100 {
+        let mut connection = TcpStream::connect(broker.address()).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        connection
+            .write_all(&[&lengths[..], &command].concat())
+            .unwrap();
+        let mut told = Vec::new();
+        connection.read_to_end(&mut told).unwrap();
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.contains("Failed to authenticate"), "{told}");
     }
 }
 
