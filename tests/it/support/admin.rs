@@ -8,6 +8,8 @@ use std::net::TcpStream;
 use pws_fast::embedded::{Embedded, Policies};
 use serde_json::{Value, json};
 
+use super::eventually;
+
 pub enum Admin<'a> {
     Embedded(&'a Embedded),
     /// `http://host:port`
@@ -164,13 +166,22 @@ impl Admin<'_> {
     }
 
     /// The broker lets go of the topic; clients have to find it again.
+    ///
+    /// Pulsar forgets the acks that wait for the first ledger of their cursor (`pendingMarkDeleteOps` of its
+    /// `ManagedCursorImpl`) when the topic goes: what was acked before is stored first.
     pub fn unload(&self, topic: &str) {
         match self {
             Admin::Embedded(broker) => broker
                 .admin()
                 .unload(&full(topic))
                 .expect("it can be unloaded"),
-            Admin::Http(url) => expect_ok(http(url, "PUT", &path(topic, "/unload"), "")),
+            Admin::Http(url) => {
+                eventually("the cursors have their ledgers", || {
+                    let (_, internals) = http(url, "GET", &path(topic, "/internalStats"), "");
+                    !internals.contains("SwitchingLedger")
+                });
+                expect_ok(http(url, "PUT", &path(topic, "/unload"), ""));
+            }
         }
     }
 
