@@ -8,8 +8,9 @@ use super::shard::{Shard, Timer};
 use super::sockets::Role;
 use crate::hub::{Command, HubSpec, MemberSpec, Refusal, Topics};
 use crate::pulsar::client::{Gap, Principal, StartPosition};
+use crate::pulsar::topics::is_persistent;
 use crate::pulsar::{ErrorKind, InitialPosition, SubscriptionType};
-use crate::session::reader::{Place, is_replayable};
+use crate::session::reader::Place;
 
 /// Hex digits of a reader's subscription name (`reader-0123456789`), as in Java.
 const READER_NAME_DIGITS: usize = 10;
@@ -132,7 +133,7 @@ impl Shard {
             return;
         };
         self.counters.readers_fell_off += 1;
-        if is_replayable(&reader.key.topic) {
+        if is_persistent(&reader.key.topic) {
             return self.catch_up_if_open(id);
         }
         // What a non-persistent topic has sent is nowhere any more.
@@ -211,19 +212,16 @@ impl Shard {
     }
 }
 
-/// As with a lost upstream: what it had once, only a topic that is not there any more, or has ended, and a right that was
-/// taken away keep it from having again.
+/// As with a lost upstream; but for a right that was taken away nobody waits.
 fn may_pass(refusal: &Refusal) -> bool {
     let Refusal::Broker(error) = refusal else {
         return false;
     };
-    !matches!(
+    let is_denied = matches!(
         error.kind,
-        ErrorKind::NotFound
-            | ErrorKind::TopicTerminated
-            | ErrorKind::Unauthenticated
-            | ErrorKind::Unauthorized
-    )
+        ErrorKind::Unauthenticated | ErrorKind::Unauthorized
+    );
+    !is_denied && !error.kind.is_final()
 }
 
 /// A consumer as the broker sees it of a reader: where in each partition it begins, the last place for all others.

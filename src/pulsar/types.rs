@@ -105,6 +105,14 @@ impl ErrorKind {
             ErrorKind::Retryable | ErrorKind::Timeout | ErrorKind::Other
         )
     }
+
+    /// Whether it ends also what was open before: it names the topic or the producer dead.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::NotFound | ErrorKind::TopicTerminated | ErrorKind::ProducerFenced
+        )
+    }
 }
 
 /// A refusal with its text: the broker's own words where it gave some. Never holds tokens, keys or payloads.

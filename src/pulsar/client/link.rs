@@ -89,10 +89,7 @@ impl Link {
     /// everything but what names the topic or the producer dead (a name may be busy with our own lost connection).
     fn may_retry(&self, kind: ErrorKind) -> bool {
         if self.opened || self.replaces {
-            !matches!(
-                kind,
-                ErrorKind::NotFound | ErrorKind::TopicTerminated | ErrorKind::ProducerFenced
-            )
+            !kind.is_final()
         } else {
             kind.may_pass()
         }

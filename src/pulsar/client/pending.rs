@@ -92,6 +92,13 @@ impl Pending {
         }
     }
 
+    /// What it is from now on, in a queue that counts `total_bytes`.
+    fn turn_into(&mut self, content: Content, total_bytes: &mut usize) {
+        *total_bytes -= self.bytes();
+        self.content = content;
+        *total_bytes += self.bytes();
+    }
+
     pub fn bytes(&self) -> usize {
         let tags = match &self.tags {
             Tags::One(_) => 0,
@@ -162,9 +169,7 @@ impl PendingQueue {
         let Some(pending) = self.queue.iter_mut().find(of_that_id) else {
             return false;
         };
-        *total_bytes -= pending.bytes();
-        pending.content = fate;
-        *total_bytes += pending.bytes();
+        pending.turn_into(fate, total_bytes);
         true
     }
 
@@ -282,9 +287,7 @@ impl PendingQueue {
             if let Content::Frame { frame, .. } = &pending.content
                 && let Some(error) = refusal(frame)
             {
-                *total_bytes -= pending.bytes();
-                pending.content = Content::Refused(Box::new(error));
-                *total_bytes += pending.bytes();
+                pending.turn_into(Content::Refused(Box::new(error)), total_bytes);
             }
         }
     }
@@ -298,9 +301,7 @@ impl PendingQueue {
         for pending in &mut self.queue {
             if let Content::Unencoded(message) = &pending.content {
                 let content = encode(message);
-                *total_bytes -= pending.bytes();
-                pending.content = content;
-                *total_bytes += pending.bytes();
+                pending.turn_into(content, total_bytes);
             }
         }
     }

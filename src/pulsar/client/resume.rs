@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::spec::{ConsumerSpec, Gap, SeekTarget, StartPosition};
+use crate::pulsar::topics::is_persistent;
 use crate::pulsar::types::MessageId;
 
 /// An entry that comes again because the broker steps one back from a start position
@@ -34,31 +35,37 @@ pub(super) struct Resume {
     durable: bool,
     /// Non-persistent topics have no usable ids, and bring nothing again.
     persistent: bool,
-    /// Where the next SUBSCRIBE starts.
-    start: Option<StartPosition>,
-    /// The whole entry at `start` is behind the reader. Else `start` is the owner's word.
-    whole: bool,
-    /// The entry at `start` has been given out.
-    given: bool,
     /// A compacted topic has holes of its own.
     compacted: bool,
+    /// Where the next SUBSCRIBE starts.
+    next: Start,
     /// Where a seek that is under way will lead.
     seek: Option<StartPosition>,
-    /// What a seek that is not answered yet has taken the place of: `start`, `whole` and `given`.
-    unmoved: Option<(Option<StartPosition>, bool, bool)>,
+    /// What a seek that is not answered yet has taken the place of.
+    unmoved: Option<Start>,
     /// What the first entry after SUBSCRIBE may be.
     repeat: Option<Repeat>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Start {
+    position: Option<StartPosition>,
+    /// The whole entry there is behind the reader. Else the position is the owner's word.
+    whole: bool,
+    /// The entry there has been given out.
+    given: bool,
 }
 
 impl Resume {
     pub fn new(spec: &ConsumerSpec) -> Resume {
         Resume {
             durable: spec.durable,
-            persistent: !spec.topic.starts_with("non-persistent://"),
-            start: spec.start.filter(|_| !spec.durable),
-            whole: false,
-            given: false,
+            persistent: is_persistent(&spec.topic),
             compacted: spec.read_compacted,
+            next: Start {
+                position: spec.start.filter(|_| !spec.durable),
+                ..Start::default()
+            },
             seek: None,
             unmoved: None,
             repeat: None,
@@ -66,12 +73,12 @@ impl Resume {
     }
 
     pub fn start(&self) -> Option<StartPosition> {
-        self.start
+        self.next.position
     }
 
     /// It starts at "latest", which a reconnect would move: the broker is to be asked where that is.
     pub fn wants_fixing(&self) -> bool {
-        self.persistent && self.start == Some(StartPosition::Latest)
+        self.persistent && self.next.position == Some(StartPosition::Latest)
     }
 
     /// "Latest" is behind this entry.
@@ -81,13 +88,13 @@ impl Resume {
 
     pub fn subscribed(&mut self) {
         self.unmoved = None;
-        self.repeat = match self.start {
+        self.repeat = match self.next.position {
             Some(StartPosition::After(id)) if id.batch_index < 0 && self.persistent => {
                 Some(Repeat {
                     ledger: id.ledger,
                     entry: id.entry,
-                    whole: self.whole,
-                    given: self.given && !self.compacted,
+                    whole: self.next.whole,
+                    given: self.next.given && !self.compacted,
                 })
             }
             _ => None,
@@ -96,18 +103,20 @@ impl Resume {
 
     pub fn lost(&mut self) {
         self.repeat = None;
-        if let Some(start) = self.seek.take() {
-            let before = self.start.replace(start);
-            self.unmoved = Some((before, self.whole, self.given));
-            self.whole = true;
-            self.given = false;
+        if let Some(target) = self.seek.take() {
+            let target = Start {
+                position: Some(target),
+                whole: true,
+                given: false,
+            };
+            self.unmoved = Some(std::mem::replace(&mut self.next, target));
         }
     }
 
     /// Its topic is in another cluster now, where an entry of the old one says nothing. What is there may all be new.
     pub fn migrated(&mut self) {
-        if let Some(StartPosition::After(_)) = self.start {
-            self.start = Some(StartPosition::Earliest);
+        if let Some(StartPosition::After(_)) = self.next.position {
+            self.next.position = Some(StartPosition::Earliest);
         }
     }
 
@@ -128,8 +137,8 @@ impl Resume {
     /// The stream goes on where it was, unless it has begun at the target already.
     pub fn seek_refused(&mut self) {
         self.seek = None;
-        if let Some((start, whole, given)) = self.unmoved.take() {
-            (self.start, self.whole, self.given) = (start, whole, given);
+        if let Some(before) = self.unmoved.take() {
+            self.next = before;
         }
     }
 
@@ -162,9 +171,11 @@ impl Resume {
     }
 
     fn go_on_after(&mut self, ledger: u64, entry: u64, given: bool) {
-        self.start = Some(after(ledger, entry));
-        self.whole = true;
-        self.given = given;
+        self.next = Start {
+            position: Some(after(ledger, entry)),
+            whole: true,
+            given,
+        };
     }
 }
 
