@@ -37,38 +37,23 @@ impl Faults {
 
     /// The next `times` creations of a producer or consumer fail so.
     pub fn refuse_creates(&self, times: u32, error: ServerError, message: &str) {
-        let message = message.to_owned();
-        self.shared.turn(|broker, _| {
-            broker.set_refused_creates(Refused {
-                times,
-                error,
-                message,
-            });
-        });
+        let refused = Refused::new(times, error, message);
+        self.shared
+            .turn(|broker, _| broker.set_refused_creates(refused));
     }
 
     /// The next `times` questions for a topic's owner or its number of partitions fail so.
     pub fn refuse_lookups(&self, times: u32, error: ServerError, message: &str) {
-        let message = message.to_owned();
-        self.shared.turn(|broker, _| {
-            broker.set_refused_lookups(Refused {
-                times,
-                error,
-                message,
-            });
-        });
+        let refused = Refused::new(times, error, message);
+        self.shared
+            .turn(|broker, _| broker.set_refused_lookups(refused));
     }
 
     /// The next `times` questions for a topic's last message id fail so.
     pub fn refuse_last_ids(&self, times: u32, error: ServerError, message: &str) {
-        let message = message.to_owned();
-        self.shared.turn(|broker, _| {
-            broker.set_refused_last_ids(Refused {
-                times,
-                error,
-                message,
-            });
-        });
+        let refused = Refused::new(times, error, message);
+        self.shared
+            .turn(|broker, _| broker.set_refused_last_ids(refused));
     }
 
     /// The next `times` lookups are redirected, to this same broker.

@@ -211,10 +211,14 @@ impl Shard {
 
     pub(super) fn begin_reader(&mut self, id: SocketId, topic: String, params: ReaderParams) {
         let key = self.tail_key(id, &topic, &params);
-        match self.config.upstream {
-            UpstreamMode::Shared if !params.is_alone() => self.begin_reading(id, key, params),
-            _ => self.begin_reading_alone(id, key, params),
+        match self.shares_tail(&params) {
+            true => self.begin_reading(id, key, params),
+            false => self.begin_reading_alone(id, key, params),
         }
+    }
+
+    pub(super) fn shares_tail(&self, params: &ReaderParams) -> bool {
+        self.config.upstream == UpstreamMode::Shared && !params.is_alone()
     }
 
     pub(super) fn tail_key(&mut self, id: SocketId, topic: &str, params: &ReaderParams) -> TailKey {

@@ -15,6 +15,7 @@ use super::shard::Shard;
 use super::topics::Asked;
 use crate::api::{HashingScheme, RoutingMode};
 use crate::pulsar::client::{Event, Principal, ProducerId, ProducerSpec, Tag};
+use crate::pulsar::topics::partition_name;
 use crate::pulsar::{BrokerError, ErrorKind, Message};
 use crate::session::{DeadLetter, Router};
 
@@ -321,7 +322,7 @@ fn producer_spec(
         principal,
         topic: match partitions {
             0 => topic.to_owned(),
-            _ => format!("{topic}-partition-{partition}"),
+            _ => partition_name(topic, partition as i32),
         },
         name: Some(name.to_owned()),
         initial_sequence_id: None,

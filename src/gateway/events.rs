@@ -4,7 +4,7 @@ use super::post::{Post, SocketId};
 use super::shard::Shard;
 use super::tail_homes::is_feeder;
 use crate::hub::Upstream;
-use crate::pulsar::client::Event;
+use crate::pulsar::client::{ConsumerId, Event};
 
 impl Shard {
     pub fn on_post(&mut self, now_ms: u64, post: Post) {
@@ -80,13 +80,12 @@ impl Shard {
     }
 
     pub(super) fn on_consuming_event(&mut self, now_ms: u64, event: Event) {
-        let Some(event) = self.on_proof_event(now_ms, event) else {
-            return;
-        };
         match event {
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::Topics { tag, result } => self.topics_answered(now_ms, tag, result),
-            Event::ConsumerReady { consumer } => self.hub_upstream(consumer, Upstream::Ready),
+            Event::ConsumerReady { consumer } => {
+                self.consumer_answered(now_ms, consumer, Upstream::Ready);
+            }
             Event::ConsumerLost { consumer, abrupt } => {
                 self.hub_upstream(consumer, Upstream::Lost { abrupt });
             }
@@ -95,7 +94,7 @@ impl Shard {
             }
             Event::ConsumerResumed { consumer } => self.hub_upstream(consumer, Upstream::Resumed),
             Event::ConsumerFailed { consumer, error } => {
-                self.hub_upstream(consumer, Upstream::Failed(error));
+                self.consumer_answered(now_ms, consumer, Upstream::Failed(error));
             }
             Event::Gap { consumer, gap } => self.hub_upstream(consumer, Upstream::Gap(gap)),
             Event::Entry { consumer, entry } => self.hub_upstream(consumer, Upstream::Entry(entry)),
@@ -139,6 +138,17 @@ impl Shard {
             // Nothing here asks for last ids or depends on which failover consumer is active; and no producer
             // is opened on this lane.
             _ => {}
+        }
+    }
+
+    /// The broker has said whether it opens a consumer: one of a hub, or one that was only to be asked about.
+    fn consumer_answered(&mut self, now_ms: u64, consumer: ConsumerId, answer: Upstream) {
+        let result = match &answer {
+            Upstream::Failed(error) => Err(error),
+            _ => Ok(()),
+        };
+        if !self.consumer_proven(now_ms, consumer, result) {
+            self.hub_upstream(consumer, answer);
         }
     }
 }

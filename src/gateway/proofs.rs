@@ -13,7 +13,7 @@ use super::shard::Shard;
 use super::tail_homes::is_feeder;
 use crate::config::{Authorization, Config};
 use crate::hub::{MemberId, Refusal};
-use crate::pulsar::client::{ConsumerId, ConsumerSpec, Event, Principal, StartPosition};
+use crate::pulsar::client::{ConsumerId, ConsumerSpec, Principal, StartPosition};
 use crate::pulsar::topics::split_partition;
 use crate::pulsar::{BrokerError, ErrorKind, SubscriptionType};
 
@@ -94,9 +94,6 @@ impl Proofs {
 impl Shard {
     /// Whether the broker has to be asked before somebody joins the hub in this place.
     pub(super) fn wants_proof(&self, now_ms: u64, slot: usize) -> bool {
-        let Some(lasts_ms) = lasts_ms(&self.config) else {
-            return false;
-        };
         let Some(place) = self.hubs.places.get(slot) else {
             return false;
         };
@@ -106,8 +103,8 @@ impl Shard {
             SubscriptionType::Shared | SubscriptionType::Failover
         );
         let proven_ms = self.proofs.proven_ms.get(&place.key);
-        let is_old = |proven_ms: &u64| now_ms.saturating_sub(*proven_ms) >= lasts_ms;
-        (takes_more || place.key.private.is_some()) && proven_ms.is_some_and(is_old)
+        (takes_more || place.key.private.is_some())
+            && proven_ms.is_some_and(|proven_ms| is_old(&self.config, now_ms, *proven_ms))
     }
 
     /// Asks the broker, unless it is being asked; the applicant goes on, or is refused, when it has answered.
@@ -168,27 +165,28 @@ impl Shard {
         of_topics
     }
 
-    /// The consuming lane's events that are about these consumers; gives back those that are not.
-    pub(super) fn on_proof_event(&mut self, now_ms: u64, event: Event) -> Option<Event> {
-        let (consumer, result) = match &event {
-            Event::ConsumerReady { consumer } => (*consumer, Ok(())),
-            Event::ConsumerFailed { consumer, error } => (*consumer, Err(error.clone())),
-            _ => return Some(event),
-        };
+    /// What became of an upstream consumer. False: it was not opened to be asked about.
+    pub(super) fn consumer_proven(
+        &mut self,
+        now_ms: u64,
+        consumer: ConsumerId,
+        result: Result<(), &BrokerError>,
+    ) -> bool {
         let Some(key) = self.proofs.by_consumer.remove(&consumer) else {
-            return Some(event);
+            return false;
         };
         if result.is_ok() {
             self.consuming.client.close_consumer(now_ms, consumer);
         }
-        let asking = self.proofs.asking.get_mut(&key)?;
-        asking.consumers.remove(&consumer);
-        let is_last = asking.consumers.is_empty();
-        match let_in(result) {
-            Ok(()) if !is_last => {}
-            result => self.proven(now_ms, &key, result),
+        if let Some(asking) = self.proofs.asking.get_mut(&key) {
+            asking.consumers.remove(&consumer);
+            let is_last = asking.consumers.is_empty();
+            match let_in(result) {
+                Ok(()) if !is_last => {}
+                result => self.proven(now_ms, &key, result),
+            }
         }
-        None
+        true
     }
 
     /// The broker has let the role in everywhere, or refused it somewhere.
@@ -244,17 +242,22 @@ pub(super) fn lasts_ms(config: &Config) -> Option<u64> {
     }
 }
 
+/// Whether what a broker said then does not count any more.
+pub(super) fn is_old(config: &Config, now_ms: u64, proven_ms: u64) -> bool {
+    lasts_ms(config).is_some_and(|lasts_ms| now_ms.saturating_sub(proven_ms) >= lasts_ms)
+}
+
 /// Brokers look at the right first: who is told that there is no room has it.
-pub(super) fn let_in(result: Result<(), BrokerError>) -> Result<(), BrokerError> {
+pub(super) fn let_in(result: Result<(), &BrokerError>) -> Result<(), BrokerError> {
     match result {
         Err(error)
-            if matches!(
+            if !matches!(
                 error.kind,
                 ErrorKind::ConsumerBusy | ErrorKind::ProducerBusy
             ) =>
         {
-            Ok(())
+            Err(error.clone())
         }
-        result => result,
+        _ => Ok(()),
     }
 }

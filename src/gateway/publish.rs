@@ -30,12 +30,13 @@ impl Shard {
         let Some(event) = self.on_dead_letter_event(now_ms, event) else {
             return;
         };
-        let Some(event) = self.on_producer_proof(now_ms, event) else {
-            return;
-        };
         match event {
             Event::Partitions { tag, result } => self.partitions_answered(now_ms, tag, result),
             Event::ProducerReady { producer, name, .. } => {
+                if self.producer_proven(now_ms, producer, Ok(())) {
+                    self.publishing.client.close_producer(now_ms, producer);
+                    return;
+                }
                 let now = self.now(now_ms);
                 for (owner, place) in self.producers.made(producer) {
                     let id = SocketId::tagged(owner);
@@ -45,6 +46,9 @@ impl Shard {
                 }
             }
             Event::ProducerFailed { producer, error } => {
+                if self.producer_proven(now_ms, producer, Err(&error)) {
+                    return;
+                }
                 for (owner, place) in self.producers.ended(producer) {
                     let error = error.clone();
                     self.open_producers(now_ms, SocketId::tagged(owner), |session, _| {
@@ -77,20 +81,18 @@ impl Shard {
         }
     }
 
-    /// Events of producers that were opened to see whether the broker lets a role in still; gives back the others.
-    fn on_producer_proof(&mut self, now_ms: u64, event: Event) -> Option<Event> {
-        let (proof, result) = match &event {
-            Event::ProducerReady { producer, .. } => (*producer, Ok(())),
-            Event::ProducerFailed { producer, error } => (*producer, let_in(Err(error.clone()))),
-            _ => return Some(event),
-        };
+    /// What became of an upstream producer. False: it was not opened to see whether the broker lets its role in still.
+    fn producer_proven(
+        &mut self,
+        now_ms: u64,
+        proof: ProducerId,
+        result: Result<(), &BrokerError>,
+    ) -> bool {
+        let result = let_in(result);
         let proved = self.producers.proved(now_ms, proof, result.is_ok());
         let Some((producer, applicants)) = proved else {
-            return Some(event);
+            return false;
         };
-        if matches!(event, Event::ProducerReady { .. }) {
-            self.publishing.client.close_producer(now_ms, proof);
-        }
         let now = self.now(now_ms);
         for (owner, place) in applicants {
             let result = result.clone();
@@ -100,7 +102,7 @@ impl Shard {
                 Err(error) => session.failed(place, producer, error),
             });
         }
-        None
+        true
     }
 
     /// The topic of a new socket is counted.

@@ -8,7 +8,8 @@ use super::sockets::Role;
 use crate::api::{Flow, ReaderParams};
 use crate::hub::{Answer, CommandRefused};
 use crate::pulsar::client::{SeekTarget, StartPosition};
-use crate::session::reader::{Place, is_replayable};
+use crate::pulsar::topics::is_persistent;
+use crate::session::reader::Place;
 
 impl Shard {
     pub fn seek_reader(&mut self, id: SocketId, request: Option<Box<str>>, target: SeekTarget) {
@@ -71,7 +72,7 @@ impl Shard {
 /// Why a reader of this topic cannot go there.
 fn refusal(topic: &str, target: SeekTarget) -> Option<&'static str> {
     match target {
-        _ if !is_replayable(topic) => Some("A non-persistent topic keeps nothing to seek in"),
+        _ if !is_persistent(topic) => Some("A non-persistent topic keeps nothing to seek in"),
         // Where it is in the other partitions is not known to the last message while it shares its upstream.
         SeekTarget::Message(id) if id.partition >= 0 => {
             Some("A reader of a partitioned topic seeks to a timestamp, earliest or latest")

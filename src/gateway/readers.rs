@@ -9,7 +9,8 @@ use crate::hub::tail::{Form, Places};
 use crate::hub::{Answer, Command, Refusal};
 use crate::pulsar::Message;
 use crate::pulsar::client::{Gap, StartPosition};
-use crate::session::reader::{Place, Reading, is_replayable};
+use crate::pulsar::topics::is_persistent;
+use crate::session::reader::{Place, Reading};
 use crate::session::{CloseWith, ConsumerSession, Wish};
 use crate::ws::Window;
 
@@ -43,7 +44,7 @@ pub struct Reader {
 impl Shard {
     /// A reader socket on its topic's tail.
     pub fn begin_reading(&mut self, id: SocketId, key: TailKey, params: ReaderParams) {
-        let start = match is_replayable(&key.topic) {
+        let start = match is_persistent(&key.topic) {
             true => params.start,
             false => StartPosition::Latest,
         };

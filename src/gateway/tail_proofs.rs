@@ -1,28 +1,23 @@
 //! The rights of readers that join what this shard already has of a tail: its home shard asks the broker (`proofs`).
 
-use super::post::{Post, SocketId, TailKey};
-use super::proofs::lasts_ms;
+use super::post::{Post, SocketId};
+use super::proofs::{is_old, lasts_ms};
 use super::shard::Shard;
 use crate::api::ReaderParams;
-use crate::config::UpstreamMode;
 use crate::hub::Refusal;
 use crate::pulsar::client::StartPosition;
+use crate::pulsar::topics::is_persistent;
 use crate::session::ConsumerSession;
-use crate::session::reader::is_replayable;
 
 impl Shard {
     /// A reader socket in its handshake. One that would only join what is open here may have to wait for the broker to
     /// be asked; with a start before the end it first has an upstream of its own.
     pub fn admit_reader(&mut self, now_ms: u64, id: SocketId, topic: String, params: ReaderParams) {
-        let is_shared = self.config.upstream == UpstreamMode::Shared && !params.is_alone();
-        let from_end = params.start == StartPosition::Latest || !is_replayable(&topic);
-        if is_shared && from_end {
-            let key = self.tail_key(id, &topic, &params);
-            if self.waits_for_proof(now_ms, id, &key, &params) {
-                return;
-            }
+        let from_end = params.start == StartPosition::Latest || !is_persistent(&topic);
+        let joins = lasts_ms(&self.config).is_some() && from_end && self.shares_tail(&params);
+        if !joins || !self.waits_for_proof(now_ms, id, &topic, &params) {
+            self.begin_reader(id, topic, params);
         }
-        self.begin_reader(id, topic, params);
     }
 
     /// What became of its waiting, unless it has gone.
@@ -45,28 +40,26 @@ impl Shard {
 
     /// Whether the reader has to wait for the broker to be asked: what it wants to join here is open, and what the broker
     /// said is old. Then it comes again.
-    pub fn waits_for_proof(
+    fn waits_for_proof(
         &mut self,
         now_ms: u64,
         id: SocketId,
-        key: &TailKey,
+        topic: &str,
         params: &ReaderParams,
     ) -> bool {
-        let Some(lasts_ms) = lasts_ms(&self.config) else {
-            return false;
-        };
-        let tail = self.tails.by_key.get(key);
+        let key = self.tail_key(id, topic, params);
+        let tail = self.tails.by_key.get(&key);
         let Some(local) = tail.and_then(|tail| self.tails.local.get_mut(*tail)) else {
             return false;
         };
-        let is_old = |proven_ms: u64| now_ms.saturating_sub(proven_ms) >= lasts_ms;
+        let is_old = |proven_ms| is_old(&self.config, now_ms, proven_ms);
         if !local.proven_ms.is_some_and(is_old) {
             return false;
         }
         local.applicants.push((id, params.clone()));
         if local.applicants.len() == 1 {
             let (home, joining) = (local.home, local.joining);
-            let (shard, key) = (self.index, key.clone());
+            let shard = self.index;
             self.post(
                 home,
                 Post::TailProve {

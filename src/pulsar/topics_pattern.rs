@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::topics::split_partition;
+use super::topics::{is_persistent, split_partition};
 
 /// What one compiled pattern may take, in bytes: a hundred times what a pattern needs that lists a hundred names.
 /// A pattern comes from a client, and a few characters of it (`\w{1000}{1000}`) could ask for gigabytes.
@@ -62,7 +62,7 @@ impl PatternText {
 
     /// Whether it is about persistent topics, else about non-persistent ones.
     pub fn is_persistent(&self) -> bool {
-        !self.text.starts_with("non-persistent://")
+        is_persistent(&self.text)
     }
 
     fn expression(&self) -> &str {

@@ -1,7 +1,7 @@
 //! A consumer or reader socket: frames in become wishes to its hub, messages out become frames.
 
-use super::CloseWith;
 use super::frames::{append_frame, append_frame_of};
+use super::{CloseWith, reader};
 use crate::api::{self, Command as Frame, CommandError, ReaderCommand, Refusal, WebSocketError};
 use crate::hub::{self, Answer, Asked, Command, CommandRefused};
 use crate::pulsar::{BrokerError, ErrorKind, Message};
@@ -89,14 +89,15 @@ impl ConsumerSession {
 
     /// Appends one frame for each message.
     pub fn deliver(&self, messages: &[Message], out: &mut Vec<u8>) {
-        let append = match self {
-            ConsumerSession::Consumer => api::append_delivery,
-            ConsumerSession::Reader => api::append_reader_delivery,
-        };
         for message in messages {
-            append_frame_of(out, api::delivery_size_hint(message), |out| {
-                append(message, out)
-            });
+            match self {
+                ConsumerSession::Consumer => {
+                    append_frame_of(out, api::delivery_size_hint(message), |out| {
+                        api::append_delivery(message, out);
+                    });
+                }
+                ConsumerSession::Reader => reader::append(message, out),
+            }
         }
     }
 

@@ -30,6 +30,16 @@ pub(in crate::embedded) struct Refused {
     pub message: String,
 }
 
+impl Refused {
+    pub fn new(times: u32, error: ServerError, message: &str) -> Refused {
+        Refused {
+            times,
+            error,
+            message: message.to_owned(),
+        }
+    }
+}
+
 impl Faults {
     pub fn take_redirect(&mut self) -> bool {
         let redirect = self.redirects > 0;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::ProducerSession;
 use crate::api::{self, Batching, ClientKey, MessageEncryption, ProducerParams};
 use crate::pulsar::client::{BatchingSpec, ProducerSpec, SendEncryption};
+use crate::pulsar::topics::partition_name;
 use crate::pulsar::wire;
 use crate::session::Router;
 
@@ -12,7 +13,7 @@ impl ProducerSession {
     pub(super) fn spec(&self, partition: usize, name: Option<String>) -> ProducerSpec {
         let topic = match self.count {
             0 => self.topic.clone(),
-            _ => format!("{}-partition-{partition}", self.topic),
+            _ => partition_name(&self.topic, partition as i32),
         };
         ProducerSpec {
             principal: self.principal,
