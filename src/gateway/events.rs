@@ -1,5 +1,9 @@
 //! What posts of other shards, and the brokers of the consuming lane, have to say.
 
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
 use super::post::{Post, SocketId};
 use super::shard::Shard;
 use super::tail_homes::is_feeder;
@@ -61,21 +65,23 @@ impl Shard {
                 connection,
                 result,
             } => self.lane(lane).credentials_read(now_ms, connection, result),
-            Post::BrokerTls(tls) => {
-                for lane in [
-                    &mut self.publishing,
-                    &mut self.consuming,
-                    &mut self.administration,
-                ] {
-                    lane.use_tls(tls.clone());
-                }
-            }
+            Post::BrokerTls(tls) => self.use_broker_tls(&tls),
             Post::Drain => self.drain(now_ms),
             // It only makes the main loop look. What came up meanwhile may have to be told again.
             Post::Drained => self.told_drained = false,
             // For the main loop, which alone can start tasks.
             Post::Accepted(_) | Post::AcceptedTls(_) => {}
             Post::Certificates(served) => self.tls = Some(served),
+        }
+    }
+
+    fn use_broker_tls(&mut self, tls: &Arc<ClientConfig>) {
+        for lane in [
+            &mut self.publishing,
+            &mut self.consuming,
+            &mut self.administration,
+        ] {
+            lane.use_tls(tls.clone());
         }
     }
 

@@ -17,7 +17,7 @@ use super::log::{Entry, Log};
 use super::moves::Resource;
 use super::names::MAX_NAME_BYTES;
 use super::subscription::{Refusal, Subscription};
-use super::topic::Producer;
+use super::topic::{Producer, Topic};
 use super::{Broker, MAX_PER_CONNECTION};
 
 impl Broker {
@@ -72,31 +72,8 @@ impl Broker {
         request: &CommandProducer,
     ) -> Result<(String, i64), Refusal> {
         self.faults.refuse_create()?;
-        let exclusive = match request.producer_access_mode() {
-            ProducerAccessMode::Shared => false,
-            ProducerAccessMode::Exclusive => true,
-            ProducerAccessMode::WaitForExclusive | ProducerAccessMode::ExclusiveWithFencing => {
-                return Err(Refusal::new(
-                    ServerError::NotAllowedError,
-                    "The embedded broker knows Shared and Exclusive producers only",
-                ));
-            }
-        };
-        let name = match &request.producer_name {
-            Some(name) if name.len() > MAX_NAME_BYTES => {
-                return Err(Refusal::new(
-                    ServerError::NotAllowedError,
-                    "Producer name is too long",
-                ));
-            }
-            Some(name) => name.clone(),
-            None => {
-                self.generated_names += 1;
-                // Unlike any other broker's.
-                let port = self.service_url.rsplit(':').next().unwrap_or_default();
-                format!("embedded-{port}-{}", self.generated_names)
-            }
-        };
+        let exclusive = is_exclusive(request.producer_access_mode())?;
+        let name = self.producer_name(request)?;
         let full = self
             .connections
             .get(id)
@@ -117,16 +94,7 @@ impl Broker {
         };
         let topic = &mut self.topics[key];
         topic.check_producer(&name, &producer)?;
-        if let Some(subscription) = request.initial_subscription_name.as_deref()
-            && !subscription.is_empty()
-            && subscription.len() <= MAX_NAME_BYTES
-            && topic.name.persistent
-            && topic.subscription(subscription).is_none()
-        {
-            let cursor = Cursor::new(topic.log.start());
-            let name = subscription.to_owned();
-            topic.add_subscription(Subscription::new(name, true, SubType::Exclusive, cursor))?;
-        }
+        add_initial_subscription(topic, request)?;
         topic.producers.insert(name.clone(), producer);
         let last_sequence_id = topic.last_sequence_id(&name);
         if let Some(connection) = self.connections.touch(id) {
@@ -137,6 +105,22 @@ impl Broker {
             connection.producers.insert(request.producer_id, producer);
         }
         Ok((name, last_sequence_id))
+    }
+
+    /// The name it asks for, or one that no other broker gives.
+    fn producer_name(&mut self, request: &CommandProducer) -> Result<String, Refusal> {
+        match &request.producer_name {
+            Some(name) if name.len() > MAX_NAME_BYTES => Err(Refusal::new(
+                ServerError::NotAllowedError,
+                "Producer name is too long",
+            )),
+            Some(name) => Ok(name.clone()),
+            None => {
+                self.generated_names += 1;
+                let port = self.service_url.rsplit(':').next().unwrap_or_default();
+                Ok(format!("embedded-{port}-{}", self.generated_names))
+            }
+        }
     }
 
     pub(super) fn close_producer(&mut self, id: ConnectionId, request: &CommandCloseProducer) {
@@ -287,4 +271,32 @@ impl Broker {
             }
         }
     }
+}
+
+fn is_exclusive(mode: ProducerAccessMode) -> Result<bool, Refusal> {
+    match mode {
+        ProducerAccessMode::Shared => Ok(false),
+        ProducerAccessMode::Exclusive => Ok(true),
+        ProducerAccessMode::WaitForExclusive | ProducerAccessMode::ExclusiveWithFencing => {
+            Err(Refusal::new(
+                ServerError::NotAllowedError,
+                "The embedded broker knows Shared and Exclusive producers only",
+            ))
+        }
+    }
+}
+
+/// The subscription that is to be there before the first message, where it may be and is not yet.
+fn add_initial_subscription(topic: &mut Topic, request: &CommandProducer) -> Result<(), Refusal> {
+    if let Some(subscription) = request.initial_subscription_name.as_deref()
+        && !subscription.is_empty()
+        && subscription.len() <= MAX_NAME_BYTES
+        && topic.name.persistent
+        && topic.subscription(subscription).is_none()
+    {
+        let cursor = Cursor::new(topic.log.start());
+        let name = subscription.to_owned();
+        topic.add_subscription(Subscription::new(name, true, SubType::Exclusive, cursor))?;
+    }
+    Ok(())
 }
