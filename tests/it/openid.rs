@@ -13,7 +13,8 @@ use crate::support::issuer::Issuer;
 use crate::support::raw::upgrade_request;
 use crate::support::{Raw, World, base64, tokens, topic};
 
-fn world(issuers: &[&str], settings: &[&str]) -> World {
+/// A gateway that believes these issuers, with further settings.
+pub fn world(issuers: &[&str], settings: &[&str]) -> World {
     let issuers = format!("openIDAllowedTokenIssuers={}", issuers.join(","));
     let mut all = vec![
         "authenticationEnabled=true",
@@ -25,7 +26,8 @@ fn world(issuers: &[&str], settings: &[&str]) -> World {
     World::with(&all)
 }
 
-const PLAIN: &str = "openIDRequireIssuersUseHttps=false";
+/// Issuers may be asked without TLS.
+pub const PLAIN: &str = "openIDRequireIssuersUseHttps=false";
 
 fn path() -> String {
     let name = topic("openid");

@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use crate::openid;
 use crate::support::issuer::Issuer;
 use crate::support::tokens;
 use crate::support::{Client, World, payload_of, topic};
@@ -56,15 +57,9 @@ fn a_new_token_keeps_a_socket_of_any_kind_open() {
 #[test]
 fn while_an_issuer_is_away_the_old_token_counts_until_its_end() {
     let issuer = Issuer::start();
-    let world = World::with(&[
-        "authenticationEnabled=true",
-        "authenticationProviders=org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
-        "openIDAllowedAudiences=pulsar",
-        &format!("openIDAllowedTokenIssuers={}", issuer.name),
-        "openIDRequireIssuersUseHttps=false",
-        // What is known of the issuer is forgotten before any of these tokens ends.
-        "openIDCacheExpirationSeconds=5",
-    ]);
+    // What is known of the issuer is forgotten before any of these tokens ends.
+    let forgetful = "openIDCacheExpirationSeconds=5";
+    let world = openid::world(&[&issuer.name], &[openid::PLAIN, forgetful]);
     let path = &paths(&topic("expiry"))[0];
     // The gateway asks again after 5 s, when it asks the issuer again too; the challenge comes after half of this.
     const LIFE: i64 = 22;

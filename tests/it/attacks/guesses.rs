@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{producer, with_lines};
+use crate::openid;
 use crate::support::issuer::Issuer;
-use crate::support::{Client, Raw, World, base64};
+use crate::support::{Client, Raw, base64};
 use crate::token_expiry::{CHALLENGE, response};
 
 /// More than may wait for the desk.
@@ -21,18 +22,16 @@ const SHORT: i64 = 8;
 fn guesses_of_passwords_close_nobody_and_keep_nobody_out_who_is_known() {
     let issuer = Issuer::start();
     let hash = bcrypt::hash_with_salt("password", COST, [7; 16]).expect("a hash");
-    let mut world = World::with(&[
-        "authenticationEnabled=true",
-        "authenticationProviders=org.apache.pulsar.broker.authentication.AuthenticationProviderBasic,\
-         org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
-        &format!(
-            "basicAuthConf=data:;base64,{}",
-            base64(&format!("me:{hash}\n"))
-        ),
-        "openIDAllowedAudiences=pulsar",
-        &format!("openIDAllowedTokenIssuers={}", issuer.name),
-        "openIDRequireIssuersUseHttps=false",
-    ]);
+    let users = base64(&format!("me:{hash}\n"));
+    let mut world = openid::world(
+        &[&issuer.name],
+        &[
+            openid::PLAIN,
+            "authenticationProviders=org.apache.pulsar.broker.authentication.AuthenticationProviderBasic,\
+             org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
+            &format!("basicAuthConf=data:;base64,{users}"),
+        ],
+    );
     let path = producer("guesses");
     let basic = |pair: &str| format!("Authorization: Basic {}\r\n", base64(pair));
     Raw::open_with(world.address(), &path, &basic("me:password"));
@@ -77,13 +76,7 @@ const STREAMS: usize = 10;
 #[test]
 fn sockets_that_stream_good_tokens_keep_nobody_out() {
     let issuer = Issuer::start();
-    let world = World::with(&[
-        "authenticationEnabled=true",
-        "authenticationProviders=org.apache.pulsar.broker.authentication.oidc.AuthenticationProviderOpenID",
-        "openIDAllowedAudiences=pulsar",
-        &format!("openIDAllowedTokenIssuers={}", issuer.name),
-        "openIDRequireIssuersUseHttps=false",
-    ]);
+    let world = openid::world(&[&issuer.name], &[openid::PLAIN]);
     let path = producer("streams");
     let open = || {
         let token = issuer.token("me", "pulsar", 600);

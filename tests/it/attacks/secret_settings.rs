@@ -4,12 +4,12 @@
 //! broken. Claim: none of it is in what it says.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use serde_json::json;
 
 use super::AUTHENTICATED;
-use crate::support::certificates::{Authority, Folder};
+use crate::support::certificates::{Authority, Folder, Signed};
 use crate::support::process::{Gateway, program, program_with};
 use crate::support::secure::{Secure, Trust, Version};
 use crate::support::{Client, Raw, base64, payload_of, topic};
@@ -17,8 +17,43 @@ use crate::support::{Client, Raw, base64, payload_of, topic};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const AUTH: &str = "org.apache.pulsar.client.impl.auth";
 
-fn start(settings: &[String]) -> Gateway {
-    Gateway::start_program(program_with(settings).args(["--log-level", "trace"]))
+/// A gateway at level trace, and all that it has said so far.
+struct Overheard {
+    gateway: Gateway,
+    log: Vec<String>,
+}
+
+impl Overheard {
+    fn start(settings: &[String]) -> Overheard {
+        Overheard {
+            gateway: Gateway::start_program(program_with(settings).args(["--log-level", "trace"])),
+            log: Vec::new(),
+        }
+    }
+
+    /// What follows `text` in the first line that has it, of those that nobody has waited for.
+    fn line_after(&mut self, text: &str) -> String {
+        loop {
+            let line = self.gateway.next_line();
+            let rest = line.split_once(text).map(|(_, rest)| rest.to_owned());
+            self.log.push(line);
+            if let Some(rest) = rest {
+                return rest;
+            }
+        }
+    }
+
+    /// `scheme` is one that it listens on.
+    fn address(&mut self, scheme: &str) -> SocketAddr {
+        let address = self.line_after(&format!("listening on {scheme}://"));
+        address.trim().parse().expect("an address")
+    }
+
+    /// Ends it.
+    fn has_said_nothing_of(mut self, secrets: &[String]) {
+        self.log.extend(self.gateway.rest_of_log());
+        tell_nothing(&self.log, secrets);
+    }
 }
 
 /// The lines of PEM that are its secret.
@@ -35,13 +70,17 @@ fn tell_nothing(log: &[String], secrets: &[String]) {
     }
 }
 
-#[test]
-fn a_gateway_at_work_says_nothing_of_its_keys_and_passwords() {
-    let (authority, folder) = (Authority::new("it"), Folder::new());
-    let server = authority.server(&["localhost"]);
-    let private = format!("{ROOT}/src/pulsar/crypto/tests/keys");
-    let users = "me:$2y$04$3RyqFWE.7Ju5WlZQ3v.6Tu1kXuvGWTc.uRWE1XHlNlsON1E1O0LF2\n";
-    let mut settings = vec![
+const USERS: &str = "me:$2y$04$3RyqFWE.7Ju5WlZQ3v.6Tu1kXuvGWTc.uRWE1XHlNlsON1E1O0LF2\n";
+
+/// Where the keys of end-to-end encryption are.
+fn key_directory() -> String {
+    format!("{ROOT}/src/pulsar/crypto/tests/keys")
+}
+
+/// Of a gateway with secrets of all kinds.
+fn settings(server: &Signed, folder: &Folder) -> Vec<String> {
+    let own = json!({ "userId": "gateway", "password": "secret-of-the-gateway" });
+    vec![
         "webServicePortTls=0".to_owned(),
         format!("tlsKeyFilePath={}", folder.write("key", &server.key)),
         format!(
@@ -55,25 +94,42 @@ fn a_gateway_at_work_says_nothing_of_its_keys_and_passwords() {
             AUTHENTICATED[1]
         ),
         AUTHENTICATED[2].to_owned(),
-        format!("basicAuthConf=data:;base64,{}", base64(users)),
-        format!("cryptoKeyDirectory={private}"),
+        format!("basicAuthConf=data:;base64,{}", base64(USERS)),
+        format!("cryptoKeyDirectory={}", key_directory()),
         format!("brokerClientAuthenticationPlugin={AUTH}.AuthenticationBasic"),
-    ];
-    let own = json!({ "userId": "gateway", "password": "secret-of-the-gateway" });
-    settings.push(format!("brokerClientAuthenticationParameters={own}"));
-    let mut gateway = start(&settings);
-    let mut log = Vec::new();
-    let mut listening = |on: &str| loop {
-        let line = gateway.next_line();
-        let address = line.split_once(on).map(|(_, rest)| rest.trim().to_owned());
-        log.push(line);
-        if let Some(address) = address {
-            break address.parse().expect("an address");
-        }
-    };
-    let tls = listening("listening on wss://");
-    let plain = listening("listening on ws://");
+        format!("brokerClientAuthenticationParameters={own}"),
+    ]
+}
 
+/// What is secret in these settings and in what clients say.
+fn secrets(server: &Signed) -> Vec<String> {
+    let private = format!("{}/rsa.private.pem", key_directory());
+    let private = std::fs::read_to_string(private).expect("a key");
+    let plain = [
+        "secret-of-the-gateway",
+        "another-password",
+        "secret payload",
+        "$2y$04$",
+        AUTHENTICATED[2].split_once('=').expect("a value").1,
+    ];
+    let encoded = [
+        "me:password",
+        "me:another-password",
+        "secret payload",
+        "gateway:secret-of-the-gateway",
+        USERS,
+    ];
+    [
+        body(&server.key),
+        body(&private),
+        plain.map(str::to_owned).to_vec(),
+        encoded.map(base64).to_vec(),
+    ]
+    .concat()
+}
+
+/// Clients with passwords and tokens, good ones and bad ones, and a message that is sealed.
+fn work(plain: SocketAddr, tls: SocketAddr, authority: &Authority) {
     let name = topic("secret-settings");
     let path = format!("/ws/v2/producer/persistent/public/default/{name}");
     let password = |pair: &str| format!("Authorization: Basic {}\r\n", base64(pair));
@@ -85,47 +141,26 @@ fn a_gateway_at_work_says_nothing_of_its_keys_and_passwords() {
     let request = super::with_lines(&path, &password("me:another-password"));
     wrong.send(request.as_bytes());
     assert_eq!(wrong.answer().status, 401);
-    let trust = Trust::new(&authority, Version::Tls13, None);
+    let trust = Trust::new(authority, Version::Tls13, None);
     let token = super::TOKEN;
     let reader =
         format!("/ws/v2/reader/persistent/public/default/{name}?messageId=earliest&token={token}");
     let mut reader = Secure::open(tls, &trust, &reader);
     assert_eq!(payload_of(&reader.json()), "secret payload");
+}
+
+#[test]
+fn a_gateway_at_work_says_nothing_of_its_keys_and_passwords() {
+    let (authority, folder) = (Authority::new("it"), Folder::new());
+    let server = authority.server(&["localhost"]);
+    let mut gateway = Overheard::start(&settings(&server, &folder));
+    let tls = gateway.address("wss");
+    let plain = gateway.address("ws");
+    work(plain, tls, &authority);
     // A key that is none: the log says which file, and that the old one stays.
     folder.write("key", server.key.replace("BEGIN", "BEGAN"));
-    loop {
-        let line = gateway.next_line();
-        let is_it = line.contains("the old ones stay");
-        log.push(line);
-        if is_it {
-            break;
-        }
-    }
-    log.extend(gateway.rest_of_log());
-
-    let private = std::fs::read_to_string(format!("{private}/rsa.private.pem")).expect("a key");
-    let mut secrets = [body(&server.key), body(&private)].concat();
-    secrets.extend(
-        [
-            "secret-of-the-gateway",
-            "another-password",
-            "secret payload",
-            "$2y$04$",
-            AUTHENTICATED[2].split_once('=').expect("a value").1,
-        ]
-        .map(str::to_owned),
-    );
-    secrets.extend(
-        [
-            "me:password",
-            "me:another-password",
-            "secret payload",
-            "gateway:secret-of-the-gateway",
-            users,
-        ]
-        .map(base64),
-    );
-    tell_nothing(&log, &secrets);
+    gateway.line_after("the old ones stay");
+    gateway.has_said_nothing_of(&secrets(&server));
 }
 
 /// An issuer that is helpful: it repeats what was posted.
@@ -179,27 +214,27 @@ fn an_issuer_that_refuses_the_client_secret_is_told_of_without_it() {
         "issuerUrl": quoting_issuer(),
         "privateKey": format!("data:application/json;base64,{}", base64(&key.to_string())),
     });
-    let mut gateway = start(&[
+    let mut gateway = Overheard::start(&[
         format!("brokerClientAuthenticationPlugin={AUTH}.oauth2.AuthenticationOAuth2"),
         format!("brokerClientAuthenticationParameters={parameters}"),
         "brokerClient_operationTimeoutMs=1000".to_owned(),
     ]);
-    let address = gateway.address();
+    let address = gateway.address("ws");
     let path = format!(
         "/ws/v2/producer/persistent/public/default/{}",
         topic("oauth2")
     );
     let refused = Client::open(address, &path).map(drop);
     let (_, answer) = refused.expect_err("there is nothing to show");
-    let mut log = vec![answer];
-    log.push(gateway.line_after("invalid_client"));
-    log.extend(gateway.rest_of_log());
+    gateway.line_after("invalid_client");
     let secrets = [
         "client secret/+",
         "client%20secret%2F%2B",
         &base64(&key.to_string()),
     ];
-    tell_nothing(&log, &secrets.map(str::to_owned));
+    let secrets = secrets.map(str::to_owned);
+    tell_nothing(&[answer], &secrets);
+    gateway.has_said_nothing_of(&secrets);
 }
 
 #[test]

@@ -21,62 +21,84 @@ fn with(name: &str, value: Value) -> Value {
     claims
 }
 
+/// What is wrong with a token, and the token.
+type Attack = (&'static str, String);
+
 /// Tokens that nobody may come in with. `url` is where an attacker publishes keys of his own.
-fn attacks(signer: &Signer, url: &str) -> Vec<(&'static str, String)> {
-    let (es256, good) = (json!({ "alg": "ES256" }), good_claims());
-    let stranger = Signer::new();
-    let own = |name: &str, value: Value| {
-        let mut header = es256.clone();
-        header[name] = value;
-        stranger.sign(&header, &good)
-    };
-    let unsigned = |alg: &str| signed_part(&json!({ "alg": alg }), &good) + ".";
-    let (token, other) = (
-        signer.sign(&es256, &good),
-        signer.sign(&es256, &with("sub", json!("you"))),
-    );
-    let part = |token: &str, part: usize| token.split('.').nth(part).expect("three").to_owned();
-    let stolen_signature = format!(
-        "{}.{}.{}",
-        part(&token, 0),
-        part(&other, 1),
-        part(&token, 2)
-    );
-    let zeros = format!("{}.{}", signed_part(&es256, &good), encode([0; 64]));
-    let now = now_seconds();
+fn attacks(signer: &Signer, url: &str) -> Vec<Attack> {
+    let (stranger, good) = (Signer::new(), signer.token(&good_claims()));
+    let large = vec![
+        ("very long", format!("{}.{good}", "x".repeat(8_000))),
+        ("dots", ".".repeat(5_000)),
+    ];
+    [
+        wrong_algorithms(signer),
+        wrong_signatures(signer, &stranger),
+        keys_of_its_own(&stranger, url),
+        wrong_claims(signer, &stranger, url),
+        large,
+    ]
+    .concat()
+}
+
+fn wrong_algorithms(signer: &Signer) -> Vec<Attack> {
+    let claims = good_claims();
+    let unsigned = |alg: &str| signed_part(&json!({ "alg": alg }), &claims) + ".";
+    let signed = |header: Value| signer.sign(&header, &claims);
+    let base64 = base64_simd::STANDARD.encode_to_string(&signer.public_der);
+    let pem = signer.public_pem.as_bytes();
     vec![
         ("alg=none", unsigned("none")),
         ("alg=NONE", unsigned("NONE")),
-        (
-            "alg=none, signed",
-            signer.sign(&json!({ "alg": "none" }), &good),
-        ),
-        ("no alg", signer.sign(&json!({ "typ": "JWT" }), &good)),
+        ("alg=none, signed", signed(json!({ "alg": "none" }))),
+        ("no alg", signed(json!({ "typ": "JWT" }))),
         (
             "the public key as a secret",
-            signed_by(&signer.public_der, &good),
+            signed_by(&signer.public_der, &claims),
         ),
-        (
-            "its PEM as a secret",
-            signed_by(signer.public_pem.as_bytes(), &good),
-        ),
+        ("its PEM as a secret", signed_by(pem, &claims)),
         (
             "its base64 as a secret",
-            signed_by(
-                base64_simd::STANDARD
-                    .encode_to_string(&signer.public_der)
-                    .as_bytes(),
-                &good,
-            ),
+            signed_by(base64.as_bytes(), &claims),
         ),
-        ("an empty secret", signed_by(b"", &good)),
-        ("another's signature", stranger.sign(&es256, &good)),
-        ("a key of its own", own("jwk", stranger.jwk())),
-        ("a key elsewhere", own("jku", json!(format!("{url}/keys")))),
+        ("an empty secret", signed_by(b"", &claims)),
+    ]
+}
+
+fn wrong_signatures(signer: &Signer, stranger: &Signer) -> Vec<Attack> {
+    let claims = good_claims();
+    let (token, other) = (
+        signer.token(&claims),
+        signer.token(&with("sub", json!("you"))),
+    );
+    let part = |token: &str, part: usize| token.split('.').nth(part).expect("three").to_owned();
+    let (header, payload, signature) = (part(&token, 0), part(&other, 1), part(&token, 2));
+    let zeros = encode([0; 64]);
+    vec![
+        ("another's signature", stranger.token(&claims)),
         (
-            "a certificate elsewhere",
-            own("x5u", json!(format!("{url}/pem"))),
+            "another token's signature",
+            format!("{header}.{payload}.{signature}"),
         ),
+        (
+            "a signature of zeros",
+            format!("{header}.{}.{zeros}", part(&token, 1)),
+        ),
+    ]
+}
+
+/// Its header says by which key it is to be verified.
+fn keys_of_its_own(stranger: &Signer, url: &str) -> Vec<Attack> {
+    let own = |name: &str, value: Value| {
+        let mut header = json!({ "alg": "ES256" });
+        header[name] = value;
+        stranger.sign(&header, &good_claims())
+    };
+    let (keys, certificate) = (format!("{url}/keys"), format!("{url}/pem"));
+    vec![
+        ("a key of its own", own("jwk", stranger.jwk())),
+        ("a key elsewhere", own("jku", json!(keys))),
+        ("a certificate elsewhere", own("x5u", json!(certificate))),
         (
             "a key that is a path",
             own("kid", json!("../../../../dev/null")),
@@ -85,31 +107,22 @@ fn attacks(signer: &Signer, url: &str) -> Vec<(&'static str, String)> {
             "a key that is a query",
             own("kid", json!("x' UNION SELECT 'y")),
         ),
-        ("another token's signature", stolen_signature),
-        ("a signature of zeros", zeros),
-        (
-            "expired",
-            signer.sign(&es256, &with("exp", json!(now - 60))),
-        ),
-        (
-            "not valid yet",
-            signer.sign(&es256, &with("nbf", json!(now + 3600))),
-        ),
-        (
-            "for others",
-            signer.sign(&es256, &with("aud", json!("elsewhere"))),
-        ),
-        ("for nobody", signer.sign(&es256, &with("aud", json!(null)))),
+    ]
+}
+
+fn wrong_claims(signer: &Signer, stranger: &Signer, url: &str) -> Vec<Attack> {
+    let claiming = |name: &str, value: Value| signer.token(&with(name, value));
+    let now = now_seconds();
+    vec![
+        ("expired", claiming("exp", json!(now - 60))),
+        ("not valid yet", claiming("nbf", json!(now + 3600))),
+        ("for others", claiming("aud", json!("elsewhere"))),
+        ("for nobody", claiming("aud", json!(null))),
         (
             "of an issuer that is not allowed",
-            stranger.sign(&es256, &with("iss", json!(url))),
+            stranger.token(&with("iss", json!(url))),
         ),
-        (
-            "of nobody's role",
-            signer.sign(&es256, &with("sub", json!(""))),
-        ),
-        ("very long", format!("{}.{}", "x".repeat(8_000), token)),
-        ("dots", ".".repeat(5_000)),
+        ("of nobody's role", claiming("sub", json!(""))),
     ]
 }
 

@@ -9,7 +9,9 @@ use crate::support::tokens;
 
 /// What may stand where a client says who he is, at a topic where role `a` may do everything.
 pub fn credentials(cases: &mut Cases, path: &str) {
-    in_headers(cases, path);
+    tokens_in_headers(cases, path);
+    methods_in_headers(cases, path);
+    passwords_in_headers(cases, path);
     in_the_query(cases, path);
     over_tls(cases, path);
 }
@@ -22,9 +24,8 @@ fn password() -> String {
     basic(&format!("{BASIC_USER}:{BASIC_PASSWORD}"))
 }
 
-fn in_headers(cases: &mut Cases, path: &str) {
+fn tokens_in_headers(cases: &mut Cases, path: &str) {
     let a = Secured::get().token("a");
-    let password = password();
     for (name, lines) in [
         ("nothing", String::new()),
         ("a token", bearer(&a)),
@@ -60,6 +61,14 @@ fn in_headers(cases: &mut Cases, path: &str) {
         ),
         ("no token", bearer("a.b.c")),
         ("half a token", bearer(&a[..a.len() / 2])),
+    ] {
+        cases.plain(name, path, &lines);
+    }
+}
+
+fn methods_in_headers(cases: &mut Cases, path: &str) {
+    let a = Secured::get().token("a");
+    for (name, lines) in [
         (
             "the method token and a token",
             method("token") + &bearer(&a),
@@ -83,6 +92,14 @@ fn in_headers(cases: &mut Cases, path: &str) {
             "a method in capitals and a token",
             method("TOKEN") + &bearer(&a),
         ),
+    ] {
+        cases.plain(name, path, &lines);
+    }
+}
+
+fn passwords_in_headers(cases: &mut Cases, path: &str) {
+    let password = password();
+    for (name, lines) in [
         ("a password", password.clone()),
         (
             "the method basic and a password",
