@@ -234,13 +234,7 @@ fn a_repeated_sequence_id_shares_no_batch_with_new_ones() {
     let mut world = World::new(config());
     let (id, _) = world.producer(batching_spec(0));
     for (tag, sequence_id) in [(0, 10), (1, 11), (2, 11), (3, 12), (4, 13)] {
-        let fields = SendFields {
-            sequence_id: Some(sequence_id),
-            ..Default::default()
-        };
-        let empty = |_: &mut BytesMut| Ok::<(), ()>(());
-        let taken = world.client.send(world.now_ms, id, tag, &fields, 0, empty);
-        taken.expect("taken");
+        world.send_numbered(id, tag, sequence_id);
     }
     world.pass(MAX_DELAY_MS);
     let ids = |sent: &Sent| (sent.send.sequence_id, sent.send.highest_sequence_id);
@@ -261,9 +255,7 @@ fn a_batch_goes_out_again_unchanged_after_a_reconnect() {
     world.send(id, 3, b"d");
     world.pass(100);
     let connection = world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_producer();
-    world.say(connection, &producer_success(asked.request_id, "p-1", -1));
+    assert_eq!(world.create_producer(), connection);
     assert_eq!(world.heard_send().1, first);
     assert_eq!(heard(&mut world).messages.len(), 2);
     world.say(connection, &batch_receipt(id, 0, 1));

@@ -7,12 +7,9 @@ fn the_first_frame_is_connect_with_version_and_features() {
     let mut world = World::new(config());
     world.client.open_producer(world.now_ms, producer_spec());
     world.pump();
-    let (connection, address) = world.dialled.pop_front().expect("dialled");
-    assert_eq!(address.host, SERVICE);
-    world.heard_nothing();
-    world.client.connected(world.now_ms, connection);
-    let said = world.heard(Type::Connect);
-    let connect = said.command.connect.expect("its fields");
+    // Not before the connection is up.
+    assert!(world.said.is_empty());
+    let (_, connect) = world.dial(SERVICE);
     assert!(connect.client_version.starts_with("pws-fast-"));
     assert_eq!(connect.protocol_version, Some(21));
     assert_eq!(connect.proxy_to_broker_url, None);
@@ -43,8 +40,7 @@ fn a_ping_is_answered_and_silence_is_asked_after_and_then_ends_the_connection() 
     assert_eq!(world.closed, vec![connection]);
     world.pass(100);
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    world.heard_producer();
+    world.find_producer();
 }
 
 #[test]
@@ -63,26 +59,19 @@ fn a_connection_with_traffic_is_not_pinged() {
 fn a_handshake_without_an_answer_is_given_up_and_tried_again() {
     let mut world = World::new(config());
     world.client.open_producer(world.now_ms, producer_spec());
-    world.pump();
-    let (first, _) = world.dialled.pop_front().expect("dialled");
-    world.client.connected(world.now_ms, first);
-    world.heard(Type::Connect);
+    let (first, _) = world.dial(SERVICE);
     world.pass(10_000);
     assert_eq!(world.closed, vec![first]);
     world.pass(200);
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    world.heard_producer();
+    world.find_producer();
 }
 
 #[test]
 fn a_refused_connect_fails_the_opening_with_the_brokers_words() {
     let mut world = World::new(config());
     let id = world.client.open_producer(world.now_ms, producer_spec());
-    world.pump();
-    let (connection, _) = world.dialled.pop_front().expect("dialled");
-    world.client.connected(world.now_ms, connection);
-    world.heard(Type::Connect);
+    let (connection, _) = world.dial(SERVICE);
     let refused = error(
         u64::MAX,
         proto::ServerError::AuthenticationError,
@@ -98,7 +87,7 @@ fn a_refused_connect_fails_the_opening_with_the_brokers_words() {
     match world.event() {
         Event::ProducerFailed { producer, error } => {
             assert_eq!(producer, id);
-            assert_eq!(kind_of(&error), ErrorKind::Unauthenticated);
+            assert_eq!(error.kind, ErrorKind::Unauthenticated);
             assert_eq!(error.message, "Failed to authenticate");
         }
         other => panic!("{other:?}"),
@@ -112,23 +101,8 @@ fn producers_spread_over_the_connections_per_broker_and_no_further() {
         ..config()
     });
     let mut used = BTreeMap::new();
-    for index in 0..6 {
-        let spec = ProducerSpec {
-            topic: format!("{TOPIC}-{index}"),
-            ..producer_spec()
-        };
-        world.client.open_producer(world.now_ms, spec);
-        world.pump();
-        if index == 0 {
-            world.accept(SERVICE);
-        }
-        world.answer_lookup(SERVICE);
-        if !world.dialled.is_empty() {
-            world.accept(SERVICE);
-        }
-        let (connection, asked) = world.heard_producer();
+    for (_, connection) in world.producers(6) {
         *used.entry(connection).or_insert(0) += 1;
-        world.say(connection, &producer_success(asked.request_id, "p", -1));
     }
     assert_eq!(used.into_values().collect::<Vec<_>>(), vec![3, 3]);
 }

@@ -24,15 +24,7 @@ impl World {
     /// A producer is opened, the broker dialled; what CONNECT says.
     fn connect(&mut self, spec: ProducerSpec) -> (ConnectionId, proto::CommandConnect) {
         self.client.open_producer(self.now_ms, spec);
-        self.pump();
-        self.next_connect()
-    }
-
-    fn next_connect(&mut self) -> (ConnectionId, proto::CommandConnect) {
-        let (connection, _) = self.dialled.pop_front().expect("dialled");
-        self.client.connected(self.now_ms, connection);
-        let said = self.heard(Type::Connect);
-        (connection, said.command.connect.expect("its fields"))
+        self.dial(SERVICE)
     }
 }
 
@@ -47,7 +39,7 @@ fn connect_carries_the_credentials_of_that_moment() {
     world.credentials = Ok(token("second"));
     world.lose(connection);
     world.pass(200);
-    let (_, connect) = world.next_connect();
+    let (_, connect) = world.dial(SERVICE);
     assert_eq!(connect.auth_data.as_deref(), Some(&b"second"[..]));
     assert_eq!(world.asked, [(Principal::GATEWAY, false); 2]);
 }
@@ -162,7 +154,7 @@ fn a_role_that_has_to_name_a_principal_names_javas() {
     world.say(connection, &refused);
     world.no_event();
     world.pass(200);
-    let (connection, connect) = world.next_connect();
+    let (connection, connect) = world.dial(SERVICE);
     let named = connect.original_principal.as_deref();
     assert_eq!(named, Some("__websocket_dummy_original_principle"));
     // Refused all the same: that is the answer.

@@ -15,9 +15,7 @@ fn garbage_closes_the_connection_and_everything_on_it_starts_again() {
     assert_eq!(world.closed, vec![connection]);
     world.pass(100);
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_producer();
-    world.say(connection, &producer_success(asked.request_id, "p-1", -1));
+    world.create_producer();
     assert_eq!(world.heard_send().0, 0);
     world.no_event();
 }
@@ -27,18 +25,13 @@ fn answers_to_other_questions_and_on_other_connections_close_the_connection() {
     let mut world = World::new(config());
     world.client.open_producer(world.now_ms, producer_spec());
     let service = world.accept(SERVICE);
-    let asked = world
-        .heard(Type::Lookup)
-        .command
-        .lookup_topic
-        .expect("asked");
+    let (_, asked) = world.heard_lookup();
     world.say(service, &success(asked.request_id));
     assert_eq!(world.closed, vec![service]);
     // The question is asked again.
     world.pass(100);
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    world.heard_producer();
+    world.find_producer();
 
     let mut world = World::new(config());
     world.client.open_producer(world.now_ms, producer_spec());
@@ -56,10 +49,7 @@ fn answers_to_other_questions_and_on_other_connections_close_the_connection() {
 fn commands_before_connected_close_the_connection() {
     let mut world = World::new(config());
     world.client.open_producer(world.now_ms, producer_spec());
-    world.pump();
-    let (connection, _) = world.dialled.pop_front().expect("dialled");
-    world.client.connected(world.now_ms, connection);
-    world.heard(Type::Connect);
+    let (connection, _) = world.dial(SERVICE);
     world.say(connection, &receipt(ProducerId(0), 0));
     assert_eq!(world.closed, vec![connection]);
     world.no_event();

@@ -44,32 +44,31 @@ fn a_producer_is_looked_up_in_the_cluster_that_its_topic_went_to() {
     assert!(world.dialled.is_empty());
 }
 
+/// A consumer whose broker says that something of the kind that has its id is elsewhere now, and closes the consumer.
+fn migrated(kind: u64, url: &str) -> (World, ConnectionId) {
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(consumer_spec());
+    world.say_bytes(connection, &topic_migrated(kind, consumer.0, url));
+    world.say(connection, &close_consumer(consumer));
+    world.pass(100);
+    (world, connection)
+}
+
 #[test]
 fn of_a_cluster_with_several_hosts_the_first_is_asked() {
     for (url, host) in [
         ("pulsar://blue-1:6650,blue-2:6650", "blue-1"),
         ("pulsar://:0,blue-2:6650/", "blue-2"),
     ] {
-        let mut world = World::new(config());
-        let (consumer, connection) = world.consumer(consumer_spec());
-        let said = topic_migrated(CONSUMER, consumer.0, url);
-        world.say_bytes(connection, &said);
-        world.say(connection, &close_consumer(consumer));
-        world.pass(100);
+        let (mut world, _) = migrated(CONSUMER, url);
         world.accept(host);
     }
 }
 
 #[test]
 fn others_of_the_topic_and_partition_counts_stay() {
-    let mut world = World::new(config());
-    let (consumer, connection) = world.consumer(consumer_spec());
-    let said = topic_migrated(PRODUCER, consumer.0, "pulsar://blue:6650");
-    world.say_bytes(connection, &said);
-    world.say(connection, &close_consumer(consumer));
-    world.pass(100);
-    let asked = world.heard(Type::Lookup);
-    assert_eq!(asked.connection, connection);
+    let (mut world, connection) = migrated(PRODUCER, "pulsar://blue:6650");
+    assert_eq!(world.heard_lookup().0, connection);
     world
         .client
         .count_partitions(world.now_ms, Principal::GATEWAY, TOPIC, 1);
@@ -87,14 +86,8 @@ fn a_cluster_without_a_usable_url_changes_nothing() {
         "pulsar+ssl://blue:6651",
         "pulsar://b\r\n",
     ] {
-        let mut world = World::new(config());
-        let (consumer, connection) = world.consumer(consumer_spec());
-        let said = topic_migrated(CONSUMER, consumer.0, url);
-        world.say_bytes(connection, &said);
-        world.say(connection, &close_consumer(consumer));
-        world.pass(100);
-        let asked = world.heard(Type::Lookup);
-        assert_eq!(asked.connection, connection, "{url:?}");
+        let (mut world, connection) = migrated(CONSUMER, url);
+        assert_eq!(world.heard_lookup().0, connection, "{url:?}");
     }
 }
 

@@ -38,6 +38,13 @@ fn ack_response(consumer: ConsumerId, request_id: u64, error: Option<i32>) -> Ba
     }
 }
 
+/// GET_LAST_MESSAGE_ID; its request id.
+fn heard_last_id(world: &mut World) -> u64 {
+    let said = world.heard(Type::GetLastMessageId);
+    let asked = said.command.get_last_message_id.expect("its fields");
+    asked.request_id
+}
+
 fn last_id(request_id: u64, last_entry: u64, mark_delete_entry: Option<u64>) -> BaseCommand {
     let at = |entry_id| MessageIdData {
         ledger_id: 5,
@@ -54,12 +61,20 @@ fn last_id(request_id: u64, last_entry: u64, mark_delete_entry: Option<u64>) -> 
     }
 }
 
+fn end_of_topic(consumer: ConsumerId) -> BaseCommand {
+    BaseCommand {
+        reached_end_of_topic: Some(proto::CommandReachedEndOfTopic {
+            consumer_id: consumer.0,
+        }),
+        ..base(Type::ReachedEndOfTopic)
+    }
+}
+
 /// The consumer finds its broker again; SUBSCRIBE's start, and the connection, which has not answered yet.
 fn resubscribe(world: &mut World) -> (ConnectionId, proto::CommandSubscribe) {
     world.pass(100);
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    world.heard_subscribe()
+    world.find_consumer()
 }
 
 fn lost(world: &mut World, expected_abrupt: bool) {
@@ -80,4 +95,17 @@ fn reader_spec(start: StartPosition) -> ConsumerSpec {
         start: Some(start),
         ..consumer_spec()
     }
+}
+
+/// A reader at entry 9 whose seek to entry 4 is on its way.
+fn seeking() -> (World, ConsumerId, ConnectionId, u64) {
+    let mut world = World::new(config());
+    let (consumer, connection) = world.consumer(reader_spec(StartPosition::Earliest));
+    world.deliver(connection, consumer, 9, None, None);
+    world.entry();
+    let target = SeekTarget::Message(id(4, -1));
+    world.client.seek(world.now_ms, consumer, 1, target);
+    let asked = world.heard(Type::Seek).command.seek.expect("its fields");
+    assert_eq!(asked.message_id.expect("a target").entry_id, 4);
+    (world, consumer, connection, asked.request_id)
 }

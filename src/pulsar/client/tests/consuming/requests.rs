@@ -84,11 +84,8 @@ fn after_an_unsubscribe_the_consumer_is_gone_and_a_refused_one_changes_nothing()
     let mut world = World::new(config());
     let (consumer, connection) = world.consumer(consumer_spec());
     world.client.unsubscribe(world.now_ms, consumer, 9);
-    let asked = world
-        .heard(Type::Unsubscribe)
-        .command
-        .unsubscribe
-        .expect("fields");
+    let said = world.heard(Type::Unsubscribe);
+    let asked = said.command.unsubscribe.expect("its fields");
     let refused = error(
         asked.request_id,
         proto::ServerError::MetadataError,
@@ -106,11 +103,8 @@ fn after_an_unsubscribe_the_consumer_is_gone_and_a_refused_one_changes_nothing()
     world.deliver(connection, consumer, 0, None, None);
     world.entry();
     world.client.unsubscribe(world.now_ms, consumer, 10);
-    let asked = world
-        .heard(Type::Unsubscribe)
-        .command
-        .unsubscribe
-        .expect("fields");
+    let said = world.heard(Type::Unsubscribe);
+    let asked = said.command.unsubscribe.expect("its fields");
     world.say(connection, &success(asked.request_id));
     assert!(matches!(
         world.event(),
@@ -129,19 +123,12 @@ fn after_an_unsubscribe_the_consumer_is_gone_and_a_refused_one_changes_nothing()
 
 #[test]
 fn a_seek_is_answered_although_the_broker_closes_the_consumer_first() {
-    let mut world = World::new(config());
-    let (consumer, connection) = world.consumer(reader_spec(StartPosition::Earliest));
-    world.deliver(connection, consumer, 9, None, None);
-    world.entry();
-    let target = SeekTarget::Message(id(4, -1));
-    world.client.seek(world.now_ms, consumer, 1, target);
-    let asked = world.heard(Type::Seek).command.seek.expect("its fields");
-    assert_eq!(asked.message_id.expect("a target").entry_id, 4);
+    let (mut world, consumer, connection, request_id) = seeking();
     world.deliver(connection, consumer, 10, None, None);
     world.entry();
     world.say(connection, &close_consumer(consumer));
     lost(&mut world, false);
-    world.say(connection, &success(asked.request_id));
+    world.say(connection, &success(request_id));
     assert!(matches!(
         world.event(),
         Event::Seeked {
@@ -151,8 +138,7 @@ fn a_seek_is_answered_although_the_broker_closes_the_consumer_first() {
         }
     ));
     world.pass(100);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_subscribe();
+    let (connection, asked) = world.find_consumer();
     assert_eq!(asked.start_message_id.expect("a start").entry_id, 3);
     resumed(&mut world, connection, asked.request_id);
     world.deliver(connection, consumer, 3, None, None);
@@ -171,8 +157,7 @@ fn the_last_message_id_comes_with_the_partition() {
     };
     let (consumer, connection) = world.consumer(spec);
     world.client.last_message_id(world.now_ms, consumer, 5);
-    let said = world.heard(Type::GetLastMessageId);
-    let request_id = said.command.get_last_message_id.expect("fields").request_id;
+    let request_id = heard_last_id(&mut world);
     world.say(connection, &last_id(request_id, 44, None));
     match world.event() {
         Event::LastMessageId { tag, result, .. } => {

@@ -83,21 +83,29 @@ fn a_non_persistent_topic_has_no_ids_to_drop_by() {
     world.entry();
 }
 
-#[test]
-fn a_reader_at_latest_stays_where_latest_was() {
-    let mut world = World::new(config());
-    let consumer = world
-        .client
-        .open_consumer(world.now_ms, reader_spec(StartPosition::Latest));
-    world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_subscribe();
+/// A reader at "latest" has its subscription, and asks where that is: the request id.
+fn subscribed_at_latest(world: &mut World) -> u64 {
+    let (connection, asked) = world.find_consumer();
     let start = asked.start_message_id.expect("a start");
     assert_eq!(start.ledger_id, i64::MAX as u64);
     world.say(connection, &success(asked.request_id));
     world.no_event();
-    let said = world.heard(Type::GetLastMessageId);
-    let request_id = said.command.get_last_message_id.expect("fields").request_id;
+    heard_last_id(world)
+}
+
+/// The same from the beginning.
+fn at_latest() -> (World, ConsumerId, ConnectionId, u64) {
+    let mut world = World::new(config());
+    let spec = reader_spec(StartPosition::Latest);
+    let consumer = world.client.open_consumer(world.now_ms, spec);
+    let connection = world.accept(SERVICE);
+    let request_id = subscribed_at_latest(&mut world);
+    (world, consumer, connection, request_id)
+}
+
+#[test]
+fn a_reader_at_latest_stays_where_latest_was() {
+    let (mut world, consumer, connection, request_id) = at_latest();
     world.say(connection, &last_id(request_id, 44, Some(41)));
     assert!(matches!(world.event(), Event::ConsumerReady { .. }));
     world.lose(connection);
@@ -113,24 +121,9 @@ fn a_reader_at_latest_stays_where_latest_was() {
 
 #[test]
 fn a_reader_at_latest_of_a_topic_that_has_ended_is_told_so() {
-    let mut world = World::new(config());
-    let consumer = world
-        .client
-        .open_consumer(world.now_ms, reader_spec(StartPosition::Latest));
-    world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_subscribe();
-    world.say(connection, &success(asked.request_id));
-    let said = world.heard(Type::GetLastMessageId);
-    let end = BaseCommand {
-        reached_end_of_topic: Some(proto::CommandReachedEndOfTopic {
-            consumer_id: consumer.0,
-        }),
-        ..base(Type::ReachedEndOfTopic)
-    };
-    world.say(connection, &end);
+    let (mut world, consumer, connection, request_id) = at_latest();
+    world.say(connection, &end_of_topic(consumer));
     world.no_event();
-    let request_id = said.command.get_last_message_id.expect("fields").request_id;
     world.say(connection, &last_id(request_id, 44, Some(44)));
     assert!(matches!(world.event(), Event::ConsumerReady { .. }));
     assert!(matches!(world.event(), Event::EndOfTopic { .. }));
@@ -139,28 +132,14 @@ fn a_reader_at_latest_of_a_topic_that_has_ended_is_told_so() {
 /// Where "latest" was would be guessed, and a tail that begins at a guess loses what lies behind it.
 #[test]
 fn a_reader_at_latest_is_not_ready_before_the_broker_has_said_where_that_is() {
-    let mut world = World::new(config());
-    let spec = reader_spec(StartPosition::Latest);
-    let consumer = world.client.open_consumer(world.now_ms, spec);
-    world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_subscribe();
-    world.say(connection, &success(asked.request_id));
-    let said = world.heard(Type::GetLastMessageId);
-    let request_id = said.command.get_last_message_id.expect("fields").request_id;
+    let (mut world, consumer, connection, request_id) = at_latest();
     let refused = error(request_id, proto::ServerError::UnknownError, "no");
     world.say(connection, &refused);
     world.no_event();
     // The broker has it still: it is to forget it first.
     world.heard(Type::CloseConsumer);
     world.pass(100);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_subscribe();
-    let start = asked.start_message_id.expect("a start");
-    assert_eq!(start.ledger_id, i64::MAX as u64);
-    world.say(connection, &success(asked.request_id));
-    let said = world.heard(Type::GetLastMessageId);
-    let request_id = said.command.get_last_message_id.expect("fields").request_id;
+    let request_id = subscribed_at_latest(&mut world);
     world.say(connection, &last_id(request_id, 44, Some(41)));
     assert!(matches!(world.event(), Event::ConsumerReady { .. }));
     let start = StartPosition::After(MessageId {
@@ -168,18 +147,6 @@ fn a_reader_at_latest_is_not_ready_before_the_broker_has_said_where_that_is() {
         ..id(41, -1)
     });
     assert_eq!(world.client.start_of(consumer), Some(start));
-}
-
-/// A reader at entry 9 whose seek to entry 4 is on its way.
-fn seeking() -> (World, ConsumerId, ConnectionId, u64) {
-    let mut world = World::new(config());
-    let (consumer, connection) = world.consumer(reader_spec(StartPosition::Earliest));
-    world.deliver(connection, consumer, 9, None, None);
-    world.entry();
-    let target = SeekTarget::Message(id(4, -1));
-    world.client.seek(world.now_ms, consumer, 1, target);
-    let asked = world.heard(Type::Seek).command.seek.expect("its fields");
-    (world, consumer, connection, asked.request_id)
 }
 
 fn seek_failed(world: &mut World) {
@@ -210,8 +177,7 @@ fn a_seek_that_the_broker_refuses_when_it_has_closed_the_consumer_moves_nothing(
     world.say(connection, &refused);
     seek_failed(&mut world);
     world.pass(100);
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_subscribe();
+    let (_, asked) = world.find_consumer();
     assert_eq!(asked.start_message_id.expect("a start").entry_id, 9);
 }
 

@@ -15,8 +15,7 @@ fn subscribe_carries_every_field() {
     };
     world.client.open_consumer(world.now_ms, spec);
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_subscribe();
+    let (_, asked) = world.find_consumer();
     assert_eq!(asked.topic, TOPIC);
     assert_eq!(asked.subscription, "s");
     assert_eq!(
@@ -37,8 +36,7 @@ fn a_consumer_without_a_name_keeps_the_one_it_gets() {
     let mut world = World::new(config());
     world.client.open_consumer(world.now_ms, consumer_spec());
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, first) = world.heard_subscribe();
+    let (connection, first) = world.find_consumer();
     assert_eq!(first.consumer_name.as_ref().map(String::len), Some(5));
     world.say(connection, &success(first.request_id));
     world.lose(connection);
@@ -75,8 +73,7 @@ fn a_consumer_closed_by_the_broker_is_lost_in_order_and_comes_back() {
     world.deliver(connection, consumer, 1, None, None);
     world.no_event();
     world.pass(100);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_subscribe();
+    let (connection, asked) = world.find_consumer();
     resumed(&mut world, connection, asked.request_id);
     world.heard_nothing();
     world.client.flow(consumer, 10);
@@ -95,8 +92,7 @@ fn a_busy_subscription_fails_the_opening_but_not_a_reconnect() {
     let mut world = World::new(config());
     world.client.open_consumer(world.now_ms, consumer_spec());
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_subscribe();
+    let (connection, asked) = world.find_consumer();
     world.say(connection, &busy(asked.request_id));
     assert!(matches!(
         world.event(),
@@ -112,8 +108,7 @@ fn a_busy_subscription_fails_the_opening_but_not_a_reconnect() {
     world.say(connection, &busy(asked.request_id));
     world.no_event();
     world.pass(200);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_subscribe();
+    let (connection, asked) = world.find_consumer();
     resumed(&mut world, connection, asked.request_id);
 }
 
@@ -138,12 +133,7 @@ fn a_deleted_topic_ends_the_consumer() {
 fn notices_reach_the_owner_and_only_from_the_consumers_connection() {
     let mut world = World::new(config());
     let (consumer, connection) = world.consumer(consumer_spec());
-    let end = BaseCommand {
-        reached_end_of_topic: Some(proto::CommandReachedEndOfTopic {
-            consumer_id: consumer.0,
-        }),
-        ..base(Type::ReachedEndOfTopic)
-    };
+    let end = end_of_topic(consumer);
     let change = BaseCommand {
         active_consumer_change: Some(proto::CommandActiveConsumerChange {
             consumer_id: consumer.0,

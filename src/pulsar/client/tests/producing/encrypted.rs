@@ -86,8 +86,7 @@ fn an_encrypted_message_from_before_its_producer_was_ready_is_the_same() {
     let id = world.client.open_producer(world.now_ms, encrypting_spec());
     send_encrypted(&mut world, id, ENCRYPTED);
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_producer();
+    let (connection, asked) = world.find_producer();
     world.say(connection, &producer_success(asked.request_id, "mine", -1));
     let (metadata, payload) = heard_message(&mut world);
     is_as_encrypted(&metadata, &payload);

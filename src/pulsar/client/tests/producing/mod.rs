@@ -35,8 +35,7 @@ fn failed_tags(world: &mut World, kind: ErrorKind) -> Vec<Tag> {
 fn reconnect(world: &mut World) -> (ConnectionId, proto::CommandProducer) {
     world.pass(100);
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    world.heard_producer()
+    world.find_producer()
 }
 
 fn encrypting_spec() -> ProducerSpec {

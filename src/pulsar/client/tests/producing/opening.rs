@@ -11,8 +11,7 @@ fn a_producer_is_asked_for_with_its_fields_and_reported_ready() {
     };
     let id = world.client.open_producer(world.now_ms, spec);
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_producer();
+    let (connection, asked) = world.find_producer();
     assert_eq!(asked.topic, TOPIC);
     assert_eq!(asked.producer_name.as_deref(), Some("mine"));
     assert_eq!(asked.user_provided_producer_name, Some(true));
@@ -58,8 +57,7 @@ fn a_name_that_is_taken_fails_the_opening_but_not_a_reconnect() {
     let mut world = World::new(config());
     let id = world.client.open_producer(world.now_ms, producer_spec());
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_producer();
+    let (connection, asked) = world.find_producer();
     world.say(connection, &busy(asked.request_id));
     assert!(matches!(
         world.event(),
@@ -73,8 +71,7 @@ fn a_name_that_is_taken_fails_the_opening_but_not_a_reconnect() {
     world.say(connection, &busy(asked.request_id));
     world.no_event();
     world.pass(200);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_producer();
+    let (connection, asked) = world.find_producer();
     assert_eq!(asked.epoch, Some(2));
     world.say(connection, &producer_success(asked.request_id, "p-1", -1));
     world.no_event();
@@ -91,8 +88,7 @@ fn a_passing_refusal_of_the_opening_is_retried_until_the_operation_timeout() {
         assert!(world.now_ms <= start_ms + 30_000);
         world.pump();
         while !world.said.is_empty() {
-            world.answer_lookup(SERVICE);
-            let (connection, asked) = world.heard_producer();
+            let (connection, asked) = world.find_producer();
             tries += 1;
             let refused = error(
                 asked.request_id,
@@ -116,8 +112,7 @@ fn an_opening_without_an_answer_is_closed_at_the_broker_too() {
     let mut world = World::new(config());
     let id = world.client.open_producer(world.now_ms, producer_spec());
     let connection = world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    world.heard_producer();
+    world.find_producer();
     world.pass(15_000);
     world.say(connection, &commands::pong());
     world.pass(15_000);
@@ -135,8 +130,7 @@ fn a_creation_that_the_broker_has_queued_waits_as_long_as_it_takes() {
     let mut world = World::new(config());
     world.client.open_producer(world.now_ms, producer_spec());
     let connection = world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_producer();
+    let (_, asked) = world.find_producer();
     let mut queued = producer_success(asked.request_id, "p", -1);
     if let Some(success) = &mut queued.producer_success {
         success.producer_ready = Some(false);
@@ -242,8 +236,7 @@ fn one_in_the_place_of_one_that_was_open_outlasts_what_passes() {
         world.pass(100);
     }
     let connection = world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_producer();
+    let (_, asked) = world.find_producer();
     let busy = proto::ServerError::TooManyRequests;
     world.say(connection, &error(asked.request_id, busy, "too many"));
     world.no_event();
@@ -251,8 +244,7 @@ fn one_in_the_place_of_one_that_was_open_outlasts_what_passes() {
     while world.said.is_empty() {
         world.pass(100);
     }
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_producer();
+    let (_, asked) = world.find_producer();
     world.say(connection, &producer_success(asked.request_id, "p", -1));
     assert!(matches!(world.event(), Event::ProducerReady { .. }));
     assert_eq!(world.heard_send().0, 0);

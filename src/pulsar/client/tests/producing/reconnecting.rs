@@ -43,8 +43,7 @@ fn a_producer_closed_by_the_broker_is_created_again_on_the_same_connection() {
     world.say(connection, &close_producer(id));
     world.no_event();
     world.pass(100);
-    world.answer_lookup(SERVICE);
-    let (again, asked) = world.heard_producer();
+    let (again, asked) = world.find_producer();
     assert_eq!(again, connection);
     world.say(connection, &producer_success(asked.request_id, "p-1", -1));
     assert_eq!(world.heard_send().0, 0);
@@ -91,26 +90,7 @@ fn after_an_error_a_producer_is_created_again_on_the_connection_where_the_broker
         connections_per_broker: 2,
         ..config()
     });
-    let mut producers = Vec::new();
-    for index in 0..4 {
-        let spec = ProducerSpec {
-            topic: format!("{TOPIC}-{index}"),
-            ..producer_spec()
-        };
-        let id = world.client.open_producer(world.now_ms, spec);
-        world.pump();
-        if index == 0 {
-            world.accept(SERVICE);
-        }
-        world.answer_lookup(SERVICE);
-        if !world.dialled.is_empty() {
-            world.accept(SERVICE);
-        }
-        let (connection, asked) = world.heard_producer();
-        world.say(connection, &producer_success(asked.request_id, "p", -1));
-        assert!(matches!(world.event(), Event::ProducerReady { .. }));
-        producers.push((id, connection));
-    }
+    let producers = world.producers(4);
     let (id, connection) = producers[1];
     let other = producers.iter().find(|(_, other)| *other != connection);
     let (other, _) = *other.expect("on the other connection");
@@ -137,13 +117,8 @@ fn a_message_that_the_next_broker_would_not_take_is_refused_in_its_turn_and_not_
     }
     world.lose(connection);
     world.pass(100);
-    let (connection, _) = world.dialled.pop_front().expect("dialled");
-    world.client.connected(world.now_ms, connection);
-    world.heard(Type::Connect);
-    world.say(connection, &connected(100));
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_producer();
-    world.say(connection, &producer_success(asked.request_id, "p-1", -1));
+    let connection = world.accept_up_to(100, SERVICE);
+    assert_eq!(world.create_producer(), connection);
     assert_eq!(world.heard_send().0, 0);
     assert_eq!(world.heard_send().0, 2);
     world.heard_nothing();
@@ -200,13 +175,7 @@ fn a_duplicate_that_is_confirmed_before_its_turn_is_reported_in_its_turn() {
     let mut world = World::new(config());
     let (id, connection) = world.producer(producer_spec());
     for (tag, sequence_id) in [(1, 6), (2, 5), (3, 4), (4, 7)] {
-        let fields = SendFields {
-            sequence_id: Some(sequence_id),
-            ..Default::default()
-        };
-        let empty = |_: &mut BytesMut| Ok::<(), ()>(());
-        let taken = world.client.send(world.now_ms, id, tag, &fields, 0, empty);
-        taken.expect("taken");
+        world.send_numbered(id, tag, sequence_id);
     }
     let duplicate = |sequence_id| {
         let mut command = receipt(id, sequence_id);

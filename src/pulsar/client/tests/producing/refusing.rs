@@ -105,13 +105,8 @@ fn without_a_send_timeout_messages_wait_for_ever() {
 fn a_message_too_large_is_refused_in_its_turn_and_harms_no_other() {
     let mut world = World::new(config());
     let id = world.client.open_producer(world.now_ms, producer_spec());
-    world.pump();
-    let (connection, _) = world.dialled.pop_front().expect("dialled");
-    world.client.connected(world.now_ms, connection);
-    world.heard(Type::Connect);
-    world.say(connection, &connected(100));
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_producer();
+    let connection = world.accept_up_to(100, SERVICE);
+    let (_, asked) = world.find_producer();
     world.say(connection, &producer_success(asked.request_id, "p", -1));
     assert!(matches!(world.event(), Event::ProducerReady { .. }));
     world.send(id, 1, b"x");
@@ -144,14 +139,12 @@ fn a_quota_that_refuses_answers_what_is_pending_and_one_that_holds_lets_it_wait(
     world.heard_send();
     world.say(connection, &close_producer(id));
     world.pass(100);
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_producer();
+    let (_, asked) = world.find_producer();
     let held = error(asked.request_id, ProducerBlockedQuotaExceededError, "held");
     world.say(connection, &held);
     world.no_event();
     world.pass(200);
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_producer();
+    let (_, asked) = world.find_producer();
     let refused = error(
         asked.request_id,
         ProducerBlockedQuotaExceededException,
@@ -162,9 +155,7 @@ fn a_quota_that_refuses_answers_what_is_pending_and_one_that_holds_lets_it_wait(
     // When there is room again the producer works as before.
     world.send(id, 2, b"y");
     world.pass(400);
-    world.answer_lookup(SERVICE);
-    let (_, asked) = world.heard_producer();
-    world.say(connection, &producer_success(asked.request_id, "p-1", -1));
+    assert_eq!(world.create_producer(), connection);
     assert_eq!(world.heard_send().0, 1);
     world.say(connection, &receipt(id, 1));
     assert_eq!(receipt_tags(&mut world), vec![2]);
@@ -212,9 +203,7 @@ fn send_errors_are_sorted_as_in_the_java_client() {
     world.no_event();
     assert!(world.closed.is_empty());
     world.pass(100);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_producer();
-    world.say(connection, &producer_success(asked.request_id, "p-1", -1));
+    world.create_producer();
     assert_eq!(world.heard_send().0, 0);
 }
 

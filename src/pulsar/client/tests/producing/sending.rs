@@ -94,8 +94,7 @@ fn messages_before_the_producer_is_ready_go_out_when_it_is() {
             .expect("taken");
     }
     world.accept(SERVICE);
-    world.answer_lookup(SERVICE);
-    let (connection, asked) = world.heard_producer();
+    let (connection, asked) = world.find_producer();
     world.heard_nothing();
     world.say(connection, &producer_success(asked.request_id, "p", 6));
     assert!(matches!(world.event(), Event::ProducerReady { .. }));
