@@ -207,18 +207,7 @@ mod delivery {
 
     #[divan::bench(args = DELIVERED_BYTES)]
     fn ours(bencher: Bencher, bytes: usize) {
-        let metadata = MessageMetadata {
-            producer_name: "standalone-0-1".into(),
-            publish_time: 1_700_000_000_000,
-            partition_key: Some("k".into()),
-            ..MessageMetadata::default()
-        };
-        let message = message(&metadata, bytes);
-        let mut out = Vec::with_capacity(2 * api::delivery_size_hint(&message));
-        bencher.bench_local(|| {
-            out.clear();
-            api::append_delivery(black_box(&message), &mut out);
-        });
+        encode(bencher, &metadata(), bytes);
     }
 
     /// With two properties: their order is that of a Java `HashMap`, which has to be worked out.
@@ -229,18 +218,10 @@ mod delivery {
             value: value.into(),
         };
         let metadata = MessageMetadata {
-            producer_name: "standalone-0-1".into(),
-            publish_time: 1_700_000_000_000,
-            partition_key: Some("k".into()),
             properties: vec![property("key1", "value1"), property("key2", "value2")],
-            ..MessageMetadata::default()
+            ..metadata()
         };
-        let message = message(&metadata, bytes);
-        let mut out = Vec::with_capacity(2 * api::delivery_size_hint(&message));
-        bencher.bench_local(|| {
-            out.clear();
-            api::append_delivery(black_box(&message), &mut out);
-        });
+        encode(bencher, &metadata, bytes);
     }
 
     /// Id, time and key are ready texts here; only the payload has to become one.
@@ -255,6 +236,24 @@ mod delivery {
     fn simd_json(bencher: Bencher, bytes: usize) {
         rival(bencher, bytes, |fields, out| {
             simd_json::serde::to_writer(out, fields).unwrap();
+        });
+    }
+
+    fn metadata() -> MessageMetadata {
+        MessageMetadata {
+            producer_name: "standalone-0-1".into(),
+            publish_time: 1_700_000_000_000,
+            partition_key: Some("k".into()),
+            ..MessageMetadata::default()
+        }
+    }
+
+    fn encode(bencher: Bencher, metadata: &MessageMetadata, bytes: usize) {
+        let message = message(metadata, bytes);
+        let mut out = Vec::with_capacity(2 * api::delivery_size_hint(&message));
+        bencher.bench_local(|| {
+            out.clear();
+            api::append_delivery(black_box(&message), &mut out);
         });
     }
 

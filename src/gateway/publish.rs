@@ -133,6 +133,22 @@ impl Shard {
         });
     }
 
+    /// Of a producer socket: its session, what that publishes with, and where its answers go.
+    fn producer_session(
+        &mut self,
+        id: SocketId,
+    ) -> Option<(&mut ProducerSession, Upstreams<'_>, &mut Vec<u8>)> {
+        let entry = self.sockets.get(id)?;
+        let Role::Producer(session) = &mut entry.role else {
+            return None;
+        };
+        let upstreams = Upstreams {
+            client: &mut self.publishing.client,
+            producers: &mut self.producers,
+        };
+        Some((session, upstreams, &mut entry.out))
+    }
+
     /// A step of a session's opening; answers its handshake when it was the last.
     fn open_producers(
         &mut self,
@@ -140,18 +156,10 @@ impl Shard {
         id: SocketId,
         step: impl FnOnce(&mut ProducerSession, &mut Upstreams<'_>) -> Progress,
     ) {
-        let Some(entry) = self.sockets.get(id) else {
+        let Some((session, mut upstreams, _)) = self.producer_session(id) else {
             return;
         };
-        let Role::Producer(session) = &mut entry.role else {
-            return;
-        };
-        let mut upstreams = Upstreams {
-            client: &mut self.publishing.client,
-            producers: &mut self.producers,
-        };
-        let progress = step(session, &mut upstreams);
-        match progress {
+        match step(session, &mut upstreams) {
             Progress::Waiting => {}
             Progress::Open => self.opened(id, Ok(())),
             Progress::Refused(error) => {
@@ -172,22 +180,15 @@ impl Shard {
             return;
         };
         let id = SocketId::tagged(owner);
-        let Some(entry) = self.sockets.get(id) else {
+        let Some((session, mut upstreams, out)) = self.producer_session(id) else {
             return;
-        };
-        let Role::Producer(session) = &mut entry.role else {
-            return;
-        };
-        let mut upstreams = Upstreams {
-            client: &mut self.publishing.client,
-            producers: &mut self.producers,
         };
         let at = At {
             now_ms,
             place,
             producer,
         };
-        answer(session, at, &mut upstreams, &mut entry.out);
+        answer(session, at, &mut upstreams, out);
         self.sockets.mark(id);
         self.answered.push(id);
     }

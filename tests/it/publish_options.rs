@@ -1,23 +1,12 @@
 //! What a producer socket and a message may ask for beside a payload: deduplication, delays, a topic that is deleted
 //! under them.
 
-use pws_fast::embedded::Options;
 use serde_json::{Value, json};
 
 use crate::support::{Client, World, base64, eventually, id_fields, payload_of, topic};
 
 /// Whose topics are deduplicated.
 const NAMESPACE: &str = "public/pws-fast-deduplicated";
-
-fn deduplicating() -> World {
-    let options = Options {
-        deduplication: true,
-        ..Options::default()
-    };
-    let world = World::with_options(options, &[]);
-    world.admin().create_deduplicated_namespace(NAMESPACE);
-    world
-}
 
 fn path(kind: &str, name: &str, query: &str) -> String {
     format!("/ws/v2/{kind}/persistent/{NAMESPACE}/{name}?{query}")
@@ -37,7 +26,7 @@ const DUPLICATE: (i64, i64) = (-1, -1);
 
 #[test]
 fn a_repeated_sequence_id_is_answered_as_a_duplicate_and_not_delivered() {
-    let world = deduplicating();
+    let world = World::deduplicating(NAMESPACE);
     let name = topic("duplicates");
     let mut reader = world.open(&path("reader", &name, ""));
     let mut producer = world.open(&path("producer", &name, "producerName=p"));
@@ -85,7 +74,7 @@ fn once_it_is_free(world: &World, path: &str) -> Client {
 
 #[test]
 fn sequence_ids_go_on_with_the_producers_name_or_where_the_client_says() {
-    let world = deduplicating();
+    let world = World::deduplicating(NAMESPACE);
     let name = topic("initial");
     let mut first = world.open(&path(
         "producer",

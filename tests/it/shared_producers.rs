@@ -174,13 +174,8 @@ fn an_error_goes_to_the_socket_whose_message_it_is_about() {
 
 #[test]
 fn a_client_that_chooses_sequence_ids_is_alone_with_them() {
-    let options = Options {
-        deduplication: true,
-        ..Options::default()
-    };
-    let world = World::with_options(options, &[]);
     let namespace = "public/pws-fast-shared-producers";
-    world.admin().create_deduplicated_namespace(namespace);
+    let world = World::deduplicating(namespace);
     let name = topic("sequence-ids");
     let path = |kind: &str| format!("/ws/v2/{kind}/persistent/{namespace}/{name}");
     let mut reader = world.open(&path("reader"));
@@ -214,13 +209,8 @@ fn a_client_that_chooses_sequence_ids_is_alone_with_them() {
 /// The broker stores nothing with an id that is not higher than the last.
 #[test]
 fn a_message_without_a_sequence_id_after_one_with_it_is_stored_as_well() {
-    let options = Options {
-        deduplication: true,
-        ..Options::default()
-    };
-    let world = World::with_options(options, &[]);
     let namespace = "public/pws-fast-mixed-sequence-ids";
-    world.admin().create_deduplicated_namespace(namespace);
+    let world = World::deduplicating(namespace);
     let name = topic("mixed-ids");
     let path = |kind: &str| format!("/ws/v2/{kind}/persistent/{namespace}/{name}");
     let mut reader = world.open(&path("reader"));

@@ -67,10 +67,7 @@ fn an_id_beyond_the_end_of_the_topic_settles_nothing_that_comes_after_the_answer
         world.command(1, Command::AckCumulative(id(1000)));
         world.wait(super::super::limits::ACK_GATHER_MS);
         let tag = world.cumulative_commands()[0].0;
-        world.upstream(Upstream::AckDone {
-            tag,
-            result: Ok(()),
-        });
+        world.ack_done(tag, Ok(()));
         world.out.clear();
         world.entries(0..came + 3);
         assert_eq!(world.delivered_entries(), vec![came, came + 1, came + 2]);
@@ -86,10 +83,7 @@ fn what_is_not_confirmed_yet_stays_settled_when_an_earlier_one_is_confirmed() {
     world.wait(super::super::limits::ACK_GATHER_MS);
     let tag = world.cumulative_commands()[0].0;
     world.command(1, Command::AckCumulative(id(4)));
-    world.upstream(Upstream::AckDone {
-        tag,
-        result: Ok(()),
-    });
+    world.ack_done(tag, Ok(()));
     world.entries(3..6);
     assert_eq!(world.delivered_entries(), vec![5]);
 }
@@ -136,20 +130,14 @@ fn it_goes_out_again_on_the_next_connection_until_it_is_confirmed() {
     }
     world.lose(true);
     let tag = world.cumulative_commands()[0].0;
-    world.upstream(Upstream::AckDone {
-        tag,
-        result: Ok(()),
-    });
+    world.ack_done(tag, Ok(()));
     world.lose(true);
     assert!(world.cumulative_commands().is_empty());
     world.entries(0..4);
     assert!(world.delivered().is_empty());
     world.wait(super::super::limits::ACK_GATHER_MS);
     for (tag, _) in world.ack_commands() {
-        world.upstream(Upstream::AckDone {
-            tag,
-            result: Ok(()),
-        });
+        world.ack_done(tag, Ok(()));
     }
     // An administrator's reset replays what was confirmed, and not what the member holds.
     world.lose(false);
@@ -167,10 +155,7 @@ fn it_says_nothing_about_the_messages_of_another_cluster() {
         world.wait(super::super::limits::ACK_GATHER_MS);
         let tag = world.cumulative_commands()[0].0;
         if confirmed {
-            world.upstream(Upstream::AckDone {
-                tag,
-                result: Ok(()),
-            });
+            world.ack_done(tag, Ok(()));
         }
         world.out.clear();
         world.migrate();
@@ -238,9 +223,6 @@ fn it_is_answered_when_the_broker_has_it() {
     };
     assert!(answers(&mut world).is_empty());
     let tag = world.cumulative_commands()[0].0;
-    world.upstream(Upstream::AckDone {
-        tag,
-        result: Ok(()),
-    });
+    world.ack_done(tag, Ok(()));
     assert_eq!(answers(&mut world)[0].result, Ok(()));
 }

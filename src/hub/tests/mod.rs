@@ -310,6 +310,11 @@ impl World {
         })
     }
 
+    /// The broker answers the ACK with this tag.
+    pub fn ack_done(&mut self, tag: u64, result: Result<(), BrokerError>) {
+        self.upstream(Upstream::AckDone { tag, result });
+    }
+
     /// (entry, ack set) of the acks sent since last asked, after the gathering time.
     pub fn acks(&mut self) -> Vec<(u64, Vec<u64>)> {
         self.wait(super::limits::ACK_GATHER_MS);

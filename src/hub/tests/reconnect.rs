@@ -71,15 +71,20 @@ fn acks_that_were_not_confirmed_are_sent_again_before_the_permits() {
     assert_eq!(world.delivered_entries(), vec![4]);
 }
 
-#[test]
-fn a_confirmed_ack_that_the_broker_forgot_is_made_again() {
+/// A member holds entry 1, and has acked entry 0, as the broker knows.
+fn one_confirmed() -> World {
     let mut world = World::open(Exclusive, 10);
     world.entries(0..2);
     world.command(1, Command::Ack(id(0)));
     world.wait(10);
     let tag = world.ack_commands()[0].0;
-    let result = Ok(());
-    world.upstream(Upstream::AckDone { tag, result });
+    world.ack_done(tag, Ok(()));
+    world
+}
+
+#[test]
+fn a_confirmed_ack_that_the_broker_forgot_is_made_again() {
+    let mut world = one_confirmed();
     world.lose(true);
     world.out.clear();
     world.entries(0..3);
@@ -89,13 +94,7 @@ fn a_confirmed_ack_that_the_broker_forgot_is_made_again() {
 
 #[test]
 fn after_a_cursor_reset_confirmed_messages_are_replayed() {
-    let mut world = World::open(Exclusive, 10);
-    world.entries(0..2);
-    world.command(1, Command::Ack(id(0)));
-    world.wait(10);
-    let tag = world.ack_commands()[0].0;
-    let result = Ok(());
-    world.upstream(Upstream::AckDone { tag, result });
+    let mut world = one_confirmed();
     world.command(1, Command::Ack(id(1)));
     world.lose(false);
     world.out.clear();
@@ -110,8 +109,7 @@ fn a_refused_ack_is_sent_again_with_the_next_connection() {
     world.command(1, Command::Ack(id(0)));
     world.wait(10);
     let tag = world.ack_commands()[0].0;
-    let result = Err(refusal(ErrorKind::Retryable));
-    world.upstream(Upstream::AckDone { tag, result });
+    world.ack_done(tag, Err(refusal(ErrorKind::Retryable)));
     world.lose(false);
     assert_eq!(world.ack_commands().len(), 1);
 }
@@ -218,8 +216,7 @@ fn a_client_that_waits_for_the_answer_to_an_ack_hears_that_its_topic_has_gone_el
         world.wait(100 * (1 - at));
     }
     let tag = world.ack_commands()[0].0;
-    let result = Err(refusal(ErrorKind::Retryable));
-    world.upstream(Upstream::AckDone { tag, result });
+    world.ack_done(tag, Err(refusal(ErrorKind::Retryable)));
     world.migrate();
     let refused = |effect: &Effect| match effect {
         Effect::Answer { answer, .. } => answer.result.is_err().then_some(()),

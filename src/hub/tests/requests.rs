@@ -33,8 +33,7 @@ impl World {
     fn confirm(&mut self, result: Result<(), BrokerError>) {
         self.wait(super::super::limits::ACK_GATHER_MS);
         for (tag, _) in self.ack_commands() {
-            let result = result.clone();
-            self.upstream(Upstream::AckDone { tag, result });
+            self.ack_done(tag, result.clone());
         }
     }
 }
@@ -60,10 +59,7 @@ fn acks_of_a_batch_are_answered_one_by_one() {
     world.wait(super::super::limits::ACK_GATHER_MS);
     world.ask("b", Command::Ack(batch_id(0, 1, 3)));
     let first = world.ack_commands();
-    world.upstream(Upstream::AckDone {
-        tag: first[0].0,
-        result: Ok(()),
-    });
+    world.ack_done(first[0].0, Ok(()));
     assert_eq!(world.answers(), ["a"]);
     world.confirm(Ok(()));
     assert_eq!(world.answers(), ["b"]);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{JAVA, PYTHON, Peer, full, in_gateways_words, messages, peer, told};
+use super::{JAVA, PYTHON, Peer, full, in_gateways_words, messages, peer, publish_all, told};
 use crate::support::{World, topic};
 
 pub const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pulsar/crypto/tests/keys");
@@ -65,14 +65,7 @@ fn what_is_encrypted_here_is_decrypted_by_pulsars_clients() {
                          &batchingEnabled={batching}&batchingMaxMessages=3",
                         encrypt_for.join(",")
                     ));
-                    for message in messages() {
-                        producer.send_json(in_gateways_words(&message));
-                        expected.push(message);
-                    }
-                    for _ in messages() {
-                        let ack = producer.json();
-                        assert_eq!(ack["result"], "ok", "{ack}");
-                    }
+                    expected.extend(publish_all(&mut producer));
                 }
             }
         }

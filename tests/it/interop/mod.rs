@@ -13,7 +13,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use serde_json::{Map, Value, json};
 
-use crate::support::{World, base64, eventually, topic};
+use crate::support::{Client, World, base64, eventually, topic};
 
 const COMPRESSIONS: [&str; 5] = ["NONE", "LZ4", "ZLIB", "ZSTD", "SNAPPY"];
 const PARTITIONS: u32 = 7;
@@ -108,6 +108,18 @@ fn in_gateways_words(message: &Value) -> Value {
     message
 }
 
+/// Publishes all [`messages`], and gives them back.
+fn publish_all(producer: &mut Client) -> Vec<Value> {
+    for message in messages() {
+        producer.send_json(in_gateways_words(&message));
+    }
+    for _ in messages() {
+        let ack = producer.json();
+        assert_eq!(ack["result"], "ok", "{ack}");
+    }
+    messages()
+}
+
 #[test]
 #[ignore = "needs Pulsar's clients: tests/run interop"]
 fn what_pulsars_clients_publish_is_delivered() {
@@ -154,14 +166,7 @@ fn what_is_published_here_is_read_by_pulsars_clients() {
             let mut producer = world.producer(&format!(
                 "{name}?compressionType={compression}&batchingEnabled={batching}&batchingMaxMessages=3"
             ));
-            for message in messages() {
-                producer.send_json(in_gateways_words(&message));
-                expected.push(message);
-            }
-            for _ in messages() {
-                let ack = producer.json();
-                assert_eq!(ack["result"], "ok", "{ack}");
-            }
+            expected.extend(publish_all(&mut producer));
         }
     }
     for mut peer in [&JAVA, &PYTHON].map(|of| peer(of)) {

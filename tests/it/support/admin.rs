@@ -237,7 +237,7 @@ impl Admin<'_> {
     }
 
     /// A namespace (`tenant/namespace`) whose topics are deduplicated. The embedded broker has this as an option for
-    /// all: `World::with_options`.
+    /// all: `World::deduplicating`.
     pub fn create_deduplicated_namespace(&self, namespace: &str) {
         match self {
             Admin::Embedded(broker) => broker

@@ -87,6 +87,17 @@ impl World {
         }
     }
 
+    /// With a namespace (`tenant/namespace`) whose topics are deduplicated.
+    pub fn deduplicating(namespace: &str) -> World {
+        let options = embedded::Options {
+            deduplication: true,
+            ..embedded::Options::default()
+        };
+        let world = World::with_options(options, &[]);
+        world.admin().create_deduplicated_namespace(namespace);
+        world
+    }
+
     /// On an embedded broker of its own, whatever the environment says: for tests that need its faults.
     pub fn embedded(options: embedded::Options, settings: &[&str]) -> World {
         let embedded = embedded::start(options).expect("the embedded broker starts");
