@@ -5,7 +5,7 @@ use super::begin::random_name;
 use super::post::{Join, Post, SocketId, TailKey};
 use super::principals::Speaker;
 use super::shard::{Shard, Timer};
-use super::sockets::Role;
+use super::sockets::{Entry, Role};
 use crate::hub::{Command, HubSpec, MemberSpec, Refusal, Topics};
 use crate::pulsar::client::{Gap, Principal, StartPosition};
 use crate::pulsar::topics::is_persistent;
@@ -18,6 +18,29 @@ const READER_NAME_DIGITS: usize = 10;
 /// Between a refusal of a socket's upstream reader and the next try: a broker that throttles is not asked more often than
 /// this by each, and a reader that lags by that much has lagged before.
 const CATCH_UP_PAUSE_MS: u64 = 1_000;
+
+/// After this time a turn is given to who waits for one, if its holder makes no use of it: less often than a turn costs the
+/// broker a consumer opened and closed, and no longer than after a refusal.
+const CATCH_UP_TURN_MS: u64 = 1_000;
+
+/// Whether a socket has one of the upstream readers of which there are so many (`maxCatchUpReaders`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    None,
+    /// It is not open yet, however long that takes.
+    Opening,
+    /// It has been opened, or has brought something, since turns were last looked at.
+    Used,
+    Unused,
+}
+
+impl Turn {
+    pub fn goes_on(&mut self) {
+        if *self != Turn::None {
+            *self = Turn::Used;
+        }
+    }
+}
 
 impl Shard {
     /// Lets the socket into the log if that has all it lacks. True: it is there now.
@@ -36,7 +59,7 @@ impl Shard {
             return false;
         }
         let (tail, first) = (reader.tail, log.first());
-        let counted = std::mem::take(&mut reader.counted);
+        let turn = std::mem::replace(&mut reader.turn, Turn::None);
         self.note_lowest(tail, first);
         if had_own {
             self.post(
@@ -47,19 +70,19 @@ impl Shard {
             );
         }
         self.reader_is_due(id);
-        self.caught_up(counted);
+        self.caught_up(id, turn);
         // One that begins where the log does may be in it before its own upstream, which it leaves here, has answered.
         self.opened(id, Ok(()));
         true
     }
 
     /// A socket needs no upstream reader of its own any more: the next one in line gets one.
-    pub fn caught_up(&mut self, counted: bool) {
-        if !counted {
+    pub fn caught_up(&mut self, id: SocketId, turn: Turn) {
+        if turn == Turn::None {
             return;
         }
-        self.tails.catching_up -= 1;
-        while self.tails.catching_up < self.catch_up_readers_max()
+        self.tails.catching_up.remove(&id);
+        while self.tails.catching_up.len() < self.catch_up_readers_max()
             && let Some(id) = self.tails.waiting.pop_front()
         {
             if let Some(Role::Reader(reader)) = self.sockets.get(id).map(|entry| &mut entry.role) {
@@ -67,6 +90,50 @@ impl Shard {
             }
             self.catch_up_if_open(id);
         }
+    }
+
+    /// Whoever waits in line is not made to wait by one that takes nothing.
+    pub fn time_turns(&mut self, now_ms: u64) {
+        if !self.tails.waiting.is_empty() && !std::mem::replace(&mut self.tails.turn_timed, true) {
+            let due_ms = now_ms + CATCH_UP_TURN_MS;
+            self.wheel.insert(due_ms, Timer::CatchUpTurn);
+        }
+    }
+
+    pub fn turns_over(&mut self) {
+        self.tails.turn_timed = false;
+        for id in self.tails.catching_up.clone() {
+            if self.tails.waiting.is_empty() {
+                return;
+            }
+            self.give_turn_away(id);
+        }
+    }
+
+    /// Of a socket that may be sent nothing more for now, or that nothing has been brought for since turns were last looked
+    /// at: it is caught up later, from where it is by then.
+    fn give_turn_away(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let takes_more = takes_more(entry);
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        if takes_more && reader.turn != Turn::Unused {
+            if reader.turn == Turn::Used {
+                reader.turn = Turn::Unused;
+            }
+            return;
+        }
+        if !reader.reading.give_up_catching_up() {
+            return;
+        }
+        let turn = std::mem::replace(&mut reader.turn, Turn::None);
+        let member = id.member();
+        self.post(id.shard(), Post::Leave { member });
+        self.caught_up(id, turn);
+        self.catch_up_if_open(id);
     }
 
     /// The socket goes, wherever it stands in line.
@@ -114,8 +181,8 @@ impl Shard {
             && let Role::Reader(reader) = &mut entry.role
             && std::mem::take(&mut reader.paused)
         {
-            let counted = std::mem::take(&mut reader.counted);
-            self.caught_up(counted);
+            let turn = std::mem::replace(&mut reader.turn, Turn::None);
+            self.caught_up(id, turn);
             self.catch_up_if_open(id);
         }
     }
@@ -147,11 +214,7 @@ impl Shard {
 
     /// A socket that may be sent nothing has no upstream reader either.
     pub fn catch_up_if_open(&mut self, id: SocketId) {
-        if let Some(entry) = self.sockets.get(id)
-            && let Role::Reader(reader) = &entry.role
-            && reader.reading.open() > 0
-            && !reader.stalled
-        {
+        if self.sockets.get(id).is_some_and(|entry| takes_more(entry)) {
             self.catch_up(id);
         }
     }
@@ -169,15 +232,16 @@ impl Shard {
             return;
         }
         // A socket that begins has one for itself in any case, as with the Java gateway.
-        let counted = entry.upgraded;
-        if counted && self.tails.catching_up >= max {
-            if !std::mem::replace(&mut reader.queued, true) {
-                self.tails.waiting.push_back(id);
+        if entry.upgraded {
+            if self.tails.catching_up.len() >= max {
+                if !std::mem::replace(&mut reader.queued, true) {
+                    self.tails.waiting.push_back(id);
+                }
+                return;
             }
-            return;
+            reader.turn = Turn::Opening;
+            self.tails.catching_up.insert(id);
         }
-        reader.counted = counted;
-        self.tails.catching_up += usize::from(counted);
         if let Some(starts) = reader.reading.catch_up() {
             self.open_own_upstream(id, starts, None);
         }
@@ -209,6 +273,14 @@ impl Shard {
     pub fn own_upstream(&mut self, id: SocketId, command: Command) {
         let member = id.member();
         self.post(id.shard(), Post::Command { member, command });
+    }
+}
+
+/// Whether it is a reader socket that may be sent something.
+fn takes_more(entry: &Entry) -> bool {
+    match &entry.role {
+        Role::Reader(reader) => reader.reading.open() > 0 && !reader.stalled && !entry.clogged,
+        _ => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reader sockets on shared tails: from the request to the log, over an upstream reader of their own where they begin
 //! before it or have fallen off.
 
+use super::catch_up::Turn;
 use super::post::{MemberEvent, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
@@ -25,8 +26,7 @@ pub struct Reader {
     pub read_compacted: bool,
     /// Its place among that tail's readers.
     pub place: usize,
-    /// It has one of the upstream readers of which there are so many (`maxCatchUpReaders`).
-    pub counted: bool,
+    pub turn: Turn,
     /// It stands in line for one of them.
     pub queued: bool,
     /// Its upstream reader was refused, and is asked for again later.
@@ -93,7 +93,7 @@ impl Shard {
             name: name.map(Into::into),
             place,
             read_compacted: false,
-            counted: false,
+            turn: Turn::None,
             queued: false,
             paused: false,
             due: false,
@@ -139,11 +139,11 @@ impl Shard {
             reader.tail = None;
             return;
         }
-        let (queued, counted) = (reader.queued, reader.counted);
+        let (queued, turn) = (reader.queued, reader.turn);
         entry.role = Role::None;
         let (session, upgraded) = (ConsumerSession::Reader, entry.upgraded);
         self.leave_line(id, queued);
-        self.caught_up(counted);
+        self.caught_up(id, turn);
         if upgraded {
             self.close(now_ms, id, session.expelled(refusal));
         } else {
@@ -256,9 +256,10 @@ impl Shard {
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
-        let Role::Reader(reader) = &entry.role else {
+        let Role::Reader(reader) = &mut entry.role else {
             return;
         };
+        reader.turn.goes_on();
         let permits = reader.reading.catch_up_permits();
         if entry.clogged {
             self.own_upstream(id, Command::Clogged);
@@ -292,7 +293,7 @@ impl Shard {
         };
         let upgraded = entry.upgraded;
         self.leave_tail(&reader);
-        self.caught_up(reader.counted);
+        self.caught_up(id, reader.turn);
         let session = ConsumerSession::Reader;
         if upgraded {
             self.close(now_ms, id, session.expelled(refusal));
@@ -324,6 +325,7 @@ impl Shard {
         let Role::Reader(reader) = &mut entry.role else {
             return;
         };
+        reader.turn.goes_on();
         let before = entry.out.len();
         ConsumerSession::Reader.deliver(&messages, &mut entry.out);
         entry.delivered_bytes += entry.out.len() - before;
@@ -371,6 +373,6 @@ impl Shard {
             let member = id.member();
             self.post(id.shard(), Post::Leave { member });
         }
-        self.caught_up(reader.counted);
+        self.caught_up(id, reader.turn);
     }
 }

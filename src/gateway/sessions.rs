@@ -341,5 +341,7 @@ impl Shard {
                 },
             );
         }
+        // It may have given its turn away meanwhile.
+        self.catch_up_if_open(id);
     }
 }

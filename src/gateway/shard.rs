@@ -43,6 +43,8 @@ pub enum Timer {
     Partitions(WatchId),
     /// A reader's upstream reader, which was refused, is asked for again.
     CatchUp(SocketId),
+    /// Readers wait for others to be caught up.
+    CatchUpTurn,
     /// A client's token runs out.
     Identity(SocketId),
     /// Grants to be read again, or taken back.

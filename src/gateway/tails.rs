@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 
 use super::post::{Post, SocketId, TailKey};
@@ -56,8 +56,10 @@ pub struct Tails {
     /// Logs that compression has made larger since their bounds were last looked at.
     pub(super) grown: Vec<usize>,
     /// Sockets that fell off and are caught up from the broker, and those that wait for that.
-    pub catching_up: usize,
+    pub catching_up: FxHashSet<SocketId>,
     pub waiting: VecDeque<SocketId>,
+    /// A timer runs for those who wait.
+    pub turn_timed: bool,
     /// Topics that did not have what their readers lacked.
     pub missed: Seldom,
     /// Topics of which readers that fell off are refused for now.

@@ -142,6 +142,7 @@ impl Shard {
         self.publishing.flush(this, now_ms, &self.principals);
         self.consuming.flush(this, now_ms, &self.principals);
         self.administration.flush(this, now_ms, &self.principals);
+        self.time_turns(now_ms);
         let mut due_ms = self.wheel.next_deadline_ms();
         if self.links.flush(&mut self.counters) {
             self.links_have_room();
@@ -211,6 +212,7 @@ impl Shard {
                 Timer::Permissions => self.permissions_due(now_ms),
                 Timer::Partitions(watch) => self.partitions_due(now_ms, watch),
                 Timer::CatchUp(id) => self.catch_up_due(id),
+                Timer::CatchUpTurn => self.turns_over(),
                 Timer::Identity(id) => self.identity_timer(now_ms, id),
                 Timer::DrainDeadline => self.drain_deadline(now_ms),
             }

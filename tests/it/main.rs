@@ -56,6 +56,7 @@ mod support;
 mod tails;
 mod token_expiry;
 mod topic_patterns;
+mod turns;
 mod unsubscribe;
 mod v1;
 mod windows;
