@@ -1,4 +1,4 @@
-//! The claims of one shard's sockets, and the records that decide on them: read when they are wanted, kept for a while,
+//! The accesses of one shard's sockets, and the records that decide on them: read when they are wanted, kept for a while,
 //! read again before anybody is refused, and looked after for as long as a socket lives on them (sans-IO).
 //!
 //! A record that cannot be read never grants: who comes then is told so, who is there stays until it is known better.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 
-use super::claim::{Claim, Resource};
+use super::access::{Access, Resource};
 use super::records::Record;
 use super::rules::{Records, Rules};
 use super::turns::{QUEUED_MS, Turns};
@@ -54,27 +54,27 @@ struct Fact {
     /// The last try, where it brought nothing.
     failed_ms: Option<u64>,
     reading: bool,
-    /// Whose claim it is being read for, if not for those that live on it.
+    /// Whose access it is being read for, if not for those that live on it.
     reader: Option<Arc<str>>,
     /// They wait for what is being read.
     waiters: Vec<Holder>,
-    /// The claims in [`Grants::held`] that it decides on.
+    /// The accesses in [`Grants::held`] that it decides on.
     held: FxHashSet<usize>,
     /// Its place in [`Grants::refresh`].
     refresh_ms: Option<u64>,
 }
 
 struct Waiting {
-    claim: Claim,
+    access: Access,
     needs: Vec<Resource>,
     asked_ms: u64,
     /// Reads that have not been answered.
     missing: usize,
 }
 
-/// A claim that was granted to these.
+/// An access that was granted to these.
 struct Held {
-    claim: Arc<Claim>,
+    access: Arc<Access>,
     needs: Vec<Resource>,
     holders: Vec<Holder>,
 }
@@ -94,7 +94,7 @@ pub struct Grants {
     waiting: FxHashMap<Holder, Waiting>,
     turns: Turns,
     held: Slab<Held>,
-    by_claim: FxHashMap<Arc<Claim>, usize>,
+    by_access: FxHashMap<Arc<Access>, usize>,
     by_holder: FxHashMap<Holder, Seat>,
     /// When the records that somebody lives on are read again.
     refresh: BTreeSet<(u64, Resource)>,
@@ -143,19 +143,19 @@ impl Grants {
             waiting: FxHashMap::default(),
             turns: Turns::default(),
             held: Slab::new(),
-            by_claim: FxHashMap::default(),
+            by_access: FxHashMap::default(),
             by_holder: FxHashMap::default(),
             refresh: BTreeSet::new(),
             revoked: VecDeque::new(),
         }
     }
 
-    /// Whether the socket may do this: decided at once, or when what it takes has been read. A claim that is granted is
+    /// Whether the socket may do this: decided at once, or when what it takes has been read. An access that is granted is
     /// held until [`Grants::gone`].
-    pub fn check(&mut self, now_ms: u64, holder: Holder, claim: Claim, out: &mut Vec<Effect>) {
+    pub fn check(&mut self, now_ms: u64, holder: Holder, access: Access, out: &mut Vec<Effect>) {
         let waiting = Waiting {
-            needs: self.rules.needs(&claim),
-            claim,
+            needs: self.rules.needs(&access),
+            access,
             asked_ms: now_ms,
             missing: 0,
         };
@@ -225,21 +225,21 @@ impl Grants {
         let Some(Seat { held, place }) = self.by_holder.remove(&holder) else {
             return;
         };
-        let Some(claim) = self.held.get_mut(held) else {
+        let Some(granted) = self.held.get_mut(held) else {
             return;
         };
-        claim.holders.swap_remove(place);
-        if let Some(moved) = claim.holders.get(place)
+        granted.holders.swap_remove(place);
+        if let Some(moved) = granted.holders.get(place)
             && let Some(seat) = self.by_holder.get_mut(moved)
         {
             seat.place = place;
         }
-        if claim.holders.is_empty() {
+        if granted.holders.is_empty() {
             self.let_go(held);
         }
     }
 
-    /// Some of those whose claim does not hold any more; they hold nothing now.
+    /// Some of those whose access does not hold any more; they hold nothing now.
     pub fn take_revoked(&mut self, most: usize) -> Vec<Holder> {
         let most = most.min(self.revoked.len());
         self.revoked.drain(..most).collect()
@@ -294,7 +294,7 @@ impl Grants {
         }
         let verdict = if needs().any(|need| !is(need, &fresh)) {
             Verdict::Unknown
-        } else if self.rules.allow(&waiting.claim, &Known(&self.facts)) {
+        } else if self.rules.allow(&waiting.access, &Known(&self.facts)) {
             Verdict::Granted
         } else {
             Verdict::Refused
@@ -319,7 +319,7 @@ impl Grants {
         let Some(waiting) = self.waiting.get(&holder) else {
             return;
         };
-        let role = waiting.claim.role.clone();
+        let role = waiting.access.role.clone();
         let is_read = |resource| self.facts.get(resource).is_some_and(|fact| fact.reading);
         if !resources.iter().all(is_read) && !self.turns.is_free(&role) {
             if !self.turns.queue(&role, holder) {
@@ -378,16 +378,16 @@ impl Grants {
         if granted.needs.is_empty() {
             return;
         }
-        let claim = Arc::new(granted.claim);
-        let held = match self.by_claim.get(&claim) {
+        let access = Arc::new(granted.access);
+        let held = match self.by_access.get(&access) {
             Some(held) => *held,
             None => {
                 let held = self.held.insert(Held {
-                    claim: claim.clone(),
+                    access: access.clone(),
                     needs: granted.needs.clone(),
                     holders: Vec::new(),
                 });
-                self.by_claim.insert(claim, held);
+                self.by_access.insert(access, held);
                 for need in &granted.needs {
                     if let Some(fact) = self.facts.get_mut(need) {
                         fact.held.insert(held);
@@ -397,22 +397,22 @@ impl Grants {
                 held
             }
         };
-        if let Some(claim) = self.held.get_mut(held) {
-            let place = claim.holders.len();
-            claim.holders.push(holder);
+        if let Some(granted) = self.held.get_mut(held) {
+            let place = granted.holders.len();
+            granted.holders.push(holder);
             self.by_holder.insert(holder, Seat { held, place });
         }
     }
 
-    /// Whether the claims that live on a record still hold by what it says now.
+    /// Whether the accesses that live on a record still hold by what it says now.
     fn review(&mut self, resource: &Resource) {
         let Some(fact) = self.facts.get(resource) else {
             return;
         };
-        let claims: Vec<usize> = fact.held.iter().copied().collect();
-        for held in claims {
-            let claim = self.held.get(held).map(|held| held.claim.clone());
-            if claim.is_some_and(|claim| !self.rules.allow(&claim, &Known(&self.facts)))
+        let accesses: Vec<usize> = fact.held.iter().copied().collect();
+        for held in accesses {
+            let access = self.held.get(held).map(|held| held.access.clone());
+            if access.is_some_and(|access| !self.rules.allow(&access, &Known(&self.facts)))
                 && let Some(gone) = self.let_go(held)
             {
                 for holder in &gone.holders {
@@ -423,10 +423,10 @@ impl Grants {
         }
     }
 
-    /// Nobody holds the claim any more.
+    /// Nobody holds the access any more.
     fn let_go(&mut self, held: usize) -> Option<Held> {
         let gone = self.held.try_remove(held)?;
-        self.by_claim.remove(&gone.claim);
+        self.by_access.remove(&gone.access);
         for need in &gone.needs {
             let Some(fact) = self.facts.get_mut(need) else {
                 continue;

@@ -10,21 +10,21 @@
 //! | `basic` | `AuthenticationProviderBasic`: users and the hashes of their passwords |
 //! | `openid` | `AuthenticationProviderOpenID`: tokens of issuers that publish their keys |
 //! | `desk` | where all is looked at that takes longer than a shard has time |
-//! | `claim` | what a socket wants to do, and which records decide on it |
-//! | `grants` | the claims of a shard's sockets, and the records that they live on |
+//! | `access` | what a socket wants to do, and which records decide on it |
+//! | `grants` | the accesses of a shard's sockets, and the records that they live on |
 //! | `turns` | how many records are read at a time for one role |
 //! | `records` | what an administrator has granted, as Pulsar keeps it |
-//! | `rules` | whether the records allow a claim: Java's `PulsarAuthorizationProvider` |
+//! | `rules` | whether the records allow an access: Java's `PulsarAuthorizationProvider` |
 //!
 //! Sans-IO but for reading key files at the start. Time is the wall clock's: tokens tell theirs by it. Nothing here
 //! prints a credential or a key; a type that holds one has no `Debug` that shows it.
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod authentication;
 mod basic;
 mod certificate_time;
-pub mod claim;
 mod desk;
 pub mod grants;
 mod jwt;

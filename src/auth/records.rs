@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Map, Value};
 
-use super::claim::Resource;
+use super::access::Resource;
 
 /// What is kept of a namespace's policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

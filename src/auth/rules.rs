@@ -1,4 +1,4 @@
-//! Whether the records allow a claim: the rules of Java's `PulsarAuthorizationProvider` as its WebSocket handlers ask it
+//! Whether the records allow an access: the rules of Java's `PulsarAuthorizationProvider` as its WebSocket handlers ask it
 //! (`allowTopicOperationAsync` with PRODUCE and CONSUME).
 //!
 //! Who is refused is not told whether a tenant, a namespace or a topic is there: what is missing refuses like a grant
@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::claim::{Action, Claim, Resource, Right};
+use super::access::{Access, Action, Resource, Right};
 use super::records::{Actions, Policies, Record, Roles};
 
 /// What the configuration says about permissions.
@@ -28,13 +28,13 @@ pub trait Records {
 }
 
 impl Rules {
-    /// The records that decide on a claim; empty where the role alone does.
-    pub fn needs(&self, claim: &Claim) -> Vec<Resource> {
+    /// The records that decide on an access; empty where the role alone does.
+    pub fn needs(&self, access: &Access) -> Vec<Resource> {
         let mut needs = Vec::new();
-        if self.is_super_user(&claim.role) {
+        if self.is_super_user(&access.role) {
             return needs;
         }
-        for right in &claim.rights {
+        for right in &access.rights {
             needs.push(Resource::Tenant(right.tenant().into()));
             needs.push(Resource::Policies(right.namespace().into()));
             if self.foreign_cluster(right).is_some() {
@@ -47,10 +47,10 @@ impl Rules {
     }
 
     /// Whether the records that it [needs](Self::needs) allow all of it.
-    pub fn allow(&self, claim: &Claim, records: &impl Records) -> bool {
-        let mut rights = claim.rights.iter();
-        self.is_super_user(&claim.role)
-            || rights.all(|right| self.allow_right(&claim.role, right, records))
+    pub fn allow(&self, access: &Access, records: &impl Records) -> bool {
+        let mut rights = access.rights.iter();
+        self.is_super_user(&access.role)
+            || rights.all(|right| self.allow_right(&access.role, right, records))
     }
 
     fn is_super_user(&self, role: &str) -> bool {

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use zookeeper_client::{Client, Error};
 
 use super::CLUSTERS_PATH;
-use crate::auth::claim::Resource;
+use crate::auth::access::Resource;
 use crate::config::ClusterInStore;
 
 /// Where tenants and namespaces stand (`BaseResources.BASE_POLICIES_PATH`).

@@ -7,7 +7,7 @@
 //! | [`tls`] | rustls' configuration, and which files it was made of |
 //! | `verifier` | brokers' certificates where less than everything is asked of them |
 //!
-//! Reading files blocks, so this is for the start and for a control thread (`gateway/keeper.rs`), never for a shard.
+//! Reading files blocks, so this is for the start and for a control thread (`gateway/credential_keeper.rs`), never for a shard.
 //! Errors name the file and what to do, never what is in it.
 
 #![forbid(unsafe_code)]

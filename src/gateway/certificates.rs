@@ -1,5 +1,6 @@
-//! What clients show of themselves, and the gateway's own certificates when they change while it runs: a thread beside the shards looks at the files, and hands what it has
-//! read to them. Open sockets keep what they began with; a file that cannot be used changes nothing.
+//! What clients show of themselves, and the gateway's own certificates when they change while it runs: a thread beside
+//! the shards looks at the files, and hands what it has read to them. Open sockets keep what they began with; a file
+//! that cannot be used changes nothing.
 
 use std::io;
 use std::thread::{self, JoinHandle};

@@ -29,7 +29,7 @@ const NAME_CHARS: usize = 5;
 struct Outlet {
     generation: u32,
     /// The hub's place.
-    hub: usize,
+    place: usize,
     topic: Arc<str>,
     /// The producer's.
     name: String,
@@ -81,6 +81,7 @@ struct Letter {
 pub struct DeadLetters {
     outlets: Slab<Outlet>,
     generation: u32,
+    /// By the place of a hub, and a topic.
     by_topic: BTreeMap<(usize, Arc<str>), usize>,
     /// Which outlet, and which partition of it.
     by_producer: FxHashMap<ProducerId, (usize, usize)>,
@@ -89,7 +90,8 @@ pub struct DeadLetters {
 impl DeadLetters {
     fn remove(&mut self, outlet: usize) -> Option<Outlet> {
         let removed = self.outlets.try_remove(outlet)?;
-        self.by_topic.remove(&(removed.hub, removed.topic.clone()));
+        self.by_topic
+            .remove(&(removed.place, removed.topic.clone()));
         for producer in removed.producers.values() {
             self.by_producer.remove(producer);
         }
@@ -102,13 +104,13 @@ impl Shard {
     pub fn publish_dead_letter(
         &mut self,
         now_ms: u64,
-        hub: usize,
+        place: usize,
         number: u64,
         topic: Arc<str>,
         source: &str,
         message: &Message,
     ) {
-        let outlet = self.outlet(now_ms, hub, topic);
+        let outlet = self.outlet(now_ms, place, topic);
         let letter = Letter {
             number,
             source: source.to_owned(),
@@ -120,23 +122,25 @@ impl Shard {
     /// In whose name letters go there: its hub's.
     pub fn dead_letter_principal(&self, outlet: usize) -> Principal {
         let outlet = self.dead_letters.outlets.get(outlet);
-        outlet.map_or(Principal::GATEWAY, |outlet| self.hubs.principal(outlet.hub))
+        outlet.map_or(Principal::GATEWAY, |outlet| {
+            self.hubs.principal(outlet.place)
+        })
     }
 
-    fn outlet(&mut self, now_ms: u64, hub: usize, topic: Arc<str>) -> usize {
-        let key = (hub, topic);
+    fn outlet(&mut self, now_ms: u64, place: usize, topic: Arc<str>) -> usize {
+        let key = (place, topic);
         if let Some(outlet) = self.dead_letters.by_topic.get(&key) {
             return *outlet;
         }
         let end: String = std::iter::repeat_with(fastrand::alphanumeric)
             .take(NAME_CHARS)
             .collect();
-        let name = self.dead_letter_producer_name(hub).unwrap_or_default();
+        let name = self.dead_letter_producer_name(place).unwrap_or_default();
         let letters = &mut self.dead_letters;
         letters.generation = letters.generation.wrapping_add(1);
         let outlet = letters.outlets.insert(Outlet {
             generation: letters.generation,
-            hub,
+            place,
             topic: key.1.clone(),
             name: format!("{name}-{end}-DLQ"),
             router: None,
@@ -159,9 +163,9 @@ impl Shard {
         let Some(at) = self.dead_letters.outlets.get(outlet) else {
             return;
         };
-        let hub = at.hub;
-        let principal = self.hubs.principal(hub);
-        let subscription = self.hub_subscription(hub).unwrap_or_default().to_owned();
+        let place = at.place;
+        let principal = self.hubs.principal(place);
+        let subscription = self.hub_subscription(place).unwrap_or_default().to_owned();
         let dead = DeadLetter::new(&letter.message, &letter.source, &subscription);
         let letters = &mut self.dead_letters;
         let Some(at) = letters.outlets.get_mut(outlet) else {
@@ -194,7 +198,7 @@ impl Shard {
                     kind: ErrorKind::Other,
                     message: "the dead letter could not be sent".to_owned(),
                 };
-                self.hub_dead_letter(now_ms, hub, letter.number, Err(error));
+                self.hub_dead_letter(now_ms, place, letter.number, Err(error));
             }
         }
     }
@@ -265,7 +269,7 @@ impl Shard {
                 warn(&removed.topic, &error);
                 for letter in removed.waiting {
                     let error = error.clone();
-                    self.hub_dead_letter(now_ms, removed.hub, letter.number, Err(error));
+                    self.hub_dead_letter(now_ms, removed.place, letter.number, Err(error));
                 }
             }
         }
@@ -289,15 +293,15 @@ impl Shard {
         if let Err(error) = &result {
             warn(&outlet.topic, error);
         }
-        let hub = outlet.hub;
-        self.hub_dead_letter(now_ms, hub, number, result);
+        let place = outlet.place;
+        self.hub_dead_letter(now_ms, place, number, result);
     }
 
     /// The hub in this place has ended.
-    pub fn close_dead_letters(&mut self, now_ms: u64, hub: usize) {
-        let from_hub_on = self.dead_letters.by_topic.range((hub, Arc::from(""))..);
+    pub fn close_dead_letters(&mut self, now_ms: u64, place: usize) {
+        let from_hub_on = self.dead_letters.by_topic.range((place, Arc::from(""))..);
         let of_hub: Vec<usize> = from_hub_on
-            .take_while(|((of, _), _)| *of == hub)
+            .take_while(|((of, _), _)| *of == place)
             .map(|(_, outlet)| *outlet)
             .collect();
         for outlet in of_hub {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::hub_places::HubId;
 use super::lane::LaneKind;
 use super::post::SocketId;
 use super::shard::Shard;
 use super::sockets::Role;
-use super::topics::{Asked, HubPlace};
+use super::topics::Asked;
 use super::turn::ShardRef;
 use crate::api::Refusal;
 use crate::pulsar::crypto::{SealedDataKey, Sealing};
@@ -16,7 +17,7 @@ use crate::runtime;
 /// To be asked at the end of this turn.
 pub enum KeyQuestion {
     DataKey {
-        hub: HubPlace,
+        hub: HubId,
         sealed: SealedDataKey,
     },
     Sealing {

@@ -4,12 +4,12 @@ use super::encryption::KeyQuestion;
 use super::lane::LaneKind;
 use super::post::{MemberEvent, Post, SocketId};
 use super::shard::Shard;
-use super::topics::{Asked, HubPlace, Watcher};
+use super::topics::{Asked, Watcher};
 use crate::hub::{Effect, Input, MemberId};
 use crate::pulsar::client::{Client, ConsumerId};
 
 impl Shard {
-    pub(super) fn hub_effect(&mut self, now_ms: u64, slot: usize, effect: Effect) {
+    pub(super) fn hub_effect(&mut self, now_ms: u64, place: usize, effect: Effect) {
         match effect {
             // Who has left, or sits in another hub by now, is told nothing of what this one still had for it: a reader that
             // was moved would take it for what comes from its new place.
@@ -19,7 +19,7 @@ impl Shard {
             | Effect::Unsubscribed { member }
             | Effect::Refused { member, .. }
             | Effect::Expelled { member, .. }
-                if self.hubs.hub_of(member) != Some(slot) => {}
+                if self.hubs.place_of(member) != Some(place) => {}
             Effect::Joined { member } => self.tell(member, MemberEvent::Joined),
             Effect::Deliver { member, messages } => {
                 self.tell(member, MemberEvent::Deliver(messages))
@@ -45,17 +45,17 @@ impl Shard {
             }
             Effect::CountPartitions { topic } => {
                 let asked = Asked::HubPartitions {
-                    hub: self.hubs.place_of(slot),
+                    hub: self.hubs.id_of(place),
                     topic: topic.clone(),
                 };
                 self.count_partitions(now_ms, LaneKind::Consuming, &topic, asked);
             }
             Effect::ListTopics(pattern) => {
-                let hub = self.hubs.place_of(slot);
+                let hub = self.hubs.id_of(place);
                 self.list_for_hub(now_ms, hub, &pattern);
             }
             Effect::WantDataKey(sealed) => {
-                let hub = self.hubs.place_of(slot);
+                let hub = self.hubs.id_of(place);
                 self.key_questions
                     .push(KeyQuestion::DataKey { hub, sealed });
             }
@@ -64,38 +64,40 @@ impl Shard {
                 topic,
                 source,
                 message,
-            } => self.publish_dead_letter(now_ms, slot, letter, topic, &source, &message),
+            } => self.publish_dead_letter(now_ms, place, letter, topic, &source, &message),
             Effect::TellSiblings(seek) => {
-                let siblings: Vec<usize> = self.hubs.siblings(slot).collect();
+                let siblings: Vec<usize> = self.hubs.siblings(place).collect();
                 for sibling in siblings {
                     self.hubs.put(sibling, Input::SeekByOther(seek.clone()));
                 }
             }
-            Effect::Finished => self.hub_finished(now_ms, slot),
-            upstream => self.hub_upstream_effect(now_ms, slot, upstream),
+            Effect::Finished => self.hub_finished(now_ms, place),
+            upstream => self.hub_upstream_effect(now_ms, place, upstream),
         }
     }
 
-    fn hub_upstream_effect(&mut self, now_ms: u64, hub: usize, effect: Effect) {
+    fn hub_upstream_effect(&mut self, now_ms: u64, place: usize, effect: Effect) {
         match effect {
             Effect::OpenConsumer { slot, spec } => {
                 let consumer = self.consuming.client.open_consumer(now_ms, spec);
-                self.hubs.opened(hub, slot, consumer);
+                self.hubs.opened(place, slot, consumer);
             }
             Effect::CloseConsumer { slot } => {
-                if let Some(consumer) = self.hubs.closed(hub, slot) {
+                if let Some(consumer) = self.hubs.closed(place, slot) {
                     self.consuming.client.close_consumer(now_ms, consumer);
                 }
             }
             Effect::Flow { slot, permits } => {
-                self.on_consumer(hub, slot, |client, consumer| client.flow(consumer, permits));
+                self.on_consumer(place, slot, |client, consumer| {
+                    client.flow(consumer, permits)
+                });
             }
             Effect::Ack {
                 slot,
                 tag,
                 positions,
             } => {
-                self.on_consumer(hub, slot, |client, consumer| {
+                self.on_consumer(place, slot, |client, consumer| {
                     client.ack(now_ms, consumer, tag, &positions);
                 });
             }
@@ -104,7 +106,7 @@ impl Shard {
                 tag,
                 position,
             } => {
-                self.on_consumer(hub, slot, |client, consumer| {
+                self.on_consumer(place, slot, |client, consumer| {
                     client.ack_cumulative(now_ms, consumer, tag, &position);
                 });
             }
@@ -113,22 +115,22 @@ impl Shard {
                 ledger,
                 entry,
             } => {
-                self.on_consumer(hub, slot, |client, consumer| {
+                self.on_consumer(place, slot, |client, consumer| {
                     client.ack_up_to(consumer, ledger, entry);
                 });
             }
             Effect::Redeliver { slot, positions } => {
-                self.on_consumer(hub, slot, |client, consumer| {
+                self.on_consumer(place, slot, |client, consumer| {
                     client.redeliver(consumer, &positions);
                 });
             }
             Effect::Seek { slot, tag, target } => {
-                self.on_consumer(hub, slot, |client, consumer| {
+                self.on_consumer(place, slot, |client, consumer| {
                     client.seek(now_ms, consumer, tag, target);
                 });
             }
             Effect::Unsubscribe { slot, tag } => {
-                self.on_consumer(hub, slot, |client, consumer| {
+                self.on_consumer(place, slot, |client, consumer| {
                     client.unsubscribe(now_ms, consumer, tag);
                 });
             }
@@ -138,33 +140,34 @@ impl Shard {
     }
 
     /// With the upstream consumer of a hub's slot, while it is open.
-    fn on_consumer(&mut self, hub: usize, slot: usize, act: impl FnOnce(&mut Client, ConsumerId)) {
-        if let Some(consumer) = self.hubs.consumer(hub, slot) {
+    fn on_consumer(
+        &mut self,
+        place: usize,
+        slot: usize,
+        act: impl FnOnce(&mut Client, ConsumerId),
+    ) {
+        if let Some(consumer) = self.hubs.consumer(place, slot) {
             act(&mut self.consuming.client, consumer);
         }
     }
 
     /// The hub has closed its upstream and has no members: its place is free.
-    fn hub_finished(&mut self, now_ms: u64, slot: usize) {
-        self.close_dead_letters(now_ms, slot);
-        let Some(place) = self.hubs.places.try_remove(slot) else {
+    fn hub_finished(&mut self, now_ms: u64, place: usize) {
+        self.close_dead_letters(now_ms, place);
+        let Some(local) = self.hubs.local.try_remove(place) else {
             return;
         };
-        let hub = HubPlace {
-            slot,
-            generation: place.generation,
-        };
-        for topic in place.counted() {
-            self.unwatch_partitions(topic, place.hub.spec().principal, Watcher::Hub(hub));
+        for topic in local.counted() {
+            self.unwatch_partitions(topic, local.hub.spec().principal, Watcher::Hub(local.id));
         }
-        if self.hubs.forget_sibling(&place, slot) {
-            self.proofs.closed(&place.key);
+        if self.hubs.forget_sibling(&local, place) {
+            self.proofs.closed(&local.key);
         }
-        self.principals.release(place.hub.spec().principal);
-        for consumer in place.consumers.into_iter().flatten() {
+        self.principals.release(local.hub.spec().principal);
+        for consumer in local.consumers.into_iter().flatten() {
             self.hubs.by_consumer.remove(&consumer);
         }
-        if let Some((key, _)) = place.timer {
+        if let Some((key, _)) = local.timer {
             self.wheel.cancel(key);
         }
     }

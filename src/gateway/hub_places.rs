@@ -7,13 +7,20 @@ use slab::Slab;
 
 use super::post::{HubKey, Join};
 use super::siblings::counted_window;
-use super::topics::HubPlace;
 use crate::hub::{Hub, Input, Limits, MemberId, Topics};
 use crate::pulsar::client::{ConsumerId, Principal};
 use crate::runtime::TimerKey;
 
-pub struct Place {
-    pub(super) generation: u32,
+/// A hub of this shard: its place, and which use of the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HubId {
+    pub place: usize,
+    pub generation: u32,
+}
+
+/// A hub, and what its shard knows of it.
+pub struct LocalHub {
+    pub(super) id: HubId,
     pub(super) key: HubKey,
     /// The same for whomever it is.
     pub(super) subscription: HubKey,
@@ -30,11 +37,11 @@ pub struct Place {
 
 /// A member's hub, and what it counts for there.
 pub struct Seat {
-    pub(super) slot: usize,
+    pub(super) place: usize,
     pub(super) window: u64,
 }
 
-impl Place {
+impl LocalHub {
     /// The topics whose partitions are watched, where they have any.
     pub(super) fn counted(&self) -> &[Arc<str>] {
         match &self.hub.spec().topics {
@@ -46,10 +53,10 @@ impl Place {
 
 #[derive(Default)]
 pub struct Hubs {
-    pub(super) places: Slab<Place>,
+    pub(super) local: Slab<LocalHub>,
     generation: u32,
     pub(super) by_key: FxHashMap<HubKey, Vec<usize>>,
-    /// By [`Place::subscription`].
+    /// By [`LocalHub::subscription`].
     pub(super) by_subscription: FxHashMap<HubKey, Vec<usize>>,
     pub(super) by_member: FxHashMap<MemberId, Seat>,
     /// Which hub and slot of it an upstream consumer belongs to.
@@ -60,23 +67,27 @@ pub struct Hubs {
 
 impl Hubs {
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.local.is_empty()
     }
 
     /// In whose name the hub in this place is.
-    pub fn principal(&self, slot: usize) -> Principal {
-        let place = self.places.get(slot);
-        place.map_or(Principal::GATEWAY, |place| place.hub.spec().principal)
+    pub fn principal(&self, place: usize) -> Principal {
+        let local = self.local.get(place);
+        local.map_or(Principal::GATEWAY, |local| local.hub.spec().principal)
     }
 
-    pub(super) fn new_place(&mut self, join: &Join, limits: Limits) -> usize {
+    pub(super) fn insert(&mut self, join: &Join, limits: Limits) -> usize {
         self.generation = self.generation.wrapping_add(1);
         let subscription = HubKey {
             speaker: None,
             ..join.key.clone()
         };
-        let slot = self.places.insert(Place {
-            generation: self.generation,
+        let place = self.local.vacant_key();
+        self.local.insert(LocalHub {
+            id: HubId {
+                place,
+                generation: self.generation,
+            },
             key: join.key.clone(),
             subscription: subscription.clone(),
             hub: Hub::new(join.hub.clone(), limits),
@@ -85,81 +96,78 @@ impl Hubs {
             inbox: Vec::new(),
             timer: None,
         });
-        self.by_key.entry(join.key.clone()).or_default().push(slot);
+        self.by_key.entry(join.key.clone()).or_default().push(place);
         let siblings = self.by_subscription.entry(subscription);
-        siblings.or_default().push(slot);
-        slot
+        siblings.or_default().push(place);
+        place
     }
 
-    pub(super) fn seat(&mut self, join: &Join, slot: usize) {
+    pub(super) fn seat(&mut self, join: &Join, place: usize) {
         let window = counted_window(&join.spec);
-        self.places[slot].windows += window;
-        let seat = Seat { slot, window };
+        self.local[place].windows += window;
+        let seat = Seat { place, window };
         self.by_member.insert(join.member, seat);
     }
 
     /// The member's hub, which knows it no more or is about to hear so.
     pub(super) fn unseat(&mut self, member: MemberId) -> Option<usize> {
-        let Seat { slot, window } = self.by_member.remove(&member)?;
-        if let Some(place) = self.places.get_mut(slot) {
-            place.windows -= window;
+        let Seat { place, window } = self.by_member.remove(&member)?;
+        if let Some(local) = self.local.get_mut(place) {
+            local.windows -= window;
         }
-        Some(slot)
+        Some(place)
     }
 
     /// For `Shard::run_hubs` later in this turn.
-    pub(super) fn put(&mut self, slot: usize, input: Input) {
-        if let Some(place) = self.places.get_mut(slot) {
-            if place.inbox.is_empty() {
-                self.busy.push(slot);
+    pub(super) fn put(&mut self, place: usize, input: Input) {
+        if let Some(local) = self.local.get_mut(place) {
+            if local.inbox.is_empty() {
+                self.busy.push(place);
             }
-            place.inbox.push(input);
+            local.inbox.push(input);
         }
     }
 
     /// It has not heard everything yet.
-    pub(super) fn is_busy(&self, slot: usize) -> bool {
-        let place = self.places.get(slot);
-        place.is_some_and(|place| !place.inbox.is_empty())
+    pub(super) fn is_busy(&self, place: usize) -> bool {
+        let local = self.local.get(place);
+        local.is_some_and(|local| !local.inbox.is_empty())
     }
 
-    pub(super) fn hub_of(&self, member: MemberId) -> Option<usize> {
-        Some(self.by_member.get(&member)?.slot)
+    pub(super) fn place_of(&self, member: MemberId) -> Option<usize> {
+        Some(self.by_member.get(&member)?.place)
     }
 
     /// The upstream consumer of a hub's slot, while it is open.
-    pub(super) fn consumer(&self, slot: usize, index: usize) -> Option<ConsumerId> {
-        let consumers = &self.places.get(slot)?.consumers;
-        consumers.get(index).copied().flatten()
+    pub(super) fn consumer(&self, place: usize, slot: usize) -> Option<ConsumerId> {
+        let consumers = &self.local.get(place)?.consumers;
+        consumers.get(slot).copied().flatten()
     }
 
-    pub(super) fn opened(&mut self, slot: usize, index: usize, consumer: ConsumerId) {
-        let Some(place) = self.places.get_mut(slot) else {
+    pub(super) fn opened(&mut self, place: usize, slot: usize, consumer: ConsumerId) {
+        let Some(local) = self.local.get_mut(place) else {
             return;
         };
-        if place.consumers.len() <= index {
-            place.consumers.resize(index + 1, None);
+        if local.consumers.len() <= slot {
+            local.consumers.resize(slot + 1, None);
         }
-        place.consumers[index] = Some(consumer);
-        self.by_consumer.insert(consumer, (slot, index));
+        local.consumers[slot] = Some(consumer);
+        self.by_consumer.insert(consumer, (place, slot));
     }
 
-    pub(super) fn closed(&mut self, slot: usize, index: usize) -> Option<ConsumerId> {
-        let place = self.places.get_mut(slot)?;
-        let consumer = place.consumers.get_mut(index)?.take()?;
+    pub(super) fn closed(&mut self, place: usize, slot: usize) -> Option<ConsumerId> {
+        let local = self.local.get_mut(place)?;
+        let consumer = local.consumers.get_mut(slot)?.take()?;
         self.by_consumer.remove(&consumer);
         Some(consumer)
     }
 
-    pub(super) fn place_of(&self, slot: usize) -> HubPlace {
-        HubPlace {
-            slot,
-            generation: self.places[slot].generation,
-        }
+    pub(super) fn id_of(&self, place: usize) -> HubId {
+        self.local[place].id
     }
 
-    /// Its slot, while it is the same hub.
-    pub(super) fn slot_of(&self, hub: HubPlace) -> Option<usize> {
-        (self.places.get(hub.slot)?.generation == hub.generation).then_some(hub.slot)
+    /// Its place, while it is the same hub.
+    pub(super) fn place_by_id(&self, hub: HubId) -> Option<usize> {
+        (self.local.get(hub.place)?.id == hub).then_some(hub.place)
     }
 }

@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use super::keeper::{Ask, Source};
+use super::credential_keeper::{Ask, Source};
 use super::pressure::catch_up;
 use super::principals::{Principals, Shown};
 use super::turn::ShardRef;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::connection;
+use super::credential_keeper::Source;
 use super::desk::Questions;
 use super::finding::{Finder, client_config};
-use super::keeper::Source;
 use super::key_keeper::KeyKeeper;
 use super::lane::{Lane, LaneKind};
 use super::permissions::{Permissions, Store};

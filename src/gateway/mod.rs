@@ -25,7 +25,7 @@
 //! | `dead_letters` | producers of dead-letter topics, for the hubs |
 //! | `encryption`, `key_keeper`, `key_files` | keys of end-to-end encryption: who asks for them, the thread that has them, their files |
 //! | `topics` | what is asked about topics, and the watch for new partitions |
-//! | `lane`, `keeper` | broker connections; who reads what they show |
+//! | `lane`, `credential_keeper` | broker connections; who reads what they show |
 //! | `post`, `links` | what shards say to each other |
 //! | `drain` | the orderly end |
 //!
@@ -37,6 +37,7 @@ mod begin;
 mod catch_up;
 mod certificates;
 mod connection;
+mod credential_keeper;
 mod dead_letters;
 mod desk;
 mod drain;
@@ -48,7 +49,6 @@ mod hub_effects;
 mod hub_places;
 mod hubs;
 mod identities;
-mod keeper;
 mod key_files;
 mod key_keeper;
 mod lane;
@@ -118,7 +118,8 @@ pub fn check(config: &Config) -> Result<(), String> {
     if let Some(settings) = &config.tls {
         server::load(settings)?;
     }
-    let (_, idle) = keeper::open(&config.broker_client).map_err(|error| error.to_string())?;
+    let (_, idle) =
+        credential_keeper::open(&config.broker_client).map_err(|error| error.to_string())?;
     drop(idle);
     if !config.crypto_keys.is_empty() {
         KeyFiles::new(config.crypto_keys.clone()).map_err(|error| error.to_string())?;
@@ -137,7 +138,7 @@ pub fn start(config: Config) -> io::Result<Running> {
     let watch = tls.as_ref().map(|tls| Watch::new(tls.files.paths()));
     let served = tls.as_ref().map(server::load).transpose();
     let served = served.map_err(io::Error::other)?;
-    let (source, idle_keeper) = keeper::open(&config.broker_client)?;
+    let (source, idle_keeper) = credential_keeper::open(&config.broker_client)?;
     let (embedded, finder) = find_brokers(&config.brokers)?;
     let key_keeper = KeyKeeper::start(&config.crypto_keys)?;
     let granted = find_permissions(&config)?;

@@ -9,7 +9,7 @@ use super::begin::Understood;
 use super::post::{Post, SocketId};
 use super::shard::{Shard, Timer};
 use crate::api::{Refusal, WebSocketError};
-use crate::auth::claim::{Claim, Resource};
+use crate::auth::access::{Access, Resource};
 use crate::auth::grants::{Effect, Grants, Holder, Verdict};
 use crate::auth::records::Record;
 use crate::cluster::records::RecordReader;
@@ -96,7 +96,7 @@ impl Shard {
         self.permissions.as_ref()?;
         let entry = self.sockets.get(id)?;
         let identity = entry.identity.as_ref();
-        let claim = Claim {
+        let access = Access {
             role: identity.map_or_else(|| NOBODY.into(), |identity| identity.role.clone()),
             rights: request.rights(),
         };
@@ -106,7 +106,7 @@ impl Shard {
         permissions.waiting.insert(holder, answer);
         permissions
             .grants
-            .check(now_ms, holder, claim, &mut permissions.effects);
+            .check(now_ms, holder, access, &mut permissions.effects);
         self.run_permissions(now_ms);
         Some(allowed)
     }

@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 
 use super::lane::LaneKind;
 use super::principals::Speaker;
-use crate::auth::claim::Resource;
+use crate::auth::access::Resource;
 use crate::auth::{Identity, Unidentified};
 use crate::cluster::records::Found;
 use crate::hub::tail::{Batch, Points};
@@ -116,13 +116,13 @@ pub enum Post {
         member: MemberId,
         event: MemberEvent,
     },
-    /// From the keeper: what a connection is to show, which asked for it.
+    /// From the credential keeper: what a connection is to show, which asked for it.
     Credentials {
         lane: LaneKind,
         connection: ConnectionId,
         result: Result<Credentials, BrokerError>,
     },
-    /// From the keeper: new certificates towards the brokers.
+    /// From the credential keeper: new certificates towards the brokers.
     BrokerTls(Arc<ClientConfig>),
     /// From the desk: what came of credentials.
     Identified {
@@ -186,29 +186,31 @@ pub enum MemberEvent {
 
 /// A socket of this process: its shard, its place in that shard's table, and which use of that place it is.
 ///
-/// 12 bits of shard, 28 of generation, 24 of slot. A place is used again only after 2^28 others: a post that was on
+/// 12 bits of shard, 28 of generation, 24 of place. A place is used again only after 2^28 others: a post that was on
 /// its way to a socket that has gone never reaches its successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SocketId(u64);
 
-const SLOT_BITS: u32 = 24;
+const PLACE_BITS: u32 = 24;
 const GENERATION_BITS: u32 = 28;
 /// Sockets that one shard can name; far above any file limit.
-pub const SLOTS_MAX: usize = 1 << SLOT_BITS;
+pub const PLACES_MAX: usize = 1 << PLACE_BITS;
 
 impl SocketId {
-    pub fn new(shard: usize, slot: usize, generation: u32) -> SocketId {
+    pub fn new(shard: usize, place: usize, generation: u32) -> SocketId {
         let generation = u64::from(generation) & ((1 << GENERATION_BITS) - 1);
-        let slot = slot as u64 & (SLOTS_MAX as u64 - 1);
-        SocketId((shard as u64) << (SLOT_BITS + GENERATION_BITS) | generation << SLOT_BITS | slot)
+        let place = place as u64 & (PLACES_MAX as u64 - 1);
+        SocketId(
+            (shard as u64) << (PLACE_BITS + GENERATION_BITS) | generation << PLACE_BITS | place,
+        )
     }
 
     pub fn shard(self) -> usize {
-        (self.0 >> (SLOT_BITS + GENERATION_BITS)) as usize
+        (self.0 >> (PLACE_BITS + GENERATION_BITS)) as usize
     }
 
-    pub fn slot(self) -> usize {
-        (self.0 & (SLOTS_MAX as u64 - 1)) as usize
+    pub fn place(self) -> usize {
+        (self.0 & (PLACES_MAX as u64 - 1)) as usize
     }
 
     pub fn member(self) -> MemberId {
@@ -234,10 +236,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_names_its_shard_and_slot_and_tells_the_generations_of_a_slot_apart() {
-        let first = SocketId::new(4095, SLOTS_MAX - 1, 7);
-        assert_eq!((first.shard(), first.slot()), (4095, SLOTS_MAX - 1));
-        assert_ne!(first, SocketId::new(4095, SLOTS_MAX - 1, 8));
+    fn an_id_names_its_shard_and_place_and_tells_the_generations_of_a_place_apart() {
+        let first = SocketId::new(4095, PLACES_MAX - 1, 7);
+        assert_eq!((first.shard(), first.place()), (4095, PLACES_MAX - 1));
+        assert_ne!(first, SocketId::new(4095, PLACES_MAX - 1, 8));
         assert_eq!(SocketId::of(first.member()), first);
     }
 }

@@ -93,31 +93,31 @@ impl Proofs {
 
 impl Shard {
     /// Whether the broker has to be asked before somebody joins the hub in this place.
-    pub(super) fn wants_proof(&self, now_ms: u64, slot: usize) -> bool {
-        let Some(place) = self.hubs.places.get(slot) else {
+    pub(super) fn wants_proof(&self, now_ms: u64, place: usize) -> bool {
+        let Some(local) = self.hubs.local.get(place) else {
             return false;
         };
         // Others that are taken refuse the socket themselves.
         let takes_more = matches!(
-            place.hub.spec().subscription_type,
+            local.hub.spec().subscription_type,
             SubscriptionType::Shared | SubscriptionType::Failover
         );
-        let proven_ms = self.proofs.proven_ms.get(&place.key);
-        (takes_more || place.key.private.is_some())
+        let proven_ms = self.proofs.proven_ms.get(&local.key);
+        (takes_more || local.key.private.is_some())
             && proven_ms.is_some_and(|proven_ms| is_old(&self.config, now_ms, *proven_ms))
     }
 
     /// Asks the broker, unless it is being asked; the applicant goes on, or is refused, when it has answered.
-    pub(super) fn prove(&mut self, now_ms: u64, slot: usize, applicant: Applicant) {
-        let Some(place) = self.hubs.places.get(slot) else {
+    pub(super) fn prove(&mut self, now_ms: u64, place: usize, applicant: Applicant) {
+        let Some(local) = self.hubs.local.get(place) else {
             return;
         };
-        let key = place.key.clone();
+        let key = local.key.clone();
         if let Some(asking) = self.proofs.asking.get_mut(&key) {
             asking.applicants.push(applicant);
             return;
         }
-        let specs = self.proof_specs(slot);
+        let specs = self.proof_specs(place);
         let principal = self.principals.take(key.speaker.as_ref());
         let mut asking = Asking {
             principal,
@@ -137,11 +137,11 @@ impl Shard {
     }
 
     /// One consumer for each topic of the hub: a right is to a topic, not to a partition.
-    fn proof_specs(&self, slot: usize) -> Vec<ConsumerSpec> {
-        let Some(place) = self.hubs.places.get(slot) else {
+    fn proof_specs(&self, place: usize) -> Vec<ConsumerSpec> {
+        let Some(local) = self.hubs.local.get(place) else {
             return Vec::new();
         };
-        let open = place.consumers.iter().flatten();
+        let open = local.consumers.iter().flatten();
         let specs = open.filter_map(|consumer| self.consuming.client.consumer_spec(*consumer));
         let mut topics = FxHashSet::default();
         let mut of_topics = Vec::new();
@@ -156,8 +156,8 @@ impl Shard {
                 ..spec.clone()
             };
             // A reader's subscription is its own.
-            if place.key.private.is_some() {
-                spec.subscription = subscription_of(place.key.speaker.as_ref());
+            if local.key.private.is_some() {
+                spec.subscription = subscription_of(local.key.speaker.as_ref());
                 spec.start = Some(StartPosition::Latest);
             }
             of_topics.push(spec);

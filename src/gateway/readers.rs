@@ -18,14 +18,14 @@ use crate::ws::Window;
 /// One reader socket.
 pub struct Reader {
     pub reading: Reading,
-    /// Its place among this shard's tails. None: it has an upstream reader of its own for good.
+    /// Its index among this shard's tails. None: it has an upstream reader of its own for good.
     pub tail: Option<usize>,
     pub key: TailKey,
     pub name: Option<Box<str>>,
     /// Only with an upstream reader of its own.
     pub read_compacted: bool,
-    /// Its place among that tail's readers.
-    pub place: usize,
+    /// Its index among that tail's readers.
+    pub index: usize,
     pub turn: Turn,
     /// It stands in line for one of them.
     pub queued: bool,
@@ -48,10 +48,10 @@ impl Shard {
             true => params.start,
             false => StartPosition::Latest,
         };
-        let (tail, place, key) = self.enter_tail(id, key);
+        let (tail, index, key) = self.enter_tail(id, key);
         let reading = Reading::new(params.flow, start);
         let tail = Some(tail);
-        self.enter_reader(id, reading, tail, place, key, params.reader_name);
+        self.enter_reader(id, reading, tail, index, key, params.reader_name);
         match start {
             StartPosition::Latest => self.reader_tail_open(id),
             _ => self.catch_up(id),
@@ -76,7 +76,7 @@ impl Shard {
         id: SocketId,
         reading: Reading,
         tail: Option<usize>,
-        place: usize,
+        index: usize,
         key: TailKey,
         name: Option<String>,
     ) {
@@ -91,7 +91,7 @@ impl Shard {
             tail,
             key,
             name: name.map(Into::into),
-            place,
+            index,
             read_compacted: false,
             turn: Turn::None,
             queued: false,

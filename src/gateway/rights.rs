@@ -2,7 +2,7 @@
 
 use super::begin::{Understood, Wanted};
 use crate::api::{TopicName, TopicSet};
-use crate::auth::claim::{Action, Right};
+use crate::auth::access::{Action, Right};
 use crate::pulsar::PatternText;
 
 impl Understood {

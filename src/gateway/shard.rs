@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::dead_letters::DeadLetters;
 use super::encryption::KeyQuestion;
-use super::hub_places::Hubs;
+use super::hub_places::{HubId, Hubs};
 use super::identities::Identities;
 use super::key_keeper::KeyKeeper;
 use super::lane::{Lane, LaneKind};
@@ -35,10 +35,7 @@ use crate::ws::Deflater;
 pub enum Timer {
     /// Handshake deadline, ping, idle time, closing handshake.
     Socket(SocketId),
-    Hub {
-        slot: usize,
-        generation: u32,
-    },
+    Hub(HubId),
     /// Whether a topic has new partitions.
     Partitions(WatchId),
     /// A reader's upstream reader, which was refused, is asked for again.

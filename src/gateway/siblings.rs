@@ -8,7 +8,7 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
-use super::hub_places::{Hubs, Place};
+use super::hub_places::{Hubs, LocalHub};
 use super::post::Join;
 use crate::hub::{MemberSpec, PULL_WINDOW};
 use crate::pulsar::{MessageId, SubscriptionType};
@@ -22,41 +22,41 @@ impl Hubs {
     /// The hub that the socket joins, or that knows why it cannot. None: a new one.
     pub(super) fn place_with_room(&self, join: &Join) -> Option<usize> {
         let siblings = self.by_key.get(&join.key)?.iter().copied();
-        let mut siblings = siblings.filter(|slot| self.places.contains(*slot));
-        siblings.find(|slot| has_room(&self.places[*slot], join))
+        let mut siblings = siblings.filter(|place| self.local.contains(*place));
+        siblings.find(|place| has_room(&self.local[*place], join))
     }
 
     /// The other hubs that have given out a message: it may be acked on any socket of its subscription, and a broker that
     /// has lost its consumers gives it to another than before.
-    pub(super) fn other_holders(&self, slot: usize, id: &MessageId) -> Vec<usize> {
-        let siblings = self.siblings(slot);
-        siblings.filter(|slot| self.knows(*slot, id)).collect()
+    pub(super) fn other_holders(&self, place: usize, id: &MessageId) -> Vec<usize> {
+        let siblings = self.siblings(place);
+        siblings.filter(|place| self.knows(*place, id)).collect()
     }
 
-    pub(super) fn knows(&self, slot: usize, id: &MessageId) -> bool {
-        let place = self.places.get(slot);
-        place.is_some_and(|place| place.hub.knows(id))
+    pub(super) fn knows(&self, place: usize, id: &MessageId) -> bool {
+        let local = self.local.get(place);
+        local.is_some_and(|local| local.hub.knows(id))
     }
 
     /// The other hubs of the subscription, whoever they are for. One whose upstream consumer is a socket's own has none.
-    pub(super) fn siblings(&self, slot: usize) -> impl Iterator<Item = usize> + '_ {
-        let place = self.places.get(slot);
-        let all = place.and_then(|place| self.by_subscription.get(&place.subscription));
+    pub(super) fn siblings(&self, place: usize) -> impl Iterator<Item = usize> + '_ {
+        let local = self.local.get(place);
+        let all = local.and_then(|local| self.by_subscription.get(&local.subscription));
         let all = all.into_iter().flatten().copied();
-        all.filter(move |sibling| *sibling != slot)
+        all.filter(move |sibling| *sibling != place)
     }
 
     /// True: it was the last of its key.
-    pub(super) fn forget_sibling(&mut self, place: &Place, slot: usize) -> bool {
-        forget(&mut self.by_subscription, &place.subscription, slot);
-        forget(&mut self.by_key, &place.key, slot)
+    pub(super) fn forget_sibling(&mut self, local: &LocalHub, place: usize) -> bool {
+        forget(&mut self.by_subscription, &local.subscription, place);
+        forget(&mut self.by_key, &local.key, place)
     }
 }
 
 /// True: it was the last.
-fn forget<K: Hash + Eq>(places: &mut FxHashMap<K, Vec<usize>>, key: &K, slot: usize) -> bool {
+fn forget<K: Hash + Eq>(places: &mut FxHashMap<K, Vec<usize>>, key: &K, place: usize) -> bool {
     if let Some(siblings) = places.get_mut(key) {
-        siblings.retain(|sibling| *sibling != slot);
+        siblings.retain(|sibling| *sibling != place);
         if siblings.is_empty() {
             places.remove(key);
             return true;
@@ -65,8 +65,8 @@ fn forget<K: Hash + Eq>(places: &mut FxHashMap<K, Vec<usize>>, key: &K, slot: us
     false
 }
 
-fn has_room(place: &Place, join: &Join) -> bool {
-    let (active, wanted) = (place.hub.spec(), &join.hub);
+fn has_room(local: &LocalHub, join: &Join) -> bool {
+    let (active, wanted) = (local.hub.spec(), &join.hub);
     let (shared, failover) = (SubscriptionType::Shared, SubscriptionType::Failover);
     if active.subscription_type != wanted.subscription_type
         || ![shared, failover].contains(&active.subscription_type)
@@ -81,8 +81,8 @@ fn has_room(place: &Place, join: &Join) -> bool {
         return true;
     }
     active.priority_level == wanted.priority_level
-        && (place.windows == 0
-            || place.windows + place.hub.hoarded() + counted_window(&join.spec)
+        && (local.windows == 0
+            || local.windows + local.hub.hoarded() + counted_window(&join.spec)
                 <= SHARED_WINDOWS_MAX)
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use slab::Slab;
 
-use super::post::{SLOTS_MAX, SocketId};
+use super::post::{PLACES_MAX, SocketId};
 use super::readers::Reader;
 use crate::api::Refusal;
 use crate::auth::Identity;
@@ -108,7 +108,7 @@ impl Entry {
 pub struct Sockets {
     /// In boxes: a table that grows copies itself, and what it leaves behind stays with the process for a while.
     entries: Slab<Box<Entry>>,
-    /// Counts uses of slots: see [`SocketId`].
+    /// Counts uses of places: see [`SocketId`].
     generation: u32,
     /// With something in `out`.
     dirty: Vec<SocketId>,
@@ -118,7 +118,7 @@ impl Sockets {
     /// None: the table is full.
     pub fn insert(&mut self, shard: usize, socket: Socket, now_ms: u64) -> Option<SocketId> {
         // The last place is no socket's: see `tail_homes`.
-        if self.entries.len() >= SLOTS_MAX - 1 {
+        if self.entries.len() >= PLACES_MAX - 1 {
             return None;
         }
         self.generation = self.generation.wrapping_add(1);
@@ -151,7 +151,7 @@ impl Sockets {
 
     pub fn get(&mut self, id: SocketId) -> Option<&mut Entry> {
         self.entries
-            .get_mut(id.slot())
+            .get_mut(id.place())
             .map(Box::as_mut)
             .filter(|entry| entry.id == id)
     }
@@ -159,14 +159,14 @@ impl Sockets {
     /// Its entry, to be read.
     pub fn look(&self, id: SocketId) -> Option<&Entry> {
         self.entries
-            .get(id.slot())
+            .get(id.place())
             .map(Box::as_ref)
             .filter(|entry| entry.id == id)
     }
 
     pub fn remove(&mut self, id: SocketId) -> Option<Box<Entry>> {
         self.get(id)?;
-        Some(self.entries.remove(id.slot()))
+        Some(self.entries.remove(id.place()))
     }
 
     pub fn ids(&self) -> Vec<SocketId> {
@@ -179,7 +179,7 @@ impl Sockets {
 
     /// The socket has frames to send at the end of the turn.
     pub fn mark(&mut self, id: SocketId) {
-        let entry = self.entries.get_mut(id.slot());
+        let entry = self.entries.get_mut(id.place());
         if let Some(entry) = entry.filter(|entry| entry.id == id && !entry.dirty) {
             entry.dirty = true;
             self.dirty.push(id);
@@ -189,7 +189,7 @@ impl Sockets {
     /// Gives each marked socket once, with what is to be sent. Frames from before the 101 stay until it is marked again.
     pub fn flush(&mut self, mut send: impl FnMut(&mut Entry, Vec<u8>)) {
         for id in std::mem::take(&mut self.dirty) {
-            let entry = self.entries.get_mut(id.slot());
+            let entry = self.entries.get_mut(id.place());
             if let Some(entry) = entry.filter(|entry| entry.id == id) {
                 entry.dirty = false;
                 if !entry.upgraded {

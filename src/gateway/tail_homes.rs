@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::catch_up::{by_permits, upstream_reader};
-use super::post::{Join, MemberEvent, Post, SLOTS_MAX, SocketId, TailKey};
+use super::post::{Join, MemberEvent, PLACES_MAX, Post, SocketId, TailKey};
 use super::proofs::Applicant;
 use super::shard::Shard;
 use crate::hub::tail::{Batch, Feeder, Places, Point, Points};
@@ -19,7 +19,7 @@ use crate::pulsar::client::StartPosition;
 use crate::session;
 
 /// The place in a shard's table that no socket has: feeders are members under it.
-const FEEDER_SLOT: usize = SLOTS_MAX - 1;
+const FEEDER_PLACE: usize = PLACES_MAX - 1;
 
 struct Home {
     key: TailKey,
@@ -38,22 +38,22 @@ pub struct TailHomes {
 }
 
 pub fn is_feeder(member: MemberId) -> bool {
-    SocketId::of(member).slot() == FEEDER_SLOT
+    SocketId::of(member).place() == FEEDER_PLACE
 }
 
 impl Shard {
     /// A shard has readers of this tail.
     pub fn tail_join(&mut self, now_ms: u64, key: TailKey, shard: usize, joining: u64) {
         if let Some(member) = self.tail_homes.by_key.get(&key).copied() {
-            if let Some(slot) = self.hubs.hub_of(member)
-                && self.wants_proof(now_ms, slot)
+            if let Some(place) = self.hubs.place_of(member)
+                && self.wants_proof(now_ms, place)
             {
                 let applicant = Applicant::Tail {
                     key,
                     shard,
                     joining,
                 };
-                return self.prove(now_ms, slot, applicant);
+                return self.prove(now_ms, place, applicant);
             }
             if let Some(home) = self.tail_homes.by_feeder.get_mut(&member) {
                 home.feeder.join(shard, joining);
@@ -64,7 +64,7 @@ impl Shard {
             return;
         }
         self.tail_homes.generation = self.tail_homes.generation.wrapping_add(1);
-        let member = SocketId::new(self.index, FEEDER_SLOT, self.tail_homes.generation).member();
+        let member = SocketId::new(self.index, FEEDER_PLACE, self.tail_homes.generation).member();
         let mut feeder = Feeder::default();
         feeder.join(shard, joining);
         self.tail_homes.by_key.insert(key.clone(), member);
@@ -83,9 +83,9 @@ impl Shard {
     /// New readers of a shard that has joined already. A tail that has ended meanwhile has told that shard so.
     pub fn prove_tail(&mut self, now_ms: u64, key: &TailKey, shard: usize, joining: u64) {
         let member = self.tail_homes.by_key.get(key);
-        match member.and_then(|member| self.hubs.hub_of(*member)) {
-            Some(slot) if self.wants_proof(now_ms, slot) => {
-                self.prove(now_ms, slot, Applicant::Readers { shard, joining });
+        match member.and_then(|member| self.hubs.place_of(*member)) {
+            Some(place) if self.wants_proof(now_ms, place) => {
+                self.prove(now_ms, place, Applicant::Readers { shard, joining });
             }
             _ => self.tell_proven(shard, joining, Ok(())),
         }

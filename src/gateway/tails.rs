@@ -136,7 +136,7 @@ impl Tails {
 
 impl Shard {
     /// Enters a reader socket into the log of its topic, which is begun if there is none.
-    /// Its place among the tails, and among that one's readers, and the tail's own key.
+    /// Its index among the tails, the socket's among that one's readers, and the tail's own key.
     pub fn enter_tail(&mut self, id: SocketId, key: TailKey) -> (usize, usize, TailKey) {
         if let Some(tail) = self.tails.by_key.get(&key).copied() {
             let local = &mut self.tails.local[tail];
@@ -179,12 +179,12 @@ impl Shard {
         let Some(local) = self.tails.local.get_mut(tail) else {
             return;
         };
-        local.readers.swap_remove(reader.place);
-        if let Some(moved) = local.readers.get(reader.place)
+        local.readers.swap_remove(reader.index);
+        if let Some(moved) = local.readers.get(reader.index)
             && let Some(entry) = self.sockets.get(*moved)
             && let Role::Reader(moved) = &mut entry.role
         {
-            moved.place = reader.place;
+            moved.index = reader.index;
         }
         self.leave_if_unwanted(tail);
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::credential_keeper;
 use super::finding::{find_brokers, find_permissions};
-use super::keeper;
 use super::life::Equipment;
 use super::post::{Join, MemberEvent, Post, SocketId};
 use super::principals::tests::speaker;
@@ -22,7 +22,7 @@ fn shard() -> Shard {
         place: Place::Flag("--set"),
     };
     let config = config::load(None, vec![broker]).expect("nothing is wrong with it");
-    let (source, _) = keeper::open(&config.broker_client).expect("no files");
+    let (source, _) = credential_keeper::open(&config.broker_client).expect("no files");
     let (_, finder) = find_brokers(&config.brokers).expect("one is named");
     let equipment = Equipment {
         entrance: Arc::new(Entrance::new(config.doors.bounds)),
@@ -54,10 +54,10 @@ fn join_as(kind: SubscriptionType, number: usize) -> Join {
 
 /// The hub that is there: its topic is not partitioned.
 fn counted(shard: &mut Shard) -> usize {
-    let (slot, _) = shard.hubs.places.iter().next().expect("a hub");
-    let hub = shard.hubs.place_of(slot);
+    let (place, _) = shard.hubs.local.iter().next().expect("a hub");
+    let hub = shard.hubs.id_of(place);
     shard.hub_partitions(0, hub, TOPIC, Ok(0));
-    slot
+    place
 }
 
 fn heard(shard: &mut Shard) -> Vec<(MemberId, MemberEvent)> {
@@ -70,8 +70,8 @@ fn heard(shard: &mut Shard) -> Vec<(MemberId, MemberEvent)> {
 }
 
 fn welcomes(shard: &mut Shard, number: usize) {
-    let slot = counted(shard);
-    shard.hubs.put(slot, Input::Upstream(0, Upstream::Ready));
+    let place = counted(shard);
+    shard.hubs.put(place, Input::Upstream(0, Upstream::Ready));
     shard.run_hubs(0);
     let told = heard(shard);
     assert!(matches!(told[..], [(to, MemberEvent::Joined)] if to == member(number)));
@@ -82,13 +82,13 @@ fn welcomes(shard: &mut Shard, number: usize) {
 fn who_joins_in_the_turn_in_which_the_hub_ends_begins_a_new_one() {
     let mut shard = shard();
     shard.hub_join(0, join(1));
-    let slot = counted(&mut shard);
+    let place = counted(&mut shard);
     let error = BrokerError {
         kind: ErrorKind::Other,
         message: "no".to_owned(),
     };
     let failed = Upstream::Failed(error);
-    shard.hubs.put(slot, Input::Upstream(0, failed));
+    shard.hubs.put(place, Input::Upstream(0, failed));
     shard.hub_join(0, join(2));
     let told = heard(&mut shard);
     assert!(matches!(told[..], [(to, MemberEvent::Refused(_))] if to == member(1)));
@@ -102,12 +102,12 @@ fn who_joins_in_the_turn_in_which_the_subscription_is_deleted_begins_a_new_one()
     welcomes(&mut shard, 1);
     shard.hub_command(member(1), Command::Unsubscribe);
     shard.run_hubs(0);
-    let slot = counted(&mut shard);
+    let place = counted(&mut shard);
     let unsubscribed = Upstream::Unsubscribed {
         tag: 1,
         result: Ok(()),
     };
-    shard.hubs.put(slot, Input::Upstream(0, unsubscribed));
+    shard.hubs.put(place, Input::Upstream(0, unsubscribed));
     shard.hub_join(0, join(2));
     welcomes(&mut shard, 2);
 }
@@ -115,22 +115,22 @@ fn who_joins_in_the_turn_in_which_the_subscription_is_deleted_begins_a_new_one()
 #[test]
 fn an_ack_is_told_to_hubs_of_the_subscription_in_other_names() {
     let mut shard = shard();
-    let slots = [("a", 1), ("b", 2)].map(|(role, number)| {
+    let places = [("a", 1), ("b", 2)].map(|(role, number)| {
         let mut join = join_as(SubscriptionType::Shared, number);
         join.key.speaker = Some(speaker(role, "token", None));
         shard.hub_join(0, join);
-        let (slot, _) = shard.hubs.places.iter().next_back().expect("a hub");
-        let hub = shard.hubs.place_of(slot);
+        let (place, _) = shard.hubs.local.iter().next_back().expect("a hub");
+        let hub = shard.hubs.id_of(place);
         shard.hub_partitions(0, hub, TOPIC, Ok(0));
-        shard.hubs.put(slot, Input::Upstream(0, Upstream::Ready));
-        slot
+        shard.hubs.put(place, Input::Upstream(0, Upstream::Ready));
+        place
     });
-    assert_ne!(slots[0], slots[1]);
+    assert_ne!(places[0], places[1]);
     let given = Upstream::Entry(entry(0, None));
-    shard.hubs.put(slots[0], Input::Upstream(0, given));
+    shard.hubs.put(places[0], Input::Upstream(0, given));
     shard.run_hubs(0);
-    assert!(shard.hubs.knows(slots[0], &id(0)));
+    assert!(shard.hubs.knows(places[0], &id(0)));
     shard.hub_command(member(2), Command::Ack(id(0)));
     shard.run_hubs(0);
-    assert!(!shard.hubs.knows(slots[0], &id(0)));
+    assert!(!shard.hubs.knows(places[0], &id(0)));
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::hub_places::HubId;
 use super::lane::LaneKind;
 use super::post::SocketId;
 use super::shard::{Shard, Timer};
@@ -12,24 +13,17 @@ use crate::pulsar::client::{Principal, Tag};
 use crate::pulsar::{BrokerError, TopicsPattern};
 use crate::runtime::TimerKey;
 
-/// A hub of this shard: its place, and which use of the place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HubPlace {
-    pub slot: usize,
-    pub generation: u32,
-}
-
 /// Who is told of new partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Watcher {
-    Hub(HubPlace),
+    Hub(HubId),
     Producer(SocketId),
 }
 
 /// Whose question it is.
 pub enum Asked {
-    HubPartitions { hub: HubPlace, topic: Arc<str> },
-    HubTopics(HubPlace),
+    HubPartitions { hub: HubId, topic: Arc<str> },
+    HubTopics(HubId),
     ProducerPartitions(SocketId),
     DeadLetterPartitions { outlet: usize, generation: u32 },
     Watch(WatchId),
@@ -77,7 +71,7 @@ impl Shard {
     fn asks_for(&self, asked: &Asked) -> Principal {
         match asked {
             Asked::HubPartitions { hub, .. } | Asked::HubTopics(hub) => {
-                self.hubs.principal(hub.slot)
+                self.hubs.principal(hub.place)
             }
             Asked::ProducerPartitions(id) => self.principals.of(*id),
             Asked::DeadLetterPartitions { outlet, .. } => self.dead_letter_principal(*outlet),
@@ -88,8 +82,8 @@ impl Shard {
         }
     }
 
-    pub fn list_for_hub(&mut self, now_ms: u64, hub: HubPlace, pattern: &TopicsPattern) {
-        let principal = self.hubs.principal(hub.slot);
+    pub fn list_for_hub(&mut self, now_ms: u64, hub: HubId, pattern: &TopicsPattern) {
+        let principal = self.hubs.principal(hub.place);
         let tag = self.topics.ask(Asked::HubTopics(hub));
         self.consuming
             .client
@@ -100,7 +94,7 @@ impl Shard {
         match self.topics.asked.remove(&tag) {
             Some(Asked::HubPartitions { hub, topic }) => {
                 if result.as_ref().is_ok_and(|count| *count > 0) {
-                    let principal = self.hubs.principal(hub.slot);
+                    let principal = self.hubs.principal(hub.place);
                     self.watch_partitions(now_ms, &topic, principal, Watcher::Hub(hub));
                 }
                 self.hub_partitions(now_ms, hub, &topic, result);

@@ -208,7 +208,7 @@ impl Shard {
         for timer in due {
             match timer {
                 Timer::Socket(id) => self.socket_timer(now_ms, id),
-                Timer::Hub { slot, generation } => self.hub_timer(now_ms, slot, generation),
+                Timer::Hub(hub) => self.hub_timer(now_ms, hub),
                 Timer::Permissions => self.permissions_due(now_ms),
                 Timer::Partitions(watch) => self.partitions_due(now_ms, watch),
                 Timer::CatchUp(id) => self.catch_up_due(id),

@@ -1,12 +1,12 @@
-//! When records are read, and what becomes of claims when they change.
+//! When records are read, and what becomes of accesses when they change.
 
 use serde_json::{Value, json};
 
-use super::super::claim::{Action, Claim, Resource};
+use super::super::access::{Access, Action, Resource};
 use super::super::grants::{BELIEVED_MS, Effect, Grants, Holder, Verdict};
 use super::super::records::Record;
 use super::super::rules::Rules;
-use super::{claim, consume};
+use super::{access, consume};
 
 const TOPIC: &str = "persistent://t/n/topic";
 const CACHE_MS: u64 = 30_000;
@@ -60,8 +60,8 @@ impl World {
         }
     }
 
-    fn ask(&mut self, holder: u64, claim: Claim) {
-        self.run(|grants, now_ms, out| grants.check(now_ms, Holder(holder), claim, out));
+    fn ask(&mut self, holder: u64, access: Access) {
+        self.run(|grants, now_ms, out| grants.check(now_ms, Holder(holder), access, out));
     }
 
     fn answer(&mut self) {
@@ -79,9 +79,9 @@ impl World {
         }
     }
 
-    /// The verdict on a claim, when all that it takes has been read.
-    fn verdict(&mut self, holder: u64, claim: Claim) -> Verdict {
-        self.ask(holder, claim);
+    /// The verdict on an access, when all that it takes has been read.
+    fn verdict(&mut self, holder: u64, access: Access) -> Verdict {
+        self.ask(holder, access);
         while !self.asked.is_empty() {
             self.answer();
         }
@@ -109,8 +109,8 @@ impl World {
     }
 }
 
-fn produce(role: &str) -> Claim {
-    claim(role, TOPIC, Action::Produce)
+fn produce(role: &str) -> Access {
+    access(role, TOPIC, Action::Produce)
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn what_is_taken_back_ends_within_the_cache_time_for_its_holders_alone() {
         assert_eq!(world.verdict(holder, produce("a")), Verdict::Granted);
     }
     assert_eq!(world.verdict(4, produce("b")), Verdict::Granted);
-    let consuming = claim("b", TOPIC, consume("s"));
+    let consuming = access("b", TOPIC, consume("s"));
     assert_eq!(world.verdict(5, consuming), Verdict::Granted);
     assert_eq!(world.verdict(6, produce("root")), Verdict::Granted);
     world.grants.gone(Holder(2));
@@ -227,9 +227,9 @@ fn who_has_gone_hears_nothing_and_holds_nothing() {
 }
 
 /// Each takes two reads.
-fn elsewhere(role: &str, number: u64) -> Claim {
+fn elsewhere(role: &str, number: u64) -> Access {
     let topic = format!("persistent://t{number}/n/topic");
-    claim(role, &topic, Action::Produce)
+    access(role, &topic, Action::Produce)
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn ever_new_names_do_not_grow_the_memory() {
     for holder in 1..=20_000 {
         let topic = format!("persistent://t/n{holder}/topic");
         world.policies = None;
-        let wanted = claim("p", &topic, Action::Produce);
+        let wanted = access("p", &topic, Action::Produce);
         assert_eq!(world.verdict(holder, wanted), Verdict::Refused);
     }
     assert!(world.grants.records() <= 10_000);

@@ -10,15 +10,15 @@ mod vectors;
 
 use std::sync::Arc;
 
-use super::claim::{Action, Claim, Right};
+use super::access::{Access, Action, Right};
 
 /// One right of a role.
-pub fn claim(role: &str, topic: &str, action: Action) -> Claim {
+pub fn access(role: &str, topic: &str, action: Action) -> Access {
     let rights = vec![Right {
         topic: topic.into(),
         action,
     }];
-    Claim {
+    Access {
         role: role.into(),
         rights,
     }

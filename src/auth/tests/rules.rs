@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
-use super::super::claim::{Action, Claim, Resource};
+use super::super::access::{Access, Action, Resource};
 use super::super::records::Record;
 use super::super::rules::{Records, Rules};
-use super::{claim, consume};
+use super::{access, consume};
 
 #[derive(Default)]
 struct Stored(HashMap<Resource, Record>);
@@ -59,21 +59,21 @@ fn wildcards() -> Rules {
     }
 }
 
-fn may(stored: &Stored, rules: &Rules, claim: &Claim) -> bool {
-    rules.allow(claim, stored)
+fn may(stored: &Stored, rules: &Rules, access: &Access) -> bool {
+    rules.allow(access, stored)
 }
 
 /// Whether the role may produce to and consume from the topic, with a subscription `s`.
 fn both(stored: &Stored, rules: &Rules, role: &str, topic: &str) -> (bool, bool) {
     (
-        may(stored, rules, &claim(role, topic, Action::Produce)),
-        may(stored, rules, &claim(role, topic, consume("s"))),
+        may(stored, rules, &access(role, topic, Action::Produce)),
+        may(stored, rules, &access(role, topic, consume("s"))),
     )
 }
 
 #[test]
 fn super_users_may_do_everything_and_nothing_is_read_for_them() {
-    let wanted = claim("root", "persistent://nobody/knows/it", Action::Produce);
+    let wanted = access("root", "persistent://nobody/knows/it", Action::Produce);
     assert_eq!(rules().needs(&wanted), []);
     assert!(may(&Stored::default(), &rules(), &wanted));
 }
@@ -150,7 +150,7 @@ fn a_subscription_with_roles_is_for_these_only() {
         may(
             &stored,
             &rules(),
-            &claim(role, TOPIC, consume(subscription)),
+            &access(role, TOPIC, consume(subscription)),
         )
     };
     assert!(with("a", "s"));
@@ -158,14 +158,14 @@ fn a_subscription_with_roles_is_for_these_only() {
     assert!(with("b", "everybody") && with("b", "other"));
     // To be named there is not to be allowed to consume.
     let stored = Stored::with_auth(json!({"subscription_auth_roles": {"s": ["a"]}}));
-    assert!(!may(&stored, &rules(), &claim("a", TOPIC, consume("s"))));
+    assert!(!may(&stored, &rules(), &access("a", TOPIC, consume("s"))));
     // A reader has no subscription of its own.
     let stored = Stored::with_policies(json!({
         "auth_policies": {"namespace_auth": {"a": ["consume"]}, "subscription_auth_roles": {"": ["b"]}},
         "subscription_auth_mode": "Prefix",
     }));
     let reading = Action::Consume { subscription: None };
-    assert!(may(&stored, &rules(), &claim("a", TOPIC, reading)));
+    assert!(may(&stored, &rules(), &access("a", TOPIC, reading)));
 }
 
 /// `grantImplicitPermissionOnSubscription=false`
@@ -179,7 +179,7 @@ fn where_nothing_is_implied_a_subscription_without_roles_is_nobodys() {
         explicit_subscriptions: true,
         ..rules()
     };
-    let with = |role: &str, action| may(&stored, &rules, &claim(role, TOPIC, action));
+    let with = |role: &str, action| may(&stored, &rules, &access(role, TOPIC, action));
     assert!(with("a", consume("s")));
     for (role, subscription) in [("b", "s"), ("c", "s"), ("a", "nobodys"), ("a", "other")] {
         assert!(!with(role, consume(subscription)), "{role} {subscription}");
@@ -196,11 +196,11 @@ fn in_prefix_mode_a_subscription_begins_with_the_role() {
         }))
     };
     let prefix = policies("Prefix");
-    assert!(may(&prefix, &rules(), &claim("a", TOPIC, consume("a-s"))));
-    assert!(!may(&prefix, &rules(), &claim("a", TOPIC, consume("s"))));
-    assert!(!may(&prefix, &rules(), &claim("b", TOPIC, consume("b-s"))));
+    assert!(may(&prefix, &rules(), &access("a", TOPIC, consume("a-s"))));
+    assert!(!may(&prefix, &rules(), &access("a", TOPIC, consume("s"))));
+    assert!(!may(&prefix, &rules(), &access("b", TOPIC, consume("b-s"))));
     let none = policies("None");
-    assert!(may(&none, &rules(), &claim("a", TOPIC, consume("s"))));
+    assert!(may(&none, &rules(), &access("a", TOPIC, consume("s"))));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn v1_names_have_policies_of_their_own_and_want_a_cluster_that_is_known() {
     stored.put(Resource::Policies("t/c/n".into()), grants.clone());
     assert_eq!(both(&stored, &rules(), "p", topic), (true, false));
     // Of another cluster the list is asked for.
-    let other = claim("p", "persistent://t/other/n/topic", Action::Produce);
+    let other = access("p", "persistent://t/other/n/topic", Action::Produce);
     assert!(rules().needs(&other).contains(&Resource::Clusters));
     stored.put(Resource::Policies("t/other/n".into()), grants.clone());
     assert!(!may(&stored, &rules(), &other));
@@ -247,7 +247,7 @@ fn v1_names_have_policies_of_their_own_and_want_a_cluster_that_is_known() {
     assert!(!may(&stored, &rules(), &other));
     stored.put(Resource::Clusters, json!(["c", "other"]));
     assert!(may(&stored, &rules(), &other));
-    let global = claim("p", "persistent://t/global/n/topic", Action::Produce);
+    let global = access("p", "persistent://t/global/n/topic", Action::Produce);
     assert!(!rules().needs(&global).contains(&Resource::Clusters));
     stored.put(Resource::Policies("t/global/n".into()), grants);
     assert!(may(&stored, &rules(), &global));
@@ -258,11 +258,11 @@ fn of_several_rights_each_must_be_granted() {
     let stored = Stored::with_auth(json!({
         "destination_auth": {TOPIC: {"a": ["consume"]}, "persistent://t/n/dead": {"a": ["produce"]}},
     }));
-    let mut wanted = claim("a", TOPIC, consume("s"));
-    let dead = claim("a", "persistent://t/n/dead", Action::Produce);
+    let mut wanted = access("a", TOPIC, consume("s"));
+    let dead = access("a", "persistent://t/n/dead", Action::Produce);
     wanted.rights.extend(dead.rights);
     assert!(may(&stored, &rules(), &wanted));
-    let other = claim("a", "persistent://u/n/topic", consume("s"));
+    let other = access("a", "persistent://u/n/topic", consume("s"));
     wanted.rights.extend(other.rights);
     assert!(!may(&stored, &rules(), &wanted));
     assert_eq!(
@@ -289,7 +289,7 @@ fn all_topics_of_a_namespace_want_a_grant_on_the_namespace() {
     }));
     for (role, allowed) in [("a", true), ("b", false), ("p", false), ("admin", true)] {
         assert_eq!(
-            may(&stored, &rules(), &claim(role, pattern, all())),
+            may(&stored, &rules(), &access(role, pattern, all())),
             allowed
         );
     }

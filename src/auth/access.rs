@@ -6,7 +6,7 @@ use crate::pulsar::topics::split_partition;
 
 /// What one socket wants: all of it must be allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Claim {
+pub struct Access {
     pub role: Arc<str>,
     /// Never empty.
     pub rights: Vec<Right>,

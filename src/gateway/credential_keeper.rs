@@ -1,5 +1,5 @@
-//! The thread that reads credentials and certificates for broker connections: files and issuers block. It is there where something
-//! is to be read, and ends with the shards.
+//! The thread that reads credentials and certificates for broker connections: files and issuers block. It is there where
+//! something is to be read, and ends with the shards.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::lane::LaneKind;
 use super::post::Post;
 use crate::auth::Fetching;
 use crate::config::BrokerClient;
-use crate::credentials::{self, Reader, tls};
+use crate::credentials::{self, tls};
 use crate::observe::seldom::Seldom;
 use crate::pulsar::client::{ConnectionId, Credentials};
 use crate::pulsar::{BrokerError, ErrorKind};
@@ -113,7 +113,7 @@ impl Idle {
         let fetcher = fetcher.map_err(io::Error::other)?;
         let fetch = move |url: &str, form: Option<&str>| fetcher.ask(url, form);
         let keeper = Keeper {
-            reader: Reader::new(self.settings.proof.clone(), Box::new(fetch)),
+            reader: credentials::Reader::new(self.settings.proof.clone(), Box::new(fetch)),
             watch: Watch::new(self.settings.tls.paths()),
             failures: Seldom::default(),
             settings: self.settings,
@@ -126,7 +126,7 @@ impl Idle {
 
 struct Keeper {
     settings: BrokerClient,
-    reader: Reader,
+    reader: credentials::Reader,
     /// Of the files that TLS was made of.
     watch: Watch,
     failures: Seldom,
