@@ -134,3 +134,22 @@ fn an_ack_is_told_to_hubs_of_the_subscription_in_other_names() {
     shard.run_hubs(0);
     assert!(!shard.hubs.knows(places[0], &id(0)));
 }
+
+/// It stayed among those who are told of new partitions, and the broker was asked for it for ever.
+#[test]
+fn nobody_asks_about_the_partitions_of_a_hub_that_went_before_they_were_counted() {
+    let mut shard = shard();
+    for (number, goes) in [(1, false), (2, true)] {
+        let mut join = join(number);
+        join.key.subscription = number.to_string();
+        shard.hub_join(0, join);
+        if goes {
+            shard.hub_leave(0, member(number));
+        }
+    }
+    let (gone, stays) = (2, 1);
+    shard.partitions_answered(0, gone, Ok(3));
+    assert_eq!(shard.wheel.next_deadline_ms(), None);
+    shard.partitions_answered(0, stays, Ok(3));
+    assert!(shard.wheel.next_deadline_ms().is_some());
+}
