@@ -2,6 +2,7 @@
 //! the log has what they lack.
 
 use super::begin::random_name;
+use super::catch_up_turns::Turn;
 use super::post::{Join, Post, SocketId, TailKey};
 use super::principals::Speaker;
 use super::shard::{Shard, Timer};
@@ -18,29 +19,6 @@ const READER_NAME_DIGITS: usize = 10;
 /// Between a refusal of a socket's upstream reader and the next try: a broker that throttles is not asked more often than
 /// this by each, and a reader that lags by that much has lagged before.
 const CATCH_UP_PAUSE_MS: u64 = 1_000;
-
-/// After this time a turn is given to who waits for one, if its holder makes no use of it: less often than a turn costs the
-/// broker a consumer opened and closed, and no longer than after a refusal.
-const CATCH_UP_TURN_MS: u64 = 1_000;
-
-/// Whether a socket has one of the upstream readers of which there are so many (`maxCatchUpReaders`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    None,
-    /// It is not open yet, however long that takes.
-    Opening,
-    /// It has been opened, or has brought something, since turns were last looked at.
-    Used,
-    Unused,
-}
-
-impl Turn {
-    pub fn goes_on(&mut self) {
-        if *self != Turn::None {
-            *self = Turn::Used;
-        }
-    }
-}
 
 impl Shard {
     /// Lets the socket into the log if that has all it lacks. True: it is there now.
@@ -74,73 +52,6 @@ impl Shard {
         // One that begins where the log does may be in it before its own upstream, which it leaves here, has answered.
         self.opened(id, Ok(()));
         true
-    }
-
-    /// A socket needs no upstream reader of its own any more: the next one in line gets one.
-    pub fn caught_up(&mut self, id: SocketId, turn: Turn) {
-        if turn == Turn::None {
-            return;
-        }
-        self.tails.catching_up.remove(&id);
-        while self.tails.catching_up.len() < self.catch_up_readers_max()
-            && let Some(id) = self.tails.waiting.pop_front()
-        {
-            if let Some(Role::Reader(reader)) = self.sockets.get(id).map(|entry| &mut entry.role) {
-                reader.queued = false;
-            }
-            self.catch_up_if_open(id);
-        }
-    }
-
-    /// Whoever waits in line is not made to wait by one that takes nothing.
-    pub fn time_turns(&mut self, now_ms: u64) {
-        if !self.tails.waiting.is_empty() && !std::mem::replace(&mut self.tails.turn_timed, true) {
-            let due_ms = now_ms + CATCH_UP_TURN_MS;
-            self.wheel.insert(due_ms, Timer::CatchUpTurn);
-        }
-    }
-
-    pub fn turns_over(&mut self) {
-        self.tails.turn_timed = false;
-        for id in self.tails.catching_up.clone() {
-            if self.tails.waiting.is_empty() {
-                return;
-            }
-            self.give_turn_away(id);
-        }
-    }
-
-    /// Of a socket that may be sent nothing more for now, or that nothing has been brought for since turns were last looked
-    /// at: it is caught up later, from where it is by then.
-    fn give_turn_away(&mut self, id: SocketId) {
-        let Some(entry) = self.sockets.get(id) else {
-            return;
-        };
-        let takes_more = takes_more(entry);
-        let Role::Reader(reader) = &mut entry.role else {
-            return;
-        };
-        if takes_more && reader.turn != Turn::Unused {
-            if reader.turn == Turn::Used {
-                reader.turn = Turn::Unused;
-            }
-            return;
-        }
-        if !reader.reading.give_up_catching_up() {
-            return;
-        }
-        let turn = std::mem::replace(&mut reader.turn, Turn::None);
-        let member = id.member();
-        self.post(id.shard(), Post::Leave { member });
-        self.caught_up(id, turn);
-        self.catch_up_if_open(id);
-    }
-
-    /// The socket goes, wherever it stands in line.
-    pub fn leave_line(&mut self, id: SocketId, queued: bool) {
-        if queued {
-            self.tails.waiting.retain(|waiting| *waiting != id);
-        }
     }
 
     /// The upstream reader of a socket that fell off could not be had: it is asked for again a little later, for a broker
@@ -185,10 +96,6 @@ impl Shard {
             self.caught_up(id, turn);
             self.catch_up_if_open(id);
         }
-    }
-
-    fn catch_up_readers_max(&self) -> usize {
-        (self.config.max_catch_up_readers / self.shards()).max(1)
     }
 
     /// The log has dropped frames that the socket has not got.
@@ -277,7 +184,7 @@ impl Shard {
 }
 
 /// Whether it is a reader socket that may be sent something.
-fn takes_more(entry: &Entry) -> bool {
+pub(super) fn takes_more(entry: &Entry) -> bool {
     match &entry.role {
         Role::Reader(reader) => reader.reading.open() > 0 && !reader.stalled && !entry.clogged,
         _ => false,

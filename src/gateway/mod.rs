@@ -18,8 +18,11 @@
 //! | `sockets`, `sessions`, `socket_timers` | the table of sockets, what happens to one, its timer |
 //! | `publish` | the publishing lane's answers |
 //! | `pressure` | when a socket is not read for now |
-//! | `readers`, `catch_up` | reader sockets: in the log of their topic, and on the way to it |
-//! | `tails`, `tail_sends`, `tail_gaps`, `tail_homes` | this shard's logs, what goes out of them, what never came into them, and what feeds those of all shards |
+//! | `readers`, `reader_commands`, `reader_seek` | reader sockets, what their clients say, and where a `seek` takes them |
+//! | `catch_up`, `catch_up_turns` | readers on the way into the log of their topic, so many at a time |
+//! | `tails`, `tail_frames`, `tail_sends` | this shard's logs, what comes into them, and what goes out to the readers |
+//! | `tail_homes` | what feeds the logs of all shards |
+//! | `gaps` | what readers never get, and who hears of it |
 //! | `hubs`, `hub_places`, `hub_effects` | this shard's hubs, their table, and the way of their effects |
 //! | `siblings` | which of the hubs of one subscription a socket joins, and which of them holds a message |
 //! | `dead_letters` | producers of dead-letter topics, for the hubs |
@@ -35,6 +38,7 @@
 mod arrivals;
 mod begin;
 mod catch_up;
+mod catch_up_turns;
 mod certificates;
 mod connection;
 mod credential_keeper;
@@ -45,6 +49,7 @@ mod encryption;
 mod events;
 mod fetch;
 mod finding;
+mod gaps;
 mod hub_effects;
 mod hub_places;
 mod hubs;
@@ -61,6 +66,7 @@ mod pressure;
 mod principals;
 mod proofs;
 mod publish;
+mod reader_commands;
 mod reader_seek;
 mod readers;
 mod rights;
@@ -69,7 +75,7 @@ mod shard;
 mod siblings;
 mod socket_timers;
 mod sockets;
-mod tail_gaps;
+mod tail_frames;
 mod tail_homes;
 mod tail_proofs;
 mod tail_sends;

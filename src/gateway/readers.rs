@@ -1,18 +1,18 @@
 //! Reader sockets on shared tails: from the request to the log, over an upstream reader of their own where they begin
 //! before it or have fallen off.
 
-use super::catch_up::Turn;
+use super::catch_up_turns::Turn;
 use super::post::{MemberEvent, Post, SocketId, TailKey};
 use super::shard::Shard;
 use super::sockets::Role;
-use crate::api::{ReaderParams, WebSocketError};
+use crate::api::ReaderParams;
 use crate::hub::tail::{Form, Places};
 use crate::hub::{Answer, Command, Refusal};
 use crate::pulsar::Message;
 use crate::pulsar::client::{Gap, StartPosition};
 use crate::pulsar::topics::is_persistent;
+use crate::session::ConsumerSession;
 use crate::session::reader::{Place, Reading};
-use crate::session::{CloseWith, ConsumerSession, Wish};
 use crate::ws::Window;
 
 /// One reader socket.
@@ -27,7 +27,7 @@ pub struct Reader {
     /// Its index among that tail's readers.
     pub index: usize,
     pub turn: Turn,
-    /// It stands in line for one of them.
+    /// It stands in line for a turn.
     pub queued: bool,
     /// Its upstream reader was refused, and is asked for again later.
     pub paused: bool,
@@ -141,93 +141,9 @@ impl Shard {
         }
         let (queued, turn) = (reader.queued, reader.turn);
         entry.role = Role::None;
-        let (session, upgraded) = (ConsumerSession::Reader, entry.upgraded);
         self.leave_line(id, queued);
         self.caught_up(id, turn);
-        if upgraded {
-            self.close(now_ms, id, session.expelled(refusal));
-        } else {
-            self.opened(id, Err(session.refusal(refusal)));
-        }
-    }
-
-    /// One frame of the client.
-    pub fn reader_frame(&mut self, id: SocketId, frame: &mut [u8]) -> Result<(), CloseWith> {
-        let Some(entry) = self.sockets.get(id) else {
-            return Ok(());
-        };
-        match ConsumerSession::Reader.on_message(frame, &mut entry.out)? {
-            Wish::Hub(command) => self.reader_command(id, command),
-            Wish::Answered => self.sockets.mark(id),
-            Wish::Nothing => {}
-        }
-        Ok(())
-    }
-
-    fn reader_command(&mut self, id: SocketId, command: Command) {
-        match command {
-            Command::Handled => self.reader_handled(id),
-            Command::IsEndOfTopic => self.reader_asks_for_end(id),
-            Command::Seek(target) => self.seek_reader(id, None, target),
-            Command::Asked(asked) => match asked.command {
-                Command::Seek(target) => self.seek_reader(id, Some(asked.request), target),
-                command => {
-                    self.reader_command(id, command);
-                    let answer = Answer {
-                        request: Some(asked.request),
-                        result: Ok(()),
-                    };
-                    self.answer_reader(id, &answer);
-                }
-            },
-            // A reader's client has no other command.
-            _ => {}
-        }
-    }
-
-    pub(super) fn answer_reader(&mut self, id: SocketId, answer: &Answer) {
-        if let Some(entry) = self.sockets.get(id) {
-            ConsumerSession::Reader.answer(answer, &mut entry.out);
-            self.sockets.mark(id);
-        }
-    }
-
-    fn reader_handled(&mut self, id: SocketId) {
-        let Some(reading) = self.reading(id) else {
-            return;
-        };
-        let was_open = reading.open();
-        reading.handled();
-        if reading.open() == was_open {
-            return;
-        }
-        match reading.place() {
-            Place::Live { .. } => self.reader_is_due(id),
-            Place::CatchingUp(_) | Place::Alone => self.own_upstream(id, Command::Permit(1)),
-            Place::Behind(_) => self.catch_up_if_open(id),
-            Place::Opening => {}
-        }
-    }
-
-    fn reader_asks_for_end(&mut self, id: SocketId) {
-        let Some(entry) = self.sockets.get(id) else {
-            return;
-        };
-        let Role::Reader(reader) = &entry.role else {
-            return;
-        };
-        let asker = id.member();
-        match reader.tail.and_then(|tail| self.tails.home(tail)) {
-            _ if reader.reading.has_own_upstream() => self.own_upstream(id, Command::IsEndOfTopic),
-            Some((home, feeder)) => self.post(home, Post::TailEndOfTopic { feeder, asker }),
-            None => self.post(
-                id.shard(),
-                Post::ToMember {
-                    member: asker,
-                    event: MemberEvent::EndOfTopic(false),
-                },
-            ),
-        }
+        self.expel_reader(now_ms, id, refusal);
     }
 
     /// What its own upstream reader, or its tail, says.
@@ -268,19 +184,6 @@ impl Shard {
         self.reader_is_there(id);
     }
 
-    /// What its tail has reached, a socket with a full window has not.
-    fn reader_end_told(&mut self, id: SocketId, reached: bool) {
-        let Some(entry) = self.sockets.get(id) else {
-            return;
-        };
-        if let Role::Reader(reader) = &mut entry.role {
-            let log = reader.tail.and_then(|tail| self.tails.log(tail));
-            let reached = reached && reader.reading.is_at_end(log);
-            ConsumerSession::Reader.end_of_topic(reached, &mut entry.out);
-            self.sockets.mark(id);
-        }
-    }
-
     fn reader_refused(&mut self, now_ms: u64, id: SocketId, refusal: &Refusal) {
         if self.catch_up_again(now_ms, id, refusal) {
             return;
@@ -291,14 +194,17 @@ impl Shard {
         let Role::Reader(reader) = std::mem::replace(&mut entry.role, Role::None) else {
             return;
         };
-        let upgraded = entry.upgraded;
         self.leave_tail(&reader);
         self.caught_up(id, reader.turn);
+        self.expel_reader(now_ms, id, refusal);
+    }
+
+    /// Tells the client why nothing comes any more: in the answer to its handshake, if that waits for one.
+    fn expel_reader(&mut self, now_ms: u64, id: SocketId, refusal: &Refusal) {
         let session = ConsumerSession::Reader;
-        if upgraded {
-            self.close(now_ms, id, session.expelled(refusal));
-        } else {
-            self.opened(id, Err(session.refusal(refusal)));
+        match self.sockets.look(id).is_some_and(|entry| entry.upgraded) {
+            true => self.close(now_ms, id, session.expelled(refusal)),
+            false => self.opened(id, Err(session.refusal(refusal))),
         }
     }
 
@@ -338,31 +244,6 @@ impl Shard {
         if self.try_join(id) {
             self.meet_gap(now_ms, id);
         }
-    }
-
-    /// The broker has no more what the socket lacks, or may have had it: non-durable readers do not hold a topic's retention,
-    /// and a non-persistent topic keeps nothing. True: for that it has been closed.
-    pub(super) fn reader_missed(&mut self, now_ms: u64, id: SocketId, gap: Gap) -> bool {
-        let (count, are) = match gap {
-            Gap::Certain => (&mut self.counters.readers_missed, "are"),
-            Gap::Possible => (&mut self.counters.readers_may_have_missed, "may be"),
-        };
-        *count += 1;
-        if let Some(entry) = self.sockets.get(id)
-            && let Role::Reader(reader) = &entry.role
-            && let topic = &reader.key.topic
-            && let Some(unsaid) = self.tails.missed.due(now_ms, topic)
-        {
-            tracing::warn!(%topic, unsaid, "messages that a reader has not had {are} gone from its topic");
-        }
-        let closes = self.config.close_readers_on_gap && gap == Gap::Certain;
-        if closes {
-            let why = WebSocketError::UnknownError;
-            let reason = why.reason("messages that were not sent yet are gone from the topic");
-            let code = why.close_code();
-            self.close(now_ms, id, CloseWith { code, reason });
-        }
-        closes
     }
 
     /// The session of a reader socket ends.

@@ -7,7 +7,7 @@
 use super::post::SocketId;
 use super::shard::Shard;
 use super::sockets::{Entry, Role};
-use super::tails::mark_due;
+use super::tail_frames::mark_due;
 use super::turn::ShardRef;
 use crate::hub::tail::Form;
 use crate::runtime::batch::SENDS_PER_BATCH;
