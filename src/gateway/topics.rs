@@ -93,7 +93,7 @@ impl Shard {
     pub fn partitions_answered(&mut self, now_ms: u64, tag: Tag, result: Result<u32, BrokerError>) {
         match self.topics.asked.remove(&tag) {
             // A hub that has ended meanwhile is told nothing, and nobody would end its watch.
-            Some(Asked::HubPartitions { hub, .. }) if self.hubs.slot_of(hub).is_none() => {}
+            Some(Asked::HubPartitions { hub, .. }) if self.hubs.place_by_id(hub).is_none() => {}
             Some(Asked::HubPartitions { hub, topic }) => {
                 if result.as_ref().is_ok_and(|count| *count > 0) {
                     let principal = self.hubs.principal(hub.place);
