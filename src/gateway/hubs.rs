@@ -10,6 +10,7 @@ use crate::hub::{Answer, Command, CommandRefused, Effect, Hub, Input, Limits, Me
 use crate::pulsar::client::{ConsumerId, StartPosition};
 use crate::pulsar::crypto::DataKey;
 use crate::pulsar::{BrokerError, ErrorKind, MessageId};
+use crate::runtime;
 
 /// The largest entry after decompression. Brokers bound what is stored (5 MiB by default), not what it unpacks to; this
 /// is a dozen times as much, and small enough that a lie costs one such buffer.
@@ -22,6 +23,7 @@ impl Shard {
             max_uncompressed_bytes: MAX_UNCOMPRESSED_BYTES,
             topics_update_ms: self.config.topics_update_ms,
             decrypts: self.key_keeper.is_some(),
+            wall_zero_ms: runtime::wall_ms().saturating_sub(now_ms),
         };
         let mut found = self.hubs.place_with_room(&join);
         // What it has not heard yet may end it.

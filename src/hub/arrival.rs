@@ -197,7 +197,8 @@ impl Hub {
             messages.retain(|message| message.id.batch_index > start.batch_index);
         }
         if let Some(last) = messages.last() {
-            self.slots[slot].chunks.saw(last.publish_time_ms);
+            let wall_ms = self.wall_ms(now_ms);
+            self.slots[slot].chunks.saw(last.publish_time_ms, wall_ms);
         }
         if self.is_reader()
             && let Some(begun) = self.slots[slot].chunks.oldest_begun()

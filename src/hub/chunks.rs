@@ -133,8 +133,9 @@ impl Chunks {
         published_ms.saturating_add(CHUNKS_EXPIRE_MS) < self.newest_publish_ms
     }
 
-    pub fn saw(&mut self, published_ms: u64) {
-        self.newest_publish_ms = self.newest_publish_ms.max(published_ms);
+    /// A message that was published then, as its producer says: nobody's word makes it later than it is here.
+    pub fn saw(&mut self, published_ms: u64, wall_ms: u64) {
+        self.newest_publish_ms = self.newest_publish_ms.max(published_ms.min(wall_ms));
     }
 
     /// All chunks but the last of the message that goes by this entry.
@@ -205,8 +206,9 @@ impl Hub {
         let published_ms = message::published_ms(&entry.metadata);
         let max_bytes = self.limits.max_uncompressed_bytes;
         let mut up = GivenUp::default();
+        let wall_ms = self.wall_ms(now_ms);
         let chunks = &mut self.slots[slot].chunks;
-        chunks.saw(published_ms);
+        chunks.saw(published_ms, wall_ms);
         let is_old = chunks.is_old(published_ms);
         let taken = self.with_chunks(slot, |chunks| {
             chunks.take(now_ms, entry, max_bytes, &mut up)

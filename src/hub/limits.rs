@@ -1,6 +1,6 @@
 //! The bounds of a hub, and what it counts. Values only.
 
-/// What the configuration decides.
+/// What the configuration decides, and the time at which it all began.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// What a hub may hold of messages that wait or are unsettled; reaching it stops Flow until it falls.
@@ -13,6 +13,8 @@ pub struct Limits {
     pub topics_update_ms: u64,
     /// Whether this gateway has private keys.
     pub decrypts: bool,
+    /// What time it was, in ms since 1970, when the clock that the hub is given was at 0.
+    pub wall_zero_ms: u64,
 }
 
 /// The most permits that one hub's slots hold together, beyond one each: what a broker sends within a round trip of

@@ -430,6 +430,11 @@ impl Hub {
         self.spec.durable && self.may_pass_on()
     }
 
+    /// Milliseconds since 1970, as far as is known here: the clock may have been set since.
+    fn wall_ms(&self, now_ms: u64) -> u64 {
+        self.limits.wall_zero_ms.saturating_add(now_ms)
+    }
+
     fn is_reader(&self) -> bool {
         self.spec.start.is_some()
     }

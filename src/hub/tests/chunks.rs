@@ -198,6 +198,35 @@ fn a_message_that_is_never_whole_is_acked_after_its_time() {
     assert_eq!(world.acked_entries(), [3]);
 }
 
+/// Any producer of the topic can say any time.
+#[test]
+fn a_time_to_come_makes_no_chunk_old() {
+    let mut world = World::open(Exclusive, 100);
+    let wall_ms = LIMITS.wall_zero_ms;
+    world.upstream(chunk_published(0, "v", 0, 3, wall_ms));
+    // Whole, as a part, and as a first part that others follow.
+    let from_the_future = ::pulsar::proto::MessageMetadata {
+        publish_time: 1 << 62,
+        ..Default::default()
+    };
+    world.upstream(Upstream::Entry(Entry {
+        metadata: from_the_future.encode_to_vec().into(),
+        ..entry(1, None)
+    }));
+    for at in 0..MAX_INCOMPLETE_MESSAGES as u64 {
+        let uuid = char::from(b'a' + at as u8).to_string();
+        world.upstream(chunk_published(2 + at, &uuid, 0, 2, 1 << 62));
+    }
+    world.now_ms += 1;
+    world.upstream(chunk_published(50, "v", 1, 3, wall_ms + 1));
+    world.upstream(chunk_published(51, "v", 2, 3, wall_ms + 1));
+    assert!(world.acked_entries().is_empty());
+    // What is old by the clock is old.
+    let old_ms = wall_ms - CHUNKS_EXPIRE_MS - 1;
+    world.upstream(chunk_published(52, "w", 1, 3, old_ms));
+    assert_eq!(world.acked_entries(), [52]);
+}
+
 #[test]
 fn a_message_does_not_grow_old_while_its_chunks_cannot_come() {
     let mut world = World::open(Exclusive, 1);

@@ -30,6 +30,7 @@ pub(super) const LIMITS: Limits = Limits {
     hub_retained_bytes: 1 << 20,
     max_uncompressed_bytes: 1 << 20,
     decrypts: false,
+    wall_zero_ms: 1_000_000_000,
 };
 
 pub(crate) fn hub_spec(subscription_type: SubscriptionType) -> HubSpec {
