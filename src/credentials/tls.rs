@@ -87,6 +87,8 @@ fn names(own: &OwnCertificate) -> String {
 
 /// What a person can do about a failed handshake.
 pub fn remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+
     use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
     let inner = error
         .get_ref()
@@ -112,6 +114,13 @@ pub fn remedy(error: &std::io::Error) -> &'static str {
             "the broker wants another certificate of this gateway: see AuthenticationTls in README"
         }
         Some(Error::InvalidMessage(_)) => "the broker's port does not speak TLS: look at its URL",
+        _ if matches!(
+            error.kind(),
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+        ) =>
+        {
+            "it has ended the TLS handshake without a word: if its port does not speak TLS, look at its URL"
+        }
         _ => "is it up, and reachable from here?",
     }
 }
@@ -134,6 +143,16 @@ mod tests {
             identity: Some(OwnCertificate::Store(own, own_password)),
             ..BrokerTls::default()
         })
+    }
+
+    #[test]
+    fn who_ends_the_handshake_may_not_speak_tls() {
+        use std::io::{Error, ErrorKind};
+        for kind in [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset] {
+            assert!(remedy(&Error::from(kind)).contains("look at its URL"));
+        }
+        let refused = Error::from(ErrorKind::ConnectionRefused);
+        assert_eq!(remedy(&refused), "is it up, and reachable from here?");
     }
 
     #[test]

@@ -199,6 +199,7 @@ impl Lane {
                     broker,
                     error,
                 } => self.refused(now_ms, principal, &broker, &error),
+                Event::NoBroker { address, why } => self.no_broker(now_ms, &address, &why),
                 event => return Some(event),
             }
         }
@@ -215,6 +216,15 @@ impl Lane {
         if let Some(unsaid) = self.unreached.due(now_ms, &subject) {
             let remedy = remedy_of_refusal(is_own, error.kind);
             tracing::warn!(broker, error = %error.message, unsaid, "the broker refuses {remedy}");
+        }
+    }
+
+    /// Somebody else may be at its address.
+    fn no_broker(&mut self, now_ms: u64, address: &BrokerAddress, why: &str) {
+        let broker = format!("{}:{}", address.host, address.port);
+        if let Some(unsaid) = self.unreached.due(now_ms, &broker) {
+            let remedy = remedy_of_silence(address.tls);
+            tracing::warn!(broker, why, unsaid, "no answer of a broker: {remedy}");
         }
     }
 
@@ -254,6 +264,20 @@ fn remedy_of_refusal(is_own: bool, kind: ErrorKind) -> &'static str {
         (false, _) => {
             "a client whom this gateway has let in: with authorization=broker both have to believe the same keys, \
              issuers and passwords"
+        }
+    }
+}
+
+/// What a person can do where nobody answers as a broker does.
+fn remedy_of_silence(tls: bool) -> &'static str {
+    match tls {
+        false => {
+            "is it up, and is the port for the binary protocol (pulsar://) or the web service (http://), as its URL \
+             says? A port with TLS needs pulsar+ssl:// or https://, see brokerClientTlsEnabled"
+        }
+        true => {
+            "is it up, and is the port for the binary protocol (pulsar+ssl://) or the web service (https://), as its \
+             URL says?"
         }
     }
 }

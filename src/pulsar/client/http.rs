@@ -18,7 +18,7 @@ use super::credentials::{Credentials, Original, Principal, WEBSOCKET_PRINCIPAL, 
 use super::deadlines::Timer;
 use super::lookup::LookupId;
 use super::pool::retryable;
-use super::spec::{ConnectionId, Io};
+use super::spec::{ConnectionId, Event, Io};
 use crate::pulsar::BrokerError;
 use crate::pulsar::rest::{self, Response, ResponseReader};
 
@@ -141,7 +141,7 @@ impl Client {
             }
             Err(why) => {
                 let why = format!("the answer to an HTTP lookup cannot be read: {why}");
-                self.http_failed(now_ms, connection, &why, true);
+                self.http_misunderstood(now_ms, connection, &why, true);
             }
         }
     }
@@ -154,7 +154,7 @@ impl Client {
             Some(response) => self.http_heard(now_ms, connection, &response),
             None => {
                 let why = "the server closed the connection without an answer to the HTTP lookup";
-                self.http_failed(now_ms, connection, why, false);
+                self.http_misunderstood(now_ms, connection, why, false);
             }
         }
     }
@@ -170,12 +170,37 @@ impl Client {
             return self.http_connect(now_ms, exchange);
         }
         self.exchanges.names_principal |= own && exchange.names_principal && !is_refused;
+        // A 403 is about what was asked, a 401 about who asks.
+        if response.status == 401 {
+            self.events.push_back(Event::Refused {
+                principal: exchange.route.principal,
+                broker: exchange.route.address.authority(),
+                error: rest::refusal(response),
+            });
+        }
         self.http_answered(now_ms, exchange.lookup, response);
     }
 
     pub(super) fn http_expired(&mut self, now_ms: u64, connection: ConnectionId) {
         let why = "no answer to an HTTP lookup in time";
-        self.http_failed(now_ms, connection, why, true);
+        self.http_misunderstood(now_ms, connection, why, true);
+    }
+
+    /// No web service is there, as far as one can hear.
+    fn http_misunderstood(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        why: &str,
+        close: bool,
+    ) {
+        if let Some(exchange) = self.exchanges.open.get(&connection) {
+            self.events.push_back(Event::NoBroker {
+                address: exchange.route.address.clone(),
+                why: why.to_owned(),
+            });
+        }
+        self.http_failed(now_ms, connection, why, close);
     }
 
     /// `close`: the owner's I/O does not know yet.

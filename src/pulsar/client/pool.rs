@@ -11,7 +11,7 @@ use super::commands;
 use super::connection::{Connection, ConnectionState, DEFAULT_MAX_MESSAGE_BYTES, Waiter};
 use super::deadlines::{Timer, User};
 use super::requests::Purpose;
-use super::spec::{ConnectionId, Io};
+use super::spec::{ConnectionId, Event, Io};
 use crate::pulsar::types::{BrokerError, ErrorKind};
 
 /// A connection that nobody has used for so long is closed. Long enough that a topic's sockets may come and go
@@ -229,6 +229,8 @@ impl Client {
         if self.exchanges.has(connection) {
             return self.http_lost(now_ms, connection);
         }
+        let why = "the connection was closed before CONNECTED";
+        self.tell_no_broker(connection, why);
         let error = retryable("the connection to the broker was lost");
         self.end_connection(now_ms, connection, Ending::Gone, error);
     }
@@ -252,9 +254,32 @@ impl Client {
                 },
                 Err(error) => error.to_string(),
             };
-            tracing::warn!(%violation, "closing a broker connection");
+            self.tell_violation(connection, &violation);
             let error = retryable(&violation);
             self.end_connection(now_ms, connection, Ending::Close, error);
+        }
+    }
+
+    fn tell_violation(&mut self, connection: ConnectionId, violation: &str) {
+        if let Some(open) = self.pool.get(connection).filter(|open| open.is_ready()) {
+            let broker = open.route.address.authority();
+            tracing::warn!(broker, %violation, "closing a broker connection");
+        }
+        self.tell_no_broker(connection, violation);
+    }
+
+    /// Who is on the other side has not welcomed us as a broker would: its URL may be another service's. One that has
+    /// is a broker, and one that waits for our credentials has done nothing.
+    fn tell_no_broker(&mut self, connection: ConnectionId, why: &str) {
+        if let Some(open) = self.pool.get(connection)
+            && matches!(
+                open.state,
+                ConnectionState::Dialling | ConnectionState::Handshaking
+            )
+        {
+            let address = open.route.address.clone();
+            let why = why.to_owned();
+            self.events.push_back(Event::NoBroker { address, why });
         }
     }
 
@@ -349,7 +374,9 @@ impl Client {
     }
 
     pub(super) fn handshake_expired(&mut self, now_ms: u64, id: ConnectionId) {
-        let error = retryable("the broker did not answer the connection in time");
+        let why = "the broker did not answer the connection in time";
+        self.tell_no_broker(id, why);
+        let error = retryable(why);
         self.close_connection(now_ms, id, error);
     }
 

@@ -246,6 +246,13 @@ pub enum Event {
         error: BrokerError,
     },
 
+    /// Who is reached at this address does not answer as a broker or a web service does. Whoever waits for the answer
+    /// hears of it by events of its own, if its time ends before one comes.
+    NoBroker {
+        address: BrokerAddress,
+        why: String,
+    },
+
     /// How many partitions the topic has; 0: it is not partitioned.
     Partitions {
         tag: Tag,

@@ -37,6 +37,10 @@ pub enum FrameError {
         frame_bytes: u64,
         max_frame_bytes: usize,
     },
+    #[error(
+        "the answer is {protocol}, not Pulsar's binary protocol: the port is another service's"
+    )]
+    OtherProtocol { protocol: &'static str },
     #[error("a frame of {frame_bytes} bytes cannot hold a command of {command_bytes}")]
     CommandSize {
         frame_bytes: u64,
@@ -55,6 +59,9 @@ pub fn split_frame(
     };
     let frame_bytes = u64::from(total) + SIZE_BYTES as u64;
     if frame_bytes > max_frame_bytes as u64 {
+        if let Some(protocol) = other_protocol(total) {
+            return Err(FrameError::OtherProtocol { protocol });
+        }
         return Err(FrameError::TooLarge {
             frame_bytes,
             max_frame_bytes,
@@ -85,6 +92,16 @@ pub fn split_frame(
     body.advance(header_bytes);
     let command = body.split_to(command_bytes as usize);
     Ok(Some(Frame { command, body }))
+}
+
+/// What a service says first that is no broker, read as a size: a web service, or one that wants TLS (the header of an
+/// alert, RFC 8446 5.1; a version of 3.0 to 3.3).
+fn other_protocol(total: u32) -> Option<&'static str> {
+    match total.to_be_bytes() {
+        [b'H', b'T', b'T', b'P'] => Some("HTTP"),
+        [0x15, 3, 0..=3, 0] => Some("TLS"),
+        _ => None,
+    }
 }
 
 fn peek_u32(bytes: &[u8], at: usize) -> Option<u32> {

@@ -149,3 +149,52 @@ fn half_frames_wait_for_their_rest() {
     assert!(buffer.is_empty());
     assert_eq!(world.entry().entry, 3);
 }
+
+/// The only one that was no broker, which was asked for the service address; why.
+fn no_broker(world: &World) -> &str {
+    let [(address, why)] = &world.no_brokers[..] else {
+        panic!("{:?}", world.no_brokers);
+    };
+    assert_eq!(address, "service:6650");
+    why
+}
+
+#[test]
+fn who_does_not_welcome_us_as_a_broker_does_is_told_with_its_address() {
+    // A port that wants TLS closes, or sends an alert first; the third is a web service's.
+    let answers: [(&[u8], &str); 4] = [
+        (b"", "before CONNECTED"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "TLS"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP"),
+        (b"\x00\x00\x00\x00\x00\x00\x00\x00", "cannot hold"),
+    ];
+    for (answer, says) in answers {
+        let mut world = World::new(config());
+        world.client.open_producer(world.now_ms, producer_spec());
+        let (connection, _) = world.dial(SERVICE);
+        match answer {
+            b"" => world.lose(connection),
+            answer => drop(world.say_bytes(connection, answer)),
+        }
+        let why = no_broker(&world);
+        assert!(why.contains(says), "{why}");
+    }
+}
+
+#[test]
+fn who_does_not_answer_the_handshake_in_time_is_told_with_its_address() {
+    let mut world = World::new(config());
+    world.client.open_producer(world.now_ms, producer_spec());
+    world.dial(SERVICE);
+    world.pass(10_000);
+    let why = no_broker(&world);
+    assert!(why.contains("in time"), "{why}");
+}
+
+#[test]
+fn a_broker_that_was_one_and_is_lost_is_no_news() {
+    let mut world = World::new(config());
+    let (_, connection) = world.consumer(consumer_spec());
+    world.lose(connection);
+    assert_eq!(world.no_brokers, []);
+}

@@ -82,8 +82,10 @@ impl Web {
             .count_partitions(self.world.now_ms, Principal::GATEWAY, TOPIC, 1);
     }
 
+    /// Passes over that the server refuses us, which is beside the answer.
     fn counted(&mut self) -> Result<u32, BrokerError> {
         match self.world.event() {
+            Event::Refused { .. } => self.counted(),
             Event::Partitions { result, .. } => result,
             other => panic!("{other:?}"),
         }
@@ -304,4 +306,42 @@ fn a_refusal_that_the_principal_does_not_mend_is_the_answer() {
         let answer = web.counted().map_err(|error| error.kind);
         assert_eq!(answer, Err(ErrorKind::Unauthenticated));
     }
+}
+
+#[test]
+fn who_does_not_answer_in_http_is_told_with_its_address() {
+    // What a port with TLS says, and one that closes without a word.
+    for answer in [&b"\x15\x03\x03\x00\x02\x02\x50\r\n\r\n"[..], b""] {
+        let mut web = Web::new(&["w"]);
+        web.count();
+        let (connection, _) = web.asked("w");
+        match answer {
+            b"" => web.world.lose(connection),
+            answer => drop(web.world.say_bytes(connection, answer)),
+        }
+        let [(address, _)] = &web.world.no_brokers[..] else {
+            panic!("{:?}", web.world.no_brokers);
+        };
+        assert_eq!(address, "w:8080");
+    }
+}
+
+#[test]
+fn a_web_service_that_wants_credentials_is_told_as_a_broker_that_does() {
+    let mut web = Web::new(&["w"]);
+    web.count();
+    let (connection, _) = web.asked("w");
+    web.say(connection, "401 Unauthorized", "", "");
+    match web.world.event() {
+        Event::Refused {
+            principal: Principal::GATEWAY,
+            broker,
+            error,
+        } => {
+            assert_eq!(broker, "w:8080");
+            assert_eq!(error.kind, ErrorKind::Unauthenticated);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(web.counted().is_err());
 }

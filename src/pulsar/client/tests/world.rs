@@ -23,6 +23,8 @@ pub struct World {
     pub unread: BTreeMap<ConnectionId, BytesMut>,
     pub said: VecDeque<Said>,
     pub events: VecDeque<Event>,
+    /// `Event::NoBroker`, which is beside all others: `host:port`, and why.
+    pub no_brokers: Vec<(String, String)>,
 }
 
 impl World {
@@ -38,6 +40,7 @@ impl World {
             unread: BTreeMap::new(),
             said: VecDeque::new(),
             events: VecDeque::new(),
+            no_brokers: Vec::new(),
         }
     }
 
@@ -81,7 +84,13 @@ impl World {
             }
         }
         while let Some(event) = self.client.poll_event() {
-            self.events.push_back(event);
+            match event {
+                Event::NoBroker { address, why } => {
+                    let authority = format!("{}:{}", address.host, address.port);
+                    self.no_brokers.push((authority, why));
+                }
+                event => self.events.push_back(event),
+            }
         }
     }
 
