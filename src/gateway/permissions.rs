@@ -18,6 +18,7 @@ use crate::hub::MemberId;
 use crate::observe::seldom::Seldom;
 use crate::pulsar::client::{Event, Tag};
 use crate::pulsar::rest;
+use crate::pulsar::{BrokerError, ErrorKind};
 use crate::runtime::{self, OneShot, OneShotReceiver, TimerKey, oneshot};
 use crate::session::CloseWith;
 
@@ -134,11 +135,7 @@ impl Shard {
         let permissions = self.permissions.as_mut();
         if let Some(resource) = permissions.and_then(|it| it.reading.remove(&tag)) {
             let result = result.as_ref().map(Option::as_deref);
-            self.permission_read(
-                now_ms,
-                &resource,
-                result.map_err(|error| error.message.clone()),
-            );
+            self.permission_read(now_ms, &resource, result.map_err(why_unread));
         }
     }
 
@@ -297,4 +294,39 @@ fn has_dots(resource: &Resource) -> bool {
 
 fn not_authorized() -> Refusal {
     Refusal::new(403, "Not authorized")
+}
+
+/// With what a person can do about it, where the admin API does not let this gateway read.
+fn why_unread(error: &BrokerError) -> String {
+    let message = &error.message;
+    match error.kind {
+        ErrorKind::Unauthenticated | ErrorKind::Unauthorized => format!(
+            "{message}: check brokerClientAuthenticationPlugin and brokerClientAuthenticationParameters; the gateway's \
+             role has to be one of the brokers' superUserRoles or an administrator of the tenant"
+        ),
+        _ => message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_that_this_gateway_may_not_read_are_told_with_the_settings_that_count() {
+        let why = |kind| {
+            why_unread(&BrokerError {
+                kind,
+                message: "Unauthorized".to_owned(),
+            })
+        };
+        for kind in [ErrorKind::Unauthenticated, ErrorKind::Unauthorized] {
+            let why = why(kind);
+            assert!(why.starts_with("Unauthorized: "), "{why}");
+            for named in ["brokerClientAuthenticationParameters", "superUserRoles"] {
+                assert!(why.contains(named), "{why}");
+            }
+        }
+        assert_eq!(why(ErrorKind::Retryable), "Unauthorized");
+    }
 }
