@@ -77,8 +77,8 @@ impl Rules {
         match &right.action {
             Action::Produce => self.has(role, right, policies, |actions| actions.produce),
             Action::Consume { subscription } => {
-                let subscription = subscription.as_deref().unwrap_or_default();
-                self.may_subscribe(role, subscription, policies)
+                let subscription = subscription.as_deref();
+                subscription.is_none_or(|name| self.may_subscribe(role, name, policies))
                     && self.has(role, right, policies, |actions| actions.consume)
             }
             Action::ConsumeAll { subscription } => {
@@ -90,9 +90,6 @@ impl Rules {
 
     /// The subscription's roles, where it has any, and the namespace's mode. Of the latter Java makes an error (status 500).
     fn may_subscribe(&self, role: &str, subscription: &str, policies: &Policies) -> bool {
-        if subscription.trim().is_empty() {
-            return true;
-        }
         let roles = policies.subscription_roles.get(subscription);
         let is_for_role = match roles.filter(|roles| !roles.is_empty()) {
             Some(roles) => roles.contains(role),

@@ -203,6 +203,30 @@ fn in_prefix_mode_a_subscription_begins_with_the_role() {
     assert!(may(&none, &rules(), &access("a", TOPIC, consume("s"))));
 }
 
+/// Rust and Java differ in what is white space, so what passes a path as a name must not be none to the rules.
+#[test]
+fn a_subscription_of_white_space_has_the_rules_of_any_other() {
+    let granted = json!({"namespace_auth": {"a": ["consume"]}});
+    let prefix = Stored::with_policies(json!({
+        "auth_policies": granted, "subscription_auth_mode": "Prefix",
+    }));
+    let explicit = Rules {
+        explicit_subscriptions: true,
+        ..rules()
+    };
+    let stored = Stored::with_auth(granted);
+    for white in ["\u{a0}", "\u{2007}", "\u{202f}", "\u{85}", " ", ""] {
+        let of_all = Action::ConsumeAll {
+            subscription: white.into(),
+        };
+        for action in [consume(white), of_all] {
+            let wanted = access("a", TOPIC, action);
+            assert!(!may(&prefix, &rules(), &wanted), "{wanted:?}");
+            assert!(!may(&stored, &explicit, &wanted), "{wanted:?}");
+        }
+    }
+}
+
 #[test]
 fn wildcards_count_only_where_they_are_switched_on() {
     let stored = Stored::with_auth(json!({
