@@ -23,21 +23,22 @@ impl TopicName {
             return Err(too_long("topic", NAME_BYTES_MAX));
         }
         let full = format!("{domain}://{namespace}/{local}");
-        if is_dots(local) {
-            return Err(format!("Invalid topic name: {full}"));
-        }
+        // The Java client trims what it is given.
+        let is_cut = |c: char| c <= ' ';
+        let mut last = local.trim_end_matches(is_cut);
         // Pulsar reads the full name again: with one slash in the local name of a V2 topic the first part of that name
         // is taken for a V1 namespace, and must be a valid one.
         if namespace.cluster.is_none()
-            && let Some((first, rest)) = local.split_once('/')
+            && let Some((first, rest)) = last.split_once('/')
         {
             Namespace::v1(namespace.tenant, namespace.name, first)?;
-            blank_check(&full, rest)?;
-        } else {
-            blank_check(&full, local)?;
+            last = rest;
         }
-        // The Java client trims what it is given.
-        Ok(TopicName(full.trim_matches(|c: char| c <= ' ').to_owned()))
+        if is_dots(last) {
+            return Err(format!("Invalid topic name: {full}"));
+        }
+        blank_check(&full, last)?;
+        Ok(TopicName(full.trim_end_matches(is_cut).to_owned()))
     }
 
     /// `TopicName.get`: a full name, `tenant/namespace/topic`, or a topic of `public/default`.

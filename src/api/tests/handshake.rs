@@ -126,13 +126,17 @@ fn odd_names_are_the_topics_that_java_makes_of_them() {
         let path = format!("/ws/v2/consumer/{base}/s");
         assert_eq!(endpoint(&path), Ok(format!("consumer {topic} s")));
     }
-    for local in [".", "..", "%2E%2E", "%2E"] {
+    // Another place in a path, as they are, without the blanks that Java cuts off, or where they are read as a V1 name.
+    for local in [
+        ".", "..", "%2E%2E", "%2E", "..%20", ".%20", "..+%01", "a%2F..", "a%2F.%0A", "%01",
+        "a%2F%01",
+    ] {
         let path = format!("/ws/v2/producer/persistent/public/default/{local}");
-        assert!(
-            endpoint(&path).is_err(),
-            "{local} is another place in a path"
-        );
+        assert!(endpoint(&path).is_err(), "{local}");
     }
+    let path = "/ws/v2/producer/persistent/public/default/+a%20%01";
+    let topic = "producer persistent://public/default/ a";
+    assert_eq!(endpoint(path), Ok(topic.to_owned()));
     // With slashes that are not escaped: a producer's and a reader's, not a consumer's.
     for role in ["producer", "reader"] {
         let path = format!("/ws/v2/{role}/persistent/public/default/a//b/c/");

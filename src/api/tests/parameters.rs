@@ -284,6 +284,10 @@ fn a_consumers_mistakes_are_refused_in_javas_words() {
             "deadLetterTopic: Invalid topic name: persistent://t/n/..",
         ),
         (
+            "maxRedeliverCount=1&deadLetterTopic=persistent://t/n/..%20",
+            "deadLetterTopic: Invalid topic name: persistent://t/n/.. ",
+        ),
+        (
             "priorityLevel=-1&receiverQueueSize=-1&subscriptionType=Bad&ackTimeoutMillis=10",
             too_short,
         ),
