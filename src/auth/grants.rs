@@ -70,6 +70,10 @@ struct Waiting {
     asked_ms: u64,
     /// Reads that have not been answered.
     missing: usize,
+    /// The needs before this one have been looked at.
+    looked: usize,
+    /// What is known refuses: nobody is refused by old records.
+    doubts: bool,
 }
 
 /// An access that was granted to these.
@@ -158,9 +162,11 @@ impl Grants {
             access,
             asked_ms: now_ms,
             missing: 0,
+            looked: 0,
+            doubts: false,
         };
         self.waiting.insert(holder, waiting);
-        self.decide(now_ms, holder, out);
+        self.go_on(now_ms, holder, out);
     }
 
     /// What became of a read. Ok(None): there is no such thing.
@@ -195,7 +201,7 @@ impl Grants {
             if let Some(waiting) = self.waiting.get_mut(&holder) {
                 waiting.missing = waiting.missing.saturating_sub(1);
                 if waiting.missing == 0 {
-                    self.decide(now_ms, holder, out);
+                    self.go_on(now_ms, holder, out);
                 }
             }
         }
@@ -207,15 +213,7 @@ impl Grants {
 
     fn give_turns(&mut self, now_ms: u64, role: &str, out: &mut Vec<Effect>) {
         while let Some(holder) = self.turns.next(role) {
-            let Some(waiting) = self.waiting.get(&holder) else {
-                continue;
-            };
-            if now_ms.saturating_sub(waiting.asked_ms) >= QUEUED_MS {
-                self.waiting.remove(&holder);
-                out.push(Effect::Decided(holder, Verdict::Busy));
-            } else {
-                self.decide(now_ms, holder, out);
-            }
+            self.go_on(now_ms, holder, out);
         }
     }
 
@@ -274,79 +272,124 @@ impl Grants {
         }
     }
 
-    fn decide(&mut self, now_ms: u64, holder: Holder, out: &mut Vec<Effect>) {
-        let Some(waiting) = self.waiting.get(&holder) else {
+    /// Reads what the claim takes, some at a time, and decides when all of it is there.
+    fn go_on(&mut self, now_ms: u64, holder: Holder, out: &mut Vec<Effect>) {
+        let Some(mut waiting) = self.waiting.remove(&holder) else {
             return;
         };
-        let asked_ms = waiting.asked_ms;
-        let fresh = |fact: &Fact| fact.is_fresh(asked_ms, now_ms, self.cache_ms);
-        let failed = |fact: &Fact| fact.has_failed(asked_ms, now_ms);
-        let is = |resource: &Resource, what: &dyn Fn(&Fact) -> bool| {
-            self.facts.get(resource).is_some_and(what)
+        let verdict = loop {
+            match self.read_on(now_ms, holder, &mut waiting, out) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.waiting.insert(holder, waiting);
+                    return;
+                }
+                Err(verdict) => break verdict,
+            }
+            match self.decide(now_ms, &waiting) {
+                Some(Verdict::Granted) => {
+                    self.hold(now_ms, holder, waiting);
+                    break Verdict::Granted;
+                }
+                Some(verdict) if waiting.doubts => break verdict,
+                Some(_) => waiting.doubts = true,
+                // Some have become too old, or have gone, while others were read.
+                None => {}
+            }
+            waiting.looked = 0;
         };
-        let needs = || waiting.needs.iter();
-        let unread: Vec<_> = needs()
-            .filter(|need| !is(need, &|fact| fresh(fact) || failed(fact)))
-            .cloned()
-            .collect();
-        if !unread.is_empty() {
-            return self.wait_for(holder, unread, out);
+        out.push(Effect::Decided(holder, verdict));
+    }
+
+    /// Has more of the needs read, as far as it is the role's turn. Whether all are there; if not, it goes on when what
+    /// is being read has been, or in its turn.
+    ///
+    /// # Errors
+    /// The claim ends so.
+    fn read_on(
+        &mut self,
+        now_ms: u64,
+        holder: Holder,
+        waiting: &mut Waiting,
+        out: &mut Vec<Effect>,
+    ) -> Result<bool, Verdict> {
+        let role = &waiting.access.role;
+        while let Some(need) = waiting.needs.get(waiting.looked) {
+            if self.is_wanted(now_ms, waiting, need) {
+                if !self.facts.get(need).is_some_and(|fact| fact.reading) {
+                    if now_ms.saturating_sub(waiting.asked_ms) >= QUEUED_MS {
+                        return Err(Verdict::Busy);
+                    }
+                    if !self.turns.is_free(role) {
+                        break;
+                    }
+                    self.begin(need, role, out)?;
+                }
+                let fact = self.facts.entry(need.clone()).or_default();
+                fact.waiters.push(holder);
+                waiting.missing += 1;
+            }
+            waiting.looked += 1;
         }
-        let verdict = if needs().any(|need| !is(need, &fresh)) {
+        if waiting.missing > 0 {
+            return Ok(false);
+        }
+        let is_over = waiting.looked == waiting.needs.len();
+        match is_over || self.turns.queue(role, holder) {
+            true => Ok(is_over),
+            false => Err(Verdict::Busy),
+        }
+    }
+
+    /// Whether a record has to be read (again) for a claim.
+    fn is_wanted(&self, now_ms: u64, waiting: &Waiting, need: &Resource) -> bool {
+        let asked_ms = waiting.asked_ms;
+        self.facts.get(need).is_none_or(|fact| {
+            let is_known =
+                fact.is_fresh(asked_ms, now_ms, self.cache_ms) || fact.has_failed(asked_ms, now_ms);
+            !is_known || waiting.doubts && fact.tried_ms() + BELIEVED_MS <= asked_ms
+        })
+    }
+
+    /// A record begins to be read in a turn of the role's.
+    ///
+    /// # Errors
+    /// It could not be kept.
+    fn begin(
+        &mut self,
+        resource: &Resource,
+        role: &Arc<str>,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Verdict> {
+        if !self.make_room(resource) {
+            tracing::warn!("permissions cannot be kept: all {RECORDS_MAX} places are in use");
+            return Err(Verdict::Unknown);
+        }
+        let fact = self.facts.entry(resource.clone()).or_default();
+        fact.reading = true;
+        fact.reader = Some(role.clone());
+        self.turns.begin(role);
+        out.push(Effect::Read(resource.clone()));
+        Ok(())
+    }
+
+    /// What the records say. None: not all of them are there.
+    fn decide(&self, now_ms: u64, waiting: &Waiting) -> Option<Verdict> {
+        let mut needs = waiting.needs.iter();
+        if needs.any(|need| self.is_wanted(now_ms, waiting, need)) {
+            return None;
+        }
+        let is_fresh = |need: &Resource| {
+            let fact = self.facts.get(need);
+            fact.is_some_and(|fact| fact.is_fresh(waiting.asked_ms, now_ms, self.cache_ms))
+        };
+        Some(if !waiting.needs.iter().all(is_fresh) {
             Verdict::Unknown
         } else if self.rules.allow(&waiting.access, &Known(&self.facts)) {
             Verdict::Granted
         } else {
             Verdict::Refused
-        };
-        if verdict != Verdict::Granted {
-            let old = |fact: &Fact| fact.tried_ms() + BELIEVED_MS <= asked_ms;
-            let old: Vec<_> = needs().filter(|need| is(need, &old)).cloned().collect();
-            if !old.is_empty() {
-                return self.wait_for(holder, old, out);
-            }
-        }
-        if let Some(waiting) = self.waiting.remove(&holder)
-            && verdict == Verdict::Granted
-        {
-            self.hold(now_ms, holder, waiting);
-        }
-        out.push(Effect::Decided(holder, verdict));
-    }
-
-    /// Until all of these have been read (once more).
-    fn wait_for(&mut self, holder: Holder, resources: Vec<Resource>, out: &mut Vec<Effect>) {
-        let Some(waiting) = self.waiting.get(&holder) else {
-            return;
-        };
-        let role = waiting.access.role.clone();
-        let is_read = |resource| self.facts.get(resource).is_some_and(|fact| fact.reading);
-        if !resources.iter().all(is_read) && !self.turns.is_free(&role) {
-            if !self.turns.queue(&role, holder) {
-                self.waiting.remove(&holder);
-                out.push(Effect::Decided(holder, Verdict::Busy));
-            }
-            return;
-        }
-        let mut missing = 0;
-        for resource in &resources {
-            if !self.make_room(resource) {
-                tracing::warn!("permissions cannot be kept: all {RECORDS_MAX} places are in use");
-                self.waiting.remove(&holder);
-                return out.push(Effect::Decided(holder, Verdict::Unknown));
-            }
-            let fact = self.facts.entry(resource.clone()).or_default();
-            fact.waiters.push(holder);
-            missing += 1;
-            if !std::mem::replace(&mut fact.reading, true) {
-                fact.reader = Some(role.clone());
-                self.turns.begin(&role);
-                out.push(Effect::Read(resource.clone()));
-            }
-        }
-        if let Some(waiting) = self.waiting.get_mut(&holder) {
-            waiting.missing = missing;
-        }
+        })
     }
 
     /// A place for the record of a resource; an unused one goes for it.

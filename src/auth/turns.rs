@@ -18,7 +18,8 @@ const READS_MAX: usize = 16;
 /// seconds for these where a read takes tens of milliseconds.
 const QUEUE_MAX: usize = 1_024;
 
-/// A claim that has waited for its turn so long is told to come again: its client is about to give up.
+/// A claim that still has something to be read after so long is told to come again: its client is about to give up. What
+/// has been read for it is kept.
 pub const QUEUED_MS: u64 = 10_000;
 
 /// Those of all roles that have reads under way. A role whose queue is not empty has [`READS_MAX`] of them.
@@ -34,7 +35,7 @@ struct Turn {
 }
 
 impl Turns {
-    /// Whether a claim of the role may have records read now. All that one claim needs is read together.
+    /// Whether a claim of the role may have one more record read now.
     pub fn is_free(&self, role: &str) -> bool {
         let turn = self.by_role.get(role);
         turn.is_none_or(|turn| turn.reads < READS_MAX)

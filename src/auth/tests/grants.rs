@@ -285,6 +285,66 @@ fn who_does_not_get_its_turn_is_told_to_come_again() {
     assert_eq!(world.verdict(5000, again), Verdict::Refused);
 }
 
+/// A topic in each of so many tenants, two reads for each.
+fn everywhere(role: &str, tenants: u64) -> Access {
+    let rights = (0..tenants).flat_map(|number| elsewhere(role, number).rights);
+    Access {
+        role: role.into(),
+        rights: rights.collect(),
+    }
+}
+
+/// All reads of one claim began at once: whoever named a thousand namespaces held up everybody else's handshakes.
+#[test]
+fn one_claim_has_no_more_reads_at_a_time_than_many() {
+    let mut world = World::new();
+    world.grant("p", &["produce"]);
+    world.ask(1, everywhere("p", 1_000));
+    assert_eq!(world.asked.len(), 16);
+    world.ask(2, elsewhere("p", 1_000));
+    assert_eq!(world.asked.len(), 16);
+    while !world.asked.is_empty() {
+        assert!(world.asked.len() <= 16);
+        world.answer();
+    }
+    // The small one has had its turn between those of the large one.
+    assert_eq!(
+        world.decided,
+        [(2, Verdict::Granted), (1, Verdict::Granted)]
+    );
+    assert_eq!(world.reads, 2_002);
+    // What was granted by so many records ends with any of them.
+    world.policies = None;
+    world.pass(CACHE_MS);
+    assert_eq!(world.revoked().len(), 2);
+}
+
+#[test]
+fn a_claim_that_takes_too_many_reads_is_told_to_come_again_and_goes_on_from_there() {
+    let mut world = World::new();
+    world.grant("p", &["produce"]);
+    world.ask(1, everywhere("p", 1_000));
+    while world.decided.is_empty() {
+        world.now_ms += 1_000;
+        world.answer();
+    }
+    assert_eq!(world.decided.pop(), Some((1, Verdict::Busy)));
+    let reads = world.reads;
+    assert!(world.asked.is_empty() && reads > 100);
+    assert_eq!(world.verdict(2, everywhere("p", 1_000)), Verdict::Granted);
+    assert_eq!(world.reads, 2_000);
+}
+
+#[test]
+fn a_refusal_that_takes_many_records_reads_all_the_old_ones_again() {
+    let mut world = World::new();
+    assert_eq!(world.verdict(1, everywhere("p", 20)), Verdict::Refused);
+    world.pass(BELIEVED_MS);
+    world.grant("p", &["produce"]);
+    assert_eq!(world.verdict(2, everywhere("p", 20)), Verdict::Granted);
+    assert_eq!(world.reads, 80);
+}
+
 #[test]
 fn ever_new_names_do_not_grow_the_memory() {
     let mut world = World::new();
