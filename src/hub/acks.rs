@@ -144,7 +144,11 @@ impl Hub {
     pub(super) fn gather_whole(&mut self, now_ms: u64, slot: usize, key: EntryKey) {
         let gathering = &mut self.slots[slot].gathering;
         gathering.partial.remove(&key);
-        gathering.whole.push(key);
+        match &mut gathering.cumulative {
+            // It goes out as one with that.
+            Some(cumulative) if cumulative.key == key => cumulative.unacked.clear(),
+            _ => gathering.whole.push(key),
+        }
         self.ack_due_ms.get_or_insert(now_ms + ACK_GATHER_MS);
     }
 
@@ -233,7 +237,7 @@ impl Hub {
         self.next_tag += 1;
         let tag = self.next_tag;
         self.slots[slot].gathering.sent_cumulative = Some((tag, cumulative));
-        self.requests.ack_sent(tag, (slot, key));
+        self.requests.acks_sent_up_to(tag, (slot, key));
         out.push(Effect::AckCumulative {
             slot,
             tag,

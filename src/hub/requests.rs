@@ -19,6 +19,8 @@ struct Open {
     member: MemberId,
     request: Option<Box<str>>,
     until_ms: u64,
+    /// The entry whose ack it waits for.
+    ack: Option<At>,
 }
 
 /// Where an entry is: its slot and its name there.
@@ -28,8 +30,8 @@ type At = (usize, EntryKey);
 pub(super) struct Requests {
     open: BTreeMap<RequestNumber, Open>,
     next: RequestNumber,
-    /// Acks that wait to be sent (again).
-    acks: FxHashMap<At, Vec<RequestNumber>>,
+    /// Acks that wait to be sent (again), in the order of their partitions.
+    acks: BTreeMap<At, Vec<RequestNumber>>,
     /// Acks that the broker has not confirmed.
     sent: FxHashMap<Tag, Vec<(At, RequestNumber)>>,
 }
@@ -58,8 +60,24 @@ impl Requests {
         }
     }
 
+    /// A cumulative ack goes out with the tag: for all that wait for an ack of this entry or of one before it.
+    pub fn acks_sent_up_to(&mut self, tag: Tag, (slot, key): At) {
+        while let Some((at, _)) = self.acks.range((slot, (0, 0))..=(slot, key)).next() {
+            self.ack_sent(tag, *at);
+        }
+    }
+
+    /// Nobody waits for a request that has had its answer.
     pub fn watch_ack(&mut self, at: At, number: RequestNumber) {
-        self.acks.entry(at).or_default().push(number);
+        if let Some(open) = self.open.get_mut(&number) {
+            open.ack = Some(at);
+            self.acks.entry(at).or_default().push(number);
+        }
+    }
+
+    #[cfg(test)]
+    pub fn watched(&self) -> usize {
+        self.acks.values().map(Vec::len).sum()
     }
 
     fn forget_ack(&mut self, at: At, number: RequestNumber) {
@@ -138,6 +156,7 @@ impl Hub {
             member,
             request,
             until_ms: now_ms.saturating_add(REQUEST_TIMEOUT_MS),
+            ack: None,
         };
         self.requests.open.insert(self.requests.next, open);
         Some(self.requests.next)
@@ -264,14 +283,17 @@ impl Hub {
         while let Some((number, open)) = self.requests.open.first_key_value()
             && open.until_ms <= now_ms
         {
+            let (number, ack) = (*number, open.ack);
+            if let Some(at) = ack {
+                self.requests.forget_ack(at, number);
+            }
             let error = BrokerError {
                 kind: ErrorKind::Timeout,
                 message: format!("The broker did not confirm it within {REQUEST_TIMEOUT_MS} ms"),
             };
-            self.answer(*number, Err(CommandRefused::Broker(error)), out);
+            self.answer(number, Err(CommandRefused::Broker(error)), out);
         }
         if self.requests.open.is_empty() {
-            self.requests.acks.clear();
             self.requests.sent.clear();
         }
     }

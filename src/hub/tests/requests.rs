@@ -30,6 +30,14 @@ impl World {
         })
     }
 
+    /// Of single and of cumulative acks, since last asked.
+    fn all_ack_tags(&mut self) -> Vec<u64> {
+        self.take(|effect| match effect {
+            Effect::Ack { tag, .. } | Effect::AckCumulative { tag, .. } => Some(*tag),
+            _ => None,
+        })
+    }
+
     fn confirm(&mut self, result: Result<(), BrokerError>) {
         self.wait(super::super::limits::ACK_GATHER_MS);
         for (tag, _) in self.ack_commands() {
@@ -181,4 +189,81 @@ fn an_ack_at_a_sibling_is_answered_from_there() {
     (world.hub).run(world.now_ms, [ack], &mut Vec::new(), &mut world.out);
     world.confirm(Ok(()));
     assert_eq!(world.answers(), ["7"]);
+}
+
+/// Of two within the gathering time the furthest is sent, and stands for both.
+#[test]
+fn an_ack_that_a_cumulative_one_has_overtaken_is_answered_with_that() {
+    let single = || Command::Ack(id(0));
+    let cumulative = |at| Command::AckCumulative(id(at));
+    let cases = [
+        [cumulative(1), cumulative(2)],
+        [cumulative(2), cumulative(1)],
+        [single(), cumulative(2)],
+        [Command::Ack(id(2)), cumulative(2)],
+    ];
+    for [first, second] in cases {
+        let mut world = World::open(Exclusive, 10);
+        world.entries(0..4);
+        world.ask("1", first);
+        world.ask("2", second);
+        world.wait(super::super::limits::ACK_GATHER_MS);
+        for tag in world.all_ack_tags() {
+            world.ack_done(tag, Ok(()));
+        }
+        let mut answers = world.answers();
+        answers.sort();
+        assert_eq!(answers, ["1", "2"]);
+        assert_eq!(world.hub.next_deadline_ms(), None);
+    }
+}
+
+#[test]
+fn cumulative_acks_that_were_sent_and_lost_are_answered_with_the_furthest() {
+    let mut world = World::open(Exclusive, 10);
+    world.entries(0..4);
+    let mut tags = Vec::new();
+    for at in 0..2 {
+        world.ask(&at.to_string(), Command::AckCumulative(id(at)));
+        world.wait(super::super::limits::ACK_GATHER_MS);
+        tags.extend(world.all_ack_tags());
+    }
+    for tag in tags {
+        world.ack_done(tag, Err(refusal(ErrorKind::Retryable)));
+    }
+    world.lose(true);
+    world.wait(super::super::limits::ACK_GATHER_MS);
+    let again = world.all_ack_tags();
+    assert_eq!(again.len(), 1);
+    world.ack_done(again[0], Ok(()));
+    assert_eq!(world.answers(), ["0", "1"]);
+}
+
+/// Who gave no id hears of refusals, and there is none.
+#[test]
+fn overtaken_cumulative_acks_without_an_id_are_not_said_to_be_unconfirmed() {
+    let mut world = World::open(Exclusive, 10);
+    world.entries(0..4);
+    for at in 0..4 {
+        world.command(1, Command::AckCumulative(id(at)));
+    }
+    world.wait(super::super::limits::ACK_GATHER_MS);
+    for tag in world.all_ack_tags() {
+        world.ack_done(tag, Ok(()));
+    }
+    world.wait(super::super::limits::REQUEST_TIMEOUT_MS);
+    assert_eq!(world.answers(), Vec::<String>::new());
+}
+
+/// Some are always open: nothing else of them may stay than what somebody waits for.
+#[test]
+fn nothing_is_kept_of_acks_that_nobody_waits_for_any_more() {
+    let mut world = World::open(Exclusive, 100);
+    world.entries(0..100);
+    world.upstream(Upstream::Lost { abrupt: true });
+    for at in 0..100 {
+        world.ask("late", Command::Ack(id(at)));
+        world.wait(super::super::limits::REQUEST_TIMEOUT_MS / 2);
+    }
+    assert!(world.hub.requests.watched() < 4);
 }
