@@ -54,7 +54,7 @@ fn entry() -> Entry {
         partition: -1,
         redelivery_count: 0,
         ack_set: Vec::new(),
-        consumer_epoch: 0,
+        consumer_epoch: Some(0),
         metadata: Bytes::from(metadata.encode_to_vec()),
         payload: Bytes::from(vec![b'x'; PAYLOAD_BYTES]),
         is_decrypted: false,

@@ -155,10 +155,9 @@ impl Slot {
     }
 
     /// Whether the entry was sent before the last redelivery of everything (ConsumerBase.isValidConsumerEpoch).
-    /// Epoch 0 is a broker that knows none: it is never stale.
     /// The client machine drops what it sees of these; here it is about what it had already passed on.
-    pub fn is_stale(&self, epoch: u64) -> bool {
-        epoch != 0 && epoch < self.redelivered_all
+    pub fn is_stale(&self, epoch: Option<u64>) -> bool {
+        epoch.is_some_and(|epoch| epoch < self.redelivered_all)
     }
 }
 
@@ -169,10 +168,10 @@ mod tests {
     #[test]
     fn entries_before_the_last_redelivery_of_all_are_stale() {
         let mut slot = Slot::new("t".into(), -1, None);
-        assert!(!slot.is_stale(1));
+        assert!(!slot.is_stale(Some(0)));
         slot.redelivered_all = 2;
-        assert!(slot.is_stale(1));
-        assert!(!slot.is_stale(2));
-        assert!(!slot.is_stale(0));
+        assert!(slot.is_stale(Some(0)) && slot.is_stale(Some(1)));
+        assert!(!slot.is_stale(Some(2)));
+        assert!(!slot.is_stale(None));
     }
 }

@@ -26,8 +26,8 @@ pub struct Entry {
     pub redelivery_count: u32,
     /// Of a batch: bit i set = message i is not yet acked. Empty: all of them.
     pub ack_set: Vec<u64>,
-    /// 0 where the broker sent none.
-    pub consumer_epoch: u64,
+    /// Shared, Key_Shared and compacted reading have none.
+    pub consumer_epoch: Option<u64>,
     /// The encoded `MessageMetadata`.
     pub metadata: Bytes,
     /// What follows the metadata.

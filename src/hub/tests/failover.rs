@@ -57,13 +57,32 @@ fn a_change_of_the_active_one_asks_for_everything_that_is_given_out() {
     assert_eq!(world.delivered(), []);
     for at in [0, 2, 3, 4] {
         let entry = Entry {
-            consumer_epoch: 1,
+            consumer_epoch: Some(1),
             ..entry(at, None)
         };
         world.upstream(Upstream::Entry(entry));
     }
     let all = [(2, 0, -1, 0), (2, 2, -1, 0), (2, 3, -1, 0), (2, 4, -1, 0)];
     assert_eq!(world.delivered(), all);
+}
+
+/// It was read from the connection before, and stands behind what the new one gets.
+#[test]
+fn what_was_under_way_when_the_active_one_changed_does_not_come_before_what_that_one_held() {
+    let mut world = holding();
+    let of_epoch = |at, consumer_epoch| {
+        Upstream::Entry(Entry {
+            consumer_epoch: Some(consumer_epoch),
+            ..entry(at, None)
+        })
+    };
+    world.join(2, failover("a", 0, 10));
+    world.upstream(of_epoch(5, 0));
+    assert_eq!(world.delivered(), []);
+    for at in 0..6 {
+        world.upstream(of_epoch(at, 1));
+    }
+    assert_eq!(world.delivered_entries(), [0, 1, 2, 3, 4, 5]);
 }
 
 #[test]

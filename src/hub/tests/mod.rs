@@ -102,7 +102,7 @@ pub(crate) fn entry(entry: u64, batch: Option<i32>) -> Entry {
         partition: -1,
         redelivery_count: 0,
         ack_set: Vec::new(),
-        consumer_epoch: 0,
+        consumer_epoch: None,
         is_decrypted: false,
         metadata: Bytes::from(metadata.encode_to_vec()),
         payload: payload.freeze(),

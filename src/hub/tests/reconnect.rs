@@ -259,7 +259,7 @@ fn a_non_durable_consumer_keeps_what_waits_when_another_message_is_asked_for_aga
     assert_eq!(world.redelivers().len(), 1);
     for at in 5..7 {
         world.upstream(Upstream::Entry(Entry {
-            consumer_epoch: 1,
+            consumer_epoch: Some(1),
             ..entry(at, None)
         }));
     }

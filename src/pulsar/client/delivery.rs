@@ -156,7 +156,7 @@ impl Client {
             partition: consumer.spec.partition,
             redelivery_count: message.redelivery_count,
             ack_set: message.ack_set,
-            consumer_epoch: message.consumer_epoch.unwrap_or(0),
+            consumer_epoch: message.consumer_epoch,
             metadata: body.metadata,
             payload: body.payload,
             is_decrypted: false,

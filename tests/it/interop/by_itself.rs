@@ -90,7 +90,7 @@ impl KeyPair {
             partition: -1,
             redelivery_count: 0,
             ack_set: Vec::new(),
-            consumer_epoch: 0,
+            consumer_epoch: None,
             is_decrypted: false,
         };
         let messages = split(&entry, BYTES_MAX).expect("as its context says");

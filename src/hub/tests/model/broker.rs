@@ -161,7 +161,8 @@ impl Broker {
         };
         let mut entry = entry(at, self.topic[at as usize]);
         entry.partition = self.partition;
-        entry.consumer_epoch = self.epoch;
+        // Of Shared brokers tell none.
+        entry.consumer_epoch = (!self.shared).then_some(self.epoch);
         entry.redelivery_count = self.redeliveries.get(&at).copied().unwrap_or(0);
         if let (Some(size), Some(acked)) = (self.topic[at as usize], self.acked_indexes.get(&at)) {
             let unacked = (0..size).map(|index| !acked.contains(&index));

@@ -67,6 +67,8 @@ impl Client {
 struct Wire {
     to_broker: VecDeque<Effect>,
     to_hub: VecDeque<Upstream>,
+    /// How many of the first in `to_hub` the client machine has passed on already.
+    passed: usize,
     /// The client machine's.
     epoch: u64,
     /// Permits given and not used up, as the hub can know.
@@ -256,15 +258,18 @@ impl Model {
         assert!(fair, "{given} permits for {open} + {held}");
     }
 
-    /// What is under way is dropped by the client machine, its permits given back.
+    /// What is under way is dropped by the client machine, its permits given back; but for what it has passed on.
     fn redelivery_sent(&mut self, slot: usize) {
         if self.in_order() {
             let wire = &mut self.wires[slot];
             wire.epoch += 1;
-            let (stale, kept) = std::mem::take(&mut wire.to_hub)
+            wire.passed = self.rng.usize(wire.passed..=wire.to_hub.len());
+            let (stale, kept) = wire
+                .to_hub
+                .split_off(wire.passed)
                 .into_iter()
                 .partition(|event| matches!(event, Upstream::Entry(_)));
-            wire.to_hub = kept;
+            wire.to_hub.extend::<VecDeque<Upstream>>(kept);
             let stale: VecDeque<Upstream> = stale;
             for event in stale {
                 self.give_back(slot, &event);

@@ -54,8 +54,12 @@ impl Model {
         while run.len() < most
             && let Some(event) = self.wires[slot].to_hub.pop_front()
         {
+            let wire = &mut self.wires[slot];
+            let is_passed = wire.passed > 0;
+            wire.passed = wire.passed.saturating_sub(1);
             if let Upstream::Entry(entry) = &event {
-                if self.in_order() && entry.consumer_epoch < self.wires[slot].epoch {
+                let is_outdated = entry.consumer_epoch.is_some_and(|epoch| epoch < wire.epoch);
+                if is_outdated && !is_passed {
                     self.give_back(slot, &event);
                     continue;
                 }
@@ -101,6 +105,7 @@ impl Model {
             }
         }
         self.wires[slot].to_hub.clear();
+        self.wires[slot].passed = 0;
         self.wires[slot].is_lost();
         self.call(|hub, now_ms, out| hub.upstream(now_ms, slot, Upstream::Lost { abrupt }, out));
     }

@@ -37,7 +37,7 @@ fn as_alice_sees_it(metadata: &proto::MessageMetadata, payload: &[u8]) -> Vec<By
         partition: -1,
         redelivery_count: 0,
         ack_set: Vec::new(),
-        consumer_epoch: 0,
+        consumer_epoch: None,
         metadata: metadata.encode_to_vec().into(),
         payload: data_key.decrypt(iv, payload).expect("decrypted"),
         is_decrypted: true,

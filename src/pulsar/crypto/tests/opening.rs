@@ -33,7 +33,7 @@ fn entry(key: &DataKey, values: &[&[u8]]) -> Entry {
         payload: payload.freeze(),
         redelivery_count: 0,
         ack_set: Default::default(),
-        consumer_epoch: 0,
+        consumer_epoch: None,
         is_decrypted: false,
     }
 }

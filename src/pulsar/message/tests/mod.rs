@@ -31,7 +31,7 @@ fn entry(metadata: &MessageMetadata, payload: impl Into<Bytes>) -> Entry {
         partition: 2,
         redelivery_count: 3,
         ack_set: vec![],
-        consumer_epoch: 0,
+        consumer_epoch: None,
         is_decrypted: false,
         metadata: metadata.encode_to_vec().into(),
         payload: payload.into(),
