@@ -166,6 +166,7 @@ impl Shard {
         let Role::Reader(reader) = &mut entry.role else {
             return;
         };
+        reader.joined = false;
         let name = reader.name.as_deref().map(str::to_owned);
         let hub = HubSpec {
             start_time_ms,

@@ -50,9 +50,13 @@ impl Shard {
     }
 
     fn reader_handled(&mut self, id: SocketId) {
-        let Some(reading) = self.reading(id) else {
+        let Some(entry) = self.sockets.get(id) else {
             return;
         };
+        let Role::Reader(reader) = &mut entry.role else {
+            return;
+        };
+        let reading = &mut reader.reading;
         let was_open = reading.open();
         reading.handled();
         if reading.open() == was_open {
@@ -60,6 +64,8 @@ impl Shard {
         }
         match reading.place() {
             Place::Live { .. } => self.reader_is_due(id),
+            // When it opens it is given all that is open by then.
+            Place::CatchingUp(_) | Place::Alone if !reader.joined => {}
             Place::CatchingUp(_) | Place::Alone => self.own_upstream(id, Command::Permit(1)),
             Place::Behind(_) => self.catch_up_if_open(id),
             Place::Opening => {}

@@ -27,6 +27,8 @@ pub struct Reader {
     /// Its index among that tail's readers.
     pub index: usize,
     pub turn: Turn,
+    /// Its own upstream reader has opened: from then on that hears of permits.
+    pub joined: bool,
     /// It stands in line for a turn.
     pub queued: bool,
     /// Its upstream reader was refused, and is asked for again later.
@@ -94,6 +96,7 @@ impl Shard {
             index,
             read_compacted: false,
             turn: Turn::None,
+            joined: false,
             queued: false,
             paused: false,
             due: false,
@@ -176,6 +179,7 @@ impl Shard {
             return;
         };
         reader.turn.goes_on();
+        reader.joined = true;
         let permits = reader.reading.catch_up_permits();
         if entry.clogged {
             self.own_upstream(id, Command::Clogged);

@@ -5,15 +5,20 @@ use std::sync::Arc;
 use super::credential_keeper;
 use super::finding::{find_brokers, find_permissions};
 use super::life::Equipment;
-use super::post::{Join, MemberEvent, Post, SocketId};
+use super::post::{Join, MemberEvent, Post, SocketId, TailKey};
 use super::principals::tests::speaker;
 use super::shard::Shard;
+use crate::api::{Flow, ReaderParams};
 use crate::config::{self, Place, Setting};
 use crate::doors::Entrance;
 use crate::hub::tests::{TOPIC, entry, hub_spec, id, member_spec};
 use crate::hub::{Command, Input, MemberId, Upstream};
-use crate::pulsar::{BrokerError, ErrorKind, SubscriptionType};
+use crate::pulsar::client::StartPosition;
+use crate::pulsar::{BrokerError, CryptoFailureAction, ErrorKind, SubscriptionType};
+use crate::runtime::Socket;
+use crate::runtime::driver::Driver;
 use crate::runtime::mailbox::mailbox;
+use crate::runtime::tests::{on_shard, pair};
 
 fn shard() -> Shard {
     let broker = Setting {
@@ -152,4 +157,54 @@ fn nobody_asks_about_the_partitions_of_a_hub_that_went_before_they_were_counted(
     assert_eq!(shard.wheel.next_deadline_ms(), None);
     shard.partitions_answered(0, stays, Ok(3));
     assert!(shard.wheel.next_deadline_ms().is_some());
+}
+
+/// A reader of [`TOPIC`] that is to be caught up from the broker, and its upstream reader's place among the hubs.
+fn catching_up(shard: &mut Shard, socket: Socket, window: u32) -> (SocketId, usize) {
+    let id = shard.open_socket(0, socket).expect("room");
+    let key = TailKey {
+        topic: TOPIC.into(),
+        crypto_failure_action: CryptoFailureAction::Fail,
+        speaker: None,
+    };
+    let params = ReaderParams {
+        reader_name: None,
+        flow: Flow::Window(window),
+        start: StartPosition::Earliest,
+        start_time_ms: None,
+        read_compacted: false,
+        crypto_failure_action: key.crypto_failure_action,
+    };
+    shard.begin_reading(id, key, params);
+    shard.settle(0);
+    let place = shard.hubs.place_of(id.member()).expect("one of its own");
+    let hub = shard.hubs.id_of(place);
+    shard.hub_partitions(0, hub, TOPIC, Ok(0));
+    (id, place)
+}
+
+/// What it handled in the round in which its upstream reader opened counted twice.
+#[test]
+fn a_reader_has_no_more_messages_unhandled_than_its_window_however_it_is_caught_up() {
+    let delivered = on_shard(Driver::Poll, || async {
+        let mut shard = shard();
+        let (server, _client) = pair();
+        let socket = Socket::from_std(server).expect("a socket");
+        let (id, place) = catching_up(&mut shard, socket, 5);
+        // It had these from the log before it fell off.
+        shard.reading(id).expect("a reader").charge(3);
+        shard.hubs.put(place, Input::Upstream(0, Upstream::Ready));
+        for _ in 0..2 {
+            let mut handled = br#"{"messageId":"CAEQAA=="}"#.to_vec();
+            shard.reader_frame(id, &mut handled).expect("an ack");
+        }
+        shard.settle(0);
+        for at in 0..10 {
+            let given = Upstream::Entry(entry(at, None));
+            shard.hubs.put(place, Input::Upstream(0, given));
+        }
+        shard.settle(0);
+        shard.counters.delivered
+    });
+    assert_eq!(delivered, 4);
 }

@@ -111,7 +111,7 @@ impl Shard {
     }
 
     /// Carries events, posts and effects on until there are none.
-    fn settle(&mut self, now_ms: u64) {
+    pub(super) fn settle(&mut self, now_ms: u64) {
         loop {
             if let Some(event) = self.consuming.poll_event(now_ms) {
                 self.on_consuming_event(now_ms, event);

@@ -47,7 +47,7 @@ mod tls;
 pub mod turn;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use acceptor::{AcceptPlan, Accepted, Accepting, Acceptor};
 pub use alarm::Alarm;

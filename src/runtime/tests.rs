@@ -49,7 +49,7 @@ fn plan(driver: Driver, shards: usize) -> ShardPlan {
 }
 
 /// Runs a future on one shard and gives its output. A panic in it is the test's.
-fn on_shard<R, Fut>(driver: Driver, main: impl Fn() -> Fut + Send + Clone + 'static) -> R
+pub(crate) fn on_shard<R, Fut>(driver: Driver, main: impl Fn() -> Fut + Send + Clone + 'static) -> R
 where
     R: Send + 'static,
     Fut: Future<Output = R> + 'static,
@@ -70,7 +70,7 @@ where
 }
 
 /// Two ends of a TCP connection over loopback.
-fn pair() -> (TcpStream, TcpStream) {
+pub(crate) fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
