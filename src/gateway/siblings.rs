@@ -2,7 +2,8 @@
 //!
 //! Exclusive and Failover have one. Shared has one for each priority level, because the broker serves consumers in that
 //! order; and a further one each time the windows of a level are more than one upstream consumer may leave unacked.
-//! Shared and Failover have others for each `cryptoFailureAction`: a hub does one thing with what it cannot decrypt.
+//! Shared and Failover have others for each `cryptoFailureAction`: a hub does one thing with what it cannot decrypt; and
+//! Failover for those who read compacted, which a consumer does as a whole.
 
 use std::hash::Hash;
 
@@ -74,7 +75,9 @@ fn has_room(local: &LocalHub, join: &Join) -> bool {
         // It takes the socket, or answers as the broker does.
         return true;
     }
-    if active.crypto_failure_action != wanted.crypto_failure_action {
+    if active.crypto_failure_action != wanted.crypto_failure_action
+        || active.read_compacted != wanted.read_compacted
+    {
         return false;
     }
     if active.subscription_type == failover {

@@ -208,3 +208,17 @@ fn a_reader_has_no_more_messages_unhandled_than_its_window_however_it_is_caught_
     });
     assert_eq!(delivered, 4);
 }
+
+/// The first one's was everybody's.
+#[test]
+fn who_reads_compacted_shares_no_upstream_with_who_does_not() {
+    let mut shard = shard();
+    for (number, read_compacted) in [(1, true), (2, false), (3, true)] {
+        let mut join = join_as(SubscriptionType::Failover, number);
+        join.hub.read_compacted = read_compacted;
+        shard.hub_join(0, join);
+    }
+    let of = |number| shard.hubs.place_of(member(number));
+    assert_ne!(of(1), of(2));
+    assert_eq!(of(1), of(3));
+}
