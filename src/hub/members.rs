@@ -8,6 +8,10 @@ use super::effect::MemberId;
 use super::limits::MAX_SHARED_UNACKED;
 use super::member::Member;
 
+/// How many that have left may stand in line beside as many as are there: the line is looked through for that many at once,
+/// and their rows are a few kilobytes.
+const LEFT_IN_LINE: usize = 64;
+
 /// Every change that may open or close a window goes through [`Members::change`], so that `open_total`
 /// and the turns are right.
 #[derive(Debug, Default)]
@@ -78,6 +82,7 @@ impl Members {
         self.hoarded -= member.hoarded();
         self.benched.retain(|benched| *benched != id);
         self.unbench();
+        self.clear_line();
         if let Some(at_ms) = self.timeout_of.remove(&id) {
             self.timeouts.remove(&(at_ms, id));
         }
@@ -169,6 +174,15 @@ impl Members {
     fn stand_in_line(&mut self, id: MemberId) {
         if self.queued.insert(id, ()).is_none() {
             self.turns.push_back(id);
+        }
+    }
+
+    /// Those who have left go out of the line when that has grown, and not each by itself: it may be long.
+    fn clear_line(&mut self) {
+        if self.turns.len() > 2 * self.by_id.len() + LEFT_IN_LINE {
+            let by_id = &self.by_id;
+            self.turns.retain(|id| by_id.contains_key(id));
+            self.queued.retain(|id, ()| by_id.contains_key(id));
         }
     }
 

@@ -411,3 +411,19 @@ fn the_end_of_the_topic_is_reached_when_every_partition_says_so() {
         [Effect::EndOfTopic { reached: true, .. }]
     ));
 }
+
+#[test]
+fn those_who_have_left_stand_in_no_line() {
+    for subscription_type in [Shared, SubscriptionType::Failover] {
+        let mut world = World::open(subscription_type, 5);
+        for comes in 0..10_000 {
+            world.join(2 + comes, member_spec(subscription_type, 5));
+            world.leave(2 + comes);
+            world.out.clear();
+        }
+        let in_line = world.hub.members.in_line();
+        assert!(in_line < 100, "{subscription_type:?}: {in_line}");
+        world.entries(0..1);
+        assert_eq!(world.delivered_entries(), [0]);
+    }
+}
