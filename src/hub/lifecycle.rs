@@ -330,6 +330,8 @@ impl Hub {
         *self = Hub {
             stats: self.stats,
             next_tag: self.next_tag,
+            // A key that is asked for is answered still.
+            decryption: self.decryption.take(),
             dead_letters: std::mem::take(&mut self.dead_letters).emptied(),
             requests: std::mem::take(&mut self.requests).emptied(),
             waiting: std::mem::take(&mut self.waiting),

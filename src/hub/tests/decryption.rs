@@ -186,3 +186,22 @@ fn what_could_be_decrypted_in_the_end_is_its_members_own() {
     world.wait(5_000);
     assert_eq!(world.redelivers(), [[0]]);
 }
+
+/// It was taken for that of the first question of the new subscription.
+#[test]
+fn an_answer_that_comes_after_unsubscribing_is_of_the_key_that_was_asked_for() {
+    let mut world = opened(Shared, CryptoFailureAction::Fail);
+    world.upstream(Upstream::Entry(sealed(0, None, b"of another")));
+    assert_eq!(world.wanted(), [b"of another"]);
+    world.command(1, Command::Unsubscribe);
+    world.join(2, member_spec(Shared, 5));
+    let result = Ok(());
+    world.upstream(Upstream::Unsubscribed { tag: 1, result });
+    world.hub.partitions(0, TOPIC, Ok(0), &mut world.out);
+    world.upstream(Upstream::Ready);
+    world.upstream(Upstream::Entry(sealed(1, None, b"k")));
+    world.key_is(Some(Arc::new(DataKey::new(&[4; 32]).unwrap())));
+    assert_eq!(world.wanted(), [b"k"]);
+    world.key_is(Some(data_key()));
+    assert_eq!(world.delivered_entries(), [1]);
+}
