@@ -1,11 +1,13 @@
 //! The upstream goes and comes back while a stream flows through a producer, an Exclusive consumer, Shared consumers on
 //! both shards and readers: no message is lost, out of order or repeated, and no socket notices (`support::flow`).
 
+use ::pulsar::proto::{MessageMetadata, ServerError};
 use pws_fast::embedded::{Faults, Options};
 
 use serde_json::json;
 
 use crate::support::flow::Flow;
+use crate::support::publisher::Publisher;
 use crate::support::{World, base64, eventually, topic};
 
 /// How long a restarting broker refuses connections: some of the gateway's attempts fail.
@@ -88,6 +90,28 @@ fn sockets_of_every_kind_go_on_when_their_namespace_moves() {
                 assert_eq!(got, expected);
             }
         }
+    }
+}
+
+/// Its cursor goes with its connection, and "latest" is further on by then.
+#[test]
+fn a_non_durable_consumer_gets_what_is_published_before_it_is_there_again() {
+    let world = World::embedded(Options::default(), &[]);
+    let faults = world.broker().faults();
+    let not_found = |times| {
+        faults.refuse_lookups(times, ServerError::ServiceNotReady, "in a moment");
+    };
+    for subscription_type in ["Exclusive", "Shared", "Failover", "Key_Shared"] {
+        let name = topic("volatile");
+        let query = format!("s?subscriptionMode=NonDurable&subscriptionType={subscription_type}");
+        let mut consumer = world.consumer(&name, &query);
+        not_found(u32::MAX);
+        assert!(faults.drop_connections() > 0);
+        // It goes to the only broker, whatever it is told.
+        let mut publisher = Publisher::open(&world.broker_url(), &name);
+        publisher.publish(MessageMetadata::default(), b"meanwhile");
+        not_found(0);
+        assert_eq!(consumer.receive(), "meanwhile", "{subscription_type}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::spec::{ConsumerSpec, Gap, SeekTarget, StartPosition};
 use crate::pulsar::topics::is_persistent;
-use crate::pulsar::types::MessageId;
+use crate::pulsar::types::{InitialPosition, MessageId};
 
 /// An entry that comes again because the broker steps one back from a start position
 /// (PersistentTopic.getNonDurableSubscription).
@@ -58,12 +58,15 @@ struct Start {
 
 impl Resume {
     pub fn new(spec: &ConsumerSpec) -> Resume {
+        // To the broker it is the same; but see `wants_fixing`.
+        let latest =
+            (spec.initial_position == InitialPosition::Latest).then_some(StartPosition::Latest);
         Resume {
             durable: spec.durable,
             persistent: is_persistent(&spec.topic),
             compacted: spec.read_compacted,
             next: Start {
-                position: spec.start.filter(|_| !spec.durable),
+                position: spec.start.or(latest).filter(|_| !spec.durable),
                 ..Start::default()
             },
             seek: None,

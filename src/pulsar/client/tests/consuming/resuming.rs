@@ -95,8 +95,11 @@ fn subscribed_at_latest(world: &mut World) -> u64 {
 
 /// The same from the beginning.
 fn at_latest() -> (World, ConsumerId, ConnectionId, u64) {
+    at_latest_with(reader_spec(StartPosition::Latest))
+}
+
+fn at_latest_with(spec: ConsumerSpec) -> (World, ConsumerId, ConnectionId, u64) {
     let mut world = World::new(config());
-    let spec = reader_spec(StartPosition::Latest);
     let consumer = world.client.open_consumer(world.now_ms, spec);
     let connection = world.accept(SERVICE);
     let request_id = subscribed_at_latest(&mut world);
@@ -105,7 +108,20 @@ fn at_latest() -> (World, ConsumerId, ConnectionId, u64) {
 
 #[test]
 fn a_reader_at_latest_stays_where_latest_was() {
-    let (mut world, consumer, connection, request_id) = at_latest();
+    stays_where_latest_was(reader_spec(StartPosition::Latest));
+}
+
+/// What was published before it was there again was lost.
+#[test]
+fn a_non_durable_consumer_at_latest_does_so_too() {
+    stays_where_latest_was(ConsumerSpec {
+        durable: false,
+        ..consumer_spec()
+    });
+}
+
+fn stays_where_latest_was(spec: ConsumerSpec) {
+    let (mut world, consumer, connection, request_id) = at_latest_with(spec);
     world.say(connection, &last_id(request_id, 44, Some(41)));
     assert!(matches!(world.event(), Event::ConsumerReady { .. }));
     world.lose(connection);
