@@ -74,7 +74,7 @@ fn run(options: Options) -> ExitCode {
             // The first line of the log, so that nobody takes a demo for a cluster.
             tell_embedded(&running);
             tracing::info!("{build}");
-            tell_limits(&running, &notes, files);
+            tell_limits(&running, &notes, files.err());
             if let Err(error) = core_dumps {
                 tracing::warn!("core dumps cannot be forbidden, and would hold keys: {error}");
             }
@@ -139,13 +139,25 @@ fn tell_embedded(running: &Running) {
     }
 }
 
-fn tell_limits(running: &Running, notes: &[String], files: io::Result<diagnostics::FileLimit>) {
+fn tell_limits(running: &Running, notes: &[String], not_raised: Option<io::Error>) {
     for note in notes.iter().chain(&running.driver().note) {
         tracing::warn!("{note}");
     }
-    match files {
-        Ok(limit) => tracing::info!("{} files may be open, a socket is one", limit.files),
-        Err(error) => tracing::warn!("cannot raise the limit of open files: {error}"),
+    if let Some(error) = not_raised {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
+    let room = running.room();
+    tracing::info!(
+        "{} sockets may be open, and {} files in all: the others are for brokers and the gateway's own files",
+        room.sockets,
+        room.files
+    );
+    if let Some(asked) = room.asked {
+        tracing::warn!(
+            "maxHttpServerConnections={asked}: the limit of open files leaves room for {} sockets, and beyond them clients get \
+             503; raise it (ulimit -n, LimitNOFILE=, docker --ulimit nofile=)",
+            room.sockets
+        );
     }
 }
 

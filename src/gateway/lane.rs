@@ -1,6 +1,7 @@
 //! One shard's broker connections of one kind: publishing and consuming have their own, because a broker that
 //! throttles publishes stops reading the connection, acks and permits with it.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::pulsar::client::{
     BrokerAddress, Client, ConnectionId, Credentials, Event, Io, Original, Principal, ProducerId,
 };
 use crate::pulsar::{BrokerError, ErrorKind};
+use crate::runtime::diagnostics::{explain_files, is_without_files};
 use crate::runtime::{self, Socket, TlsSide};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +173,10 @@ impl Lane {
     fn unreachable(&mut self, now_ms: u64, address: &BrokerAddress, error: &std::io::Error) {
         let broker = format!("{}:{}", address.host, address.port);
         if let Some(unsaid) = self.unreached.due(now_ms, &broker) {
-            let remedy = remedy(error);
+            let remedy = match is_without_files(error) {
+                true => Cow::Owned(explain_files()),
+                false => Cow::Borrowed(remedy(error)),
+            };
             tracing::warn!(broker, %error, unsaid, "cannot reach the broker: {remedy}");
         }
     }

@@ -3,7 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | this one | starts shards and acceptor, stops them |
-//! | `ports`, `finding` | where clients come to, whom the shards ask |
+//! | `ports`, `room`, `finding` | where clients come to, for how many of them there is room, whom the shards ask |
 //! | `shard`, `life` | one shard's state; how it is made and what it takes in |
 //! | `turn`, `events` | its turn, and what posts and brokers' events do in it |
 //! | `connection` | the life of one client connection |
@@ -70,6 +70,7 @@ mod reader_commands;
 mod reader_seek;
 mod readers;
 mod rights;
+mod room;
 mod sessions;
 mod shard;
 mod siblings;
@@ -104,6 +105,7 @@ use key_keeper::KeyKeeper;
 use life::{Equipment, run_shard};
 use ports::Ports;
 use post::Post;
+pub use room::Room;
 
 /// A started gateway.
 pub struct Running {
@@ -114,6 +116,7 @@ pub struct Running {
     shards: Shards<Post>,
     embedded: Option<Embedded>,
     driver: Choice,
+    room: Room,
 }
 
 /// What cannot be told without looking at files.
@@ -175,7 +178,8 @@ pub fn start(config: Config) -> io::Result<Running> {
     if let Some(vacant) = vacant {
         vacant.occupy(shards.posts().to_vec())?;
     }
-    let [accepting, accepting_tls] = ports.accept(&config, &shards)?;
+    let room = Room::find(&config, shards.count());
+    let [accepting, accepting_tls] = ports.accept(&config, room, &shards)?;
     let renew = |(tls, watch)| Renewal::start(tls, watch, shards.posts().to_vec());
     let renewal = tls.zip(watch).map(renew).transpose()?;
     Ok(Running {
@@ -185,6 +189,7 @@ pub fn start(config: Config) -> io::Result<Running> {
         shards,
         embedded,
         driver,
+        room,
     })
 }
 
@@ -207,6 +212,11 @@ impl Running {
     /// How the shards wait for the kernel, and why not better.
     pub fn driver(&self) -> &Choice {
         &self.driver
+    }
+
+    /// How many sockets there may be.
+    pub fn room(&self) -> Room {
+        self.room
     }
 
     /// A shard that ended by itself tells it here: the process should stop.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::post::Post;
+use super::room::Room;
 use crate::config::Config;
 use crate::http::response;
 use crate::runtime::acceptor::{AcceptPlan, Accepting};
@@ -34,11 +35,13 @@ impl Ports {
     pub fn accept(
         self,
         config: &Config,
+        room: Room,
         shards: &Shards<Post>,
     ) -> io::Result<[Option<Accepting>; 2]> {
         let plan = AcceptPlan {
             core: config.cores.first().copied(),
-            max_connections: config.max_connections,
+            max_connections: room.sockets,
+            max_farewells: room.farewells,
             seats: Seats::new(shards.count()),
             farewell: response::refusal(503, "Too many connections", false),
         };

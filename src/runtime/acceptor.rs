@@ -32,8 +32,8 @@ const FULL_PAUSE_MS: i32 = 1;
 /// the connection and might take the answer back.
 const FAREWELL_MS: i32 = 1_000;
 
-/// That many at a time; when more are refused, the earliest ones are closed sooner.
-const FAREWELLS_MAX: usize = 64;
+/// That many at a time, or fewer where files are few; when more are refused, the earliest ones are closed sooner.
+pub const FAREWELLS_MAX: usize = 64;
 
 /// A new connection and its place in the count of its shard.
 pub struct Accepted {
@@ -55,6 +55,8 @@ pub struct AcceptPlan {
     pub core: Option<usize>,
     /// Open connections of the process; a further one is told `farewell`, closed and counted.
     pub max_connections: usize,
+    /// Refused connections that may stay for a moment, at most [`FAREWELLS_MAX`].
+    pub max_farewells: usize,
     pub seats: Seats,
     /// What a connection beyond `max_connections` is told before it is closed.
     pub farewell: Bytes,
@@ -240,10 +242,10 @@ impl<T> AcceptLoop<T> {
         let _ = stream.set_nonblocking(true);
         let _ = stream.write(&self.plan.farewell);
         sys::shutdown(stream.as_fd(), sys::Half::Write);
-        if self.leaving.len() >= FAREWELLS_MAX {
+        self.leaving.push_back((Instant::now(), stream));
+        if self.leaving.len() > self.plan.max_farewells {
             self.leaving.pop_front();
         }
-        self.leaving.push_back((Instant::now(), stream));
     }
 
     fn close_leaving(&mut self) {

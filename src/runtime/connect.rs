@@ -14,6 +14,7 @@ use monoio::net::TcpStream;
 use monoio::time::sleep;
 
 use super::clock::now_ms;
+use super::diagnostics::is_without_files;
 use super::local::{oneshot, spawn};
 use super::socket::Socket;
 use super::sys::{self, Half};
@@ -39,7 +40,8 @@ struct Lookup {
 /// socket.
 ///
 /// # Errors
-/// The last address's, `TimedOut`, or that the name has no address; each names the host and port.
+/// The last address's, `TimedOut`, or that the name has no address; each names the host and port, but for the kernel's own
+/// that no descriptor is left.
 pub async fn connect(host: &str, port: u16, timeout_ms: u64) -> io::Result<Socket> {
     let deadline_ms = now_ms().saturating_add(timeout_ms);
     // A pending ring operation must not be dropped, so the attempt belongs to a task that nobody can drop.
@@ -48,7 +50,10 @@ pub async fn connect(host: &str, port: u16, timeout_ms: u64) -> io::Result<Socke
     spawn(async move { sender.send(attempt_all(&task_host, port, deadline_ms).await) });
     let result = receiver.receive().await;
     let result = result.unwrap_or_else(|| Err(io::Error::other("the attempt was given up")));
-    result.map_err(|error| io::Error::new(error.kind(), format!("{host}:{port}: {error}")))
+    result.map_err(|error| match is_without_files(&error) {
+        true => error,
+        false => io::Error::new(error.kind(), format!("{host}:{port}: {error}")),
+    })
 }
 
 async fn attempt_all(host: &str, port: u16, deadline_ms: u64) -> io::Result<Socket> {

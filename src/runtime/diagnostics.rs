@@ -30,6 +30,23 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
     })
 }
 
+/// How many descriptors this process may have open.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn file_limit() -> io::Result<u64> {
+    Ok(sys::file_limit()?.soft)
+}
+
+/// How many it has open.
+///
+/// # Errors
+/// Where there is no `/proc`.
+pub fn open_files() -> io::Result<usize> {
+    // The folder itself is open meanwhile.
+    Ok(fs::read_dir("/proc/self/fd")?.count().saturating_sub(1))
+}
+
 /// From now on a crash leaves no image of this process's memory, which holds keys and tokens, and nobody but root may look
 /// into it (`PR_SET_DUMPABLE`).
 ///
@@ -76,10 +93,12 @@ pub fn explain_files() -> String {
 /// True for the errors of a machine or process that ran out of descriptors or socket memory: trying again at once
 /// cannot help, a little later may.
 pub fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
+    is_without_files(error) || matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// True where no descriptor was left: [`explain_files`] says more.
+pub fn is_without_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub fn start() -> io::Result<Accepting> {
     let plan = AcceptPlan {
         core: None,
         max_connections: MAX_CONNECTIONS,
+        max_farewells: 0,
         farewell: Bytes::new(),
         seats: Seats::new(1),
     };

@@ -71,6 +71,7 @@ fn start(
     let plan = AcceptPlan {
         core: None,
         max_connections,
+        max_farewells: 64,
         farewell: Bytes::from_static(b"full"),
         seats: seats.clone(),
     };

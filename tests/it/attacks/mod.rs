@@ -9,6 +9,7 @@ mod given_back;
 mod guesses;
 mod names;
 mod oversize;
+mod places;
 mod proxies;
 mod secret_settings;
 mod secrets;
