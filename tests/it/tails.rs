@@ -242,7 +242,7 @@ fn a_broker_that_is_away_for_long_is_a_pause_for_readers_that_fell_off() {
         TINY_LOG,
         &[
             CLOSED_ON_GAP,
-            "brokerClient_operationTimeoutMs=300",
+            "brokerClient_operationTimeoutMs=1000",
             "brokerClient_maxBackoffIntervalNanos=200000000",
         ],
     ];
@@ -254,7 +254,7 @@ fn a_broker_that_is_away_for_long_is_a_pause_for_readers_that_fell_off() {
     // What it gets says that the tail has got it too, and the log has left the slow one behind.
     (0..100).for_each(|n| assert_eq!(next(&mut keen), n));
     // It is caught up from 1 on, while there is no broker for longer than an upstream reader is waited for.
-    world.broker().faults().restart(2_000);
+    world.broker().faults().restart(3_000);
     (0..100).for_each(|n| assert_eq!(next(&mut slow), n));
 }
 

@@ -75,7 +75,7 @@ fn a_reader_for_whom_there_is_nothing_gives_its_turn_away() {
 
 #[test]
 fn a_reader_whose_client_does_not_read_gives_its_turn_away_and_goes_on_when_it_does() {
-    const LARGE: usize = 2_000;
+    const LARGE: usize = 1_000;
     let world = World::with(SETTINGS);
     let name = topic("clogged");
     let payload = |n: usize| format!("{n:05}{}", "x".repeat(20_000));
