@@ -22,6 +22,7 @@ mod every_frame;
 mod exclusive;
 mod failover;
 mod first_messages;
+mod gaps;
 mod head_of_line;
 mod http_lookup;
 mod interop;

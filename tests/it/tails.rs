@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::support::{Client, World, base64, eventually, payload_of, query_value, topic};
 
 /// The smallest log that may be asked for: a dozen small messages.
-const TINY_LOG: &[&str] = &["tailLogBytes=4096"];
+pub const TINY_LOG: &[&str] = &["tailLogBytes=4096"];
 
 /// What a test says that expects no gap, too: one that is found where there is none would end it.
-const CLOSED_ON_GAP: &str = "closeReadersOnGap=true";
+pub const CLOSED_ON_GAP: &str = "closeReadersOnGap=true";
 
 fn readers_at_broker(world: &World, name: &str) -> usize {
     let stats = world.admin().stats(name).expect("the topic is there");
@@ -291,93 +291,6 @@ fn a_topic_that_fills_the_logs_leaves_the_others_room() {
             assert_eq!(next(reader), n);
             assert_eq!(readers_at_broker(&world, &quiet), 1, "behind {n}");
         }
-    }
-}
-
-/// A broker that keeps a dozen messages of a kilobyte, and a reader that was sent the first of two hundred.
-fn behind_what_the_broker_keeps(settings: &[&str]) -> (World, Client) {
-    let options = embedded::Options {
-        topic_bytes: 16 * 1024,
-        ..embedded::Options::default()
-    };
-    let settings = [TINY_LOG, settings].concat();
-    let world = World::embedded(options, &settings);
-    let name = topic("beyond-retention");
-    let mut reader = world.reader(&format!("{name}?receiverQueueSize=1"));
-    let mut producer = world.producer(&name);
-    let number = |number: u32| format!("{number:01000}");
-    producer.publish(&number(0));
-    assert_eq!(reader.payload(), number(0));
-    (1..200).for_each(|n| drop(producer.publish(&number(n))));
-    // Its window has room from here on.
-    reader.send("{}");
-    (world, reader)
-}
-
-#[test]
-fn a_reader_goes_on_behind_what_the_broker_has_no_more() {
-    let (_world, mut reader) = behind_what_the_broker_keeps(&[]);
-    let first = next(&mut reader);
-    assert!(first > 100, "{first}");
-    (first + 1..200).for_each(|number| assert_eq!(next(&mut reader), number));
-}
-
-#[test]
-fn a_reader_is_closed_on_a_gap_if_that_is_wished() {
-    let (_world, mut reader) = behind_what_the_broker_keeps(&[CLOSED_ON_GAP]);
-    let closed = reader.closed();
-    assert_eq!(closed.code, 4008);
-}
-
-/// The broker keeps a dozen messages of a kilobyte, in one ledger, and two hundred come while it is lost.
-#[test]
-fn what_went_from_the_broker_while_it_was_lost_is_a_gap_for_all_of_its_readers() {
-    let options = embedded::Options {
-        topic_bytes: 16 * 1024,
-        ..embedded::Options::default()
-    };
-    // Time for the others to publish.
-    let settings = [
-        CLOSED_ON_GAP,
-        "brokerClient_initialBackoffIntervalNanos=5000000000",
-    ];
-    let world = World::embedded(options, &settings);
-    let beside = world.beside();
-    let name = topic("gap-of-a-tail");
-    let mut readers: Vec<Client> = (0..4).map(|_| world.reader(&name)).collect();
-    publish(&beside, &name, 0..1);
-    readers
-        .iter_mut()
-        .for_each(|reader| assert_eq!(next(reader), 0));
-    world.broker().faults().drop_connections();
-    let mut producer = beside.producer(&name);
-    for n in 1..200 {
-        producer.publish(&format!("{n:01000}"));
-    }
-    for reader in &mut readers {
-        assert_eq!(reader.closed().code, 4008);
-    }
-}
-
-/// Every ledger goes once all durable subscriptions are behind it, and the topic goes on in a new one.
-#[test]
-fn readers_stay_where_a_ledger_went_of_which_they_had_all() {
-    let world = World::with(&[CLOSED_ON_GAP]);
-    let name = topic("ledger-went");
-    let mut consumer = world.consumer(&name, "sub");
-    let mut readers: Vec<Client> = (0..3).map(|_| world.reader(&name)).collect();
-    for round in 0..3 {
-        let numbers = round * 10..round * 10 + 10;
-        publish(&world, &name, numbers.clone());
-        for n in numbers {
-            assert_eq!(consumer.receive(), n.to_string());
-            readers
-                .iter_mut()
-                .for_each(|reader| assert_eq!(next(reader), n));
-        }
-        // Brokers say yes to an ack that comes while they unload the topic, and forget it.
-        eventually("all are acked", || world.backlog(&name, "sub") == 0);
-        world.admin().unload(&name);
     }
 }
 
