@@ -6,7 +6,7 @@
 use super::Hub;
 use super::acks::Cumulative;
 use super::effect::{Effect, MemberId};
-use super::limits::{ACK_GATHER_MS, MAX_PARTIAL_BATCH};
+use super::limits::ACK_GATHER_MS;
 use super::partials::Noted;
 use super::requests::RequestNumber;
 use super::slot::{EntryKey, behind};
@@ -59,15 +59,16 @@ impl Hub {
         if self.slots[slot].acked.contains(key) || id.batch_index < 0 {
             return Some(Vec::new());
         }
-        let entry = self.slots[slot].entries.get(&key);
+        let entry = self.slots[slot].entries.get_mut(&key);
         let opened = entry.filter(|entry| !matches!(entry.indexes, Indexes::Unopened));
-        let Some(all) = opened.map(|entry| entry.all()) else {
+        let Some(entry) = opened else {
             return self.note_up_to_index(slot, id);
         };
+        let all = entry.all();
         if !all.contains(&id.batch_index) {
             return None;
         }
-        for index in 0..=id.batch_index {
+        for index in entry.settling_up_to(id.batch_index) {
             self.take_back(slot, key, index, Index::Settled);
         }
         let entry = self.slots[slot].entries.get(&key)?;
@@ -83,18 +84,11 @@ impl Hub {
         let key = (id.ledger, id.entry);
         let index = usize::try_from(id.batch_index).ok()?;
         let size = usize::try_from(id.batch_size).ok()?;
-        // A client's numbers: what they make this do is bounded first.
-        if index >= size || size > MAX_PARTIAL_BATCH {
-            return None;
+        match self.partials.note_up_to(slot, key, index, size) {
+            Noted::Partly => self.partials.ack_set(slot, key),
+            Noted::Whole => Some(Vec::new()),
+            Noted::Ignored => None,
         }
-        for index in 0..=index {
-            match self.partials.note(slot, key, index, size) {
-                Noted::Partly => {}
-                Noted::Whole => return Some(Vec::new()),
-                Noted::Ignored => return None,
-            }
-        }
-        self.partials.ack_set(slot, key)
     }
 
     /// Everything of the slot before this position is settled, held or not, seen here or not.

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::effect::MemberId;
 use super::limits::MAX_SHARED_UNACKED;
 use super::member::Member;
+use super::slot::{EntryKey, Position};
 
 /// How many that have left may stand in line beside as many as are there: the line is looked through for that many at once,
 /// and their rows are a few kilobytes.
@@ -48,6 +49,19 @@ impl Members {
         let mut ids: Vec<_> = self.by_id.keys().copied().collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// The messages of one slot's entry that any of them holds, by their indexes.
+    pub fn held_of(&self, slot: u32, (ledger, entry): EntryKey) -> impl Iterator<Item = i32> + '_ {
+        let at = move |index| Position {
+            slot,
+            ledger,
+            entry,
+            index,
+        };
+        let all = self.by_id.values();
+        let held = all.flat_map(move |member| member.held.range(at(i32::MIN)..=at(i32::MAX)));
+        held.map(|(position, _)| position.index)
     }
 
     /// Those that members have.

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::limits::{MAX_PARTIAL_BATCH, MAX_PARTIAL_ENTRIES};
 use super::slot::EntryKey;
-use super::unsettled::ack_set;
+use super::unsettled::trim;
 
 /// The acked indexes of one entry, as far as they are known.
 #[derive(Debug)]
@@ -21,6 +21,12 @@ pub(super) struct Partial {
 impl Partial {
     pub fn is_acked(&self, index: usize) -> bool {
         index < self.size && self.acked[index / 64] >> (index % 64) & 1 == 1
+    }
+
+    /// The messages of one word that have these bits.
+    fn ack(&mut self, word: usize, bits: u64) {
+        self.left -= (bits & !self.acked[word]).count_ones() as usize;
+        self.acked[word] |= bits;
     }
 }
 
@@ -43,8 +49,31 @@ pub(super) enum Noted {
 }
 
 impl Partials {
-    /// The first word about an entry fixes its batch size: what says otherwise later is ignored.
     pub fn note(&mut self, slot: usize, key: EntryKey, index: usize, size: usize) -> Noted {
+        self.change(slot, key, index, size, |partial| {
+            partial.ack(index / 64, 1 << (index % 64));
+        })
+    }
+
+    /// The index and all before it, 64 at a time: a client's frame of some bytes may name any batch.
+    pub fn note_up_to(&mut self, slot: usize, key: EntryKey, index: usize, size: usize) -> Noted {
+        self.change(slot, key, index, size, |partial| {
+            for word in 0..index / 64 {
+                partial.ack(word, u64::MAX);
+            }
+            partial.ack(index / 64, u64::MAX >> (63 - index % 64));
+        })
+    }
+
+    /// The first word about an entry fixes its batch size: what says otherwise later is ignored.
+    fn change(
+        &mut self,
+        slot: usize,
+        key: EntryKey,
+        index: usize,
+        size: usize,
+        ack: impl FnOnce(&mut Partial),
+    ) -> Noted {
         if index >= size || size > MAX_PARTIAL_BATCH {
             return Noted::Ignored;
         }
@@ -63,10 +92,7 @@ impl Partials {
         if partial.size != size {
             return Noted::Ignored;
         }
-        if !partial.is_acked(index) {
-            partial.acked[index / 64] |= 1 << (index % 64);
-            partial.left -= 1;
-        }
+        ack(partial);
         if partial.left == 0 {
             self.take(slot, key);
             return Noted::Whole;
@@ -112,7 +138,14 @@ impl Partials {
     /// Bit i set = message i is unacked as far as is known here.
     pub fn ack_set(&self, slot: usize, key: EntryKey) -> Option<Vec<u64>> {
         let partial = self.by_entry.get(&(slot, key))?;
-        Some(ack_set((0..partial.size).map(|i| !partial.is_acked(i))))
+        let mut words: Vec<u64> = partial.acked.iter().map(|acked| !acked).collect();
+        if let Some(last) = words.last_mut()
+            && !partial.size.is_multiple_of(64)
+        {
+            *last &= !(u64::MAX << (partial.size % 64));
+        }
+        trim(&mut words);
+        Some(words)
     }
 
     /// The entries of a slot, in no order.
@@ -137,6 +170,36 @@ mod tests {
         assert_eq!(partials.note(0, (1, 1), 1, 2), Noted::Whole);
         assert_eq!(partials.ack_set(0, (1, 1)), None);
         assert!(partials.by_age.is_empty());
+    }
+
+    #[test]
+    fn all_up_to_an_index_is_each_of_them() {
+        for size in [2, 63, 64, 65, 128, 130] {
+            for index in 0..size {
+                for single in 0..size {
+                    let (mut once, mut each) = (Partials::default(), Partials::default());
+                    once.note(0, (1, 1), single, size);
+                    each.note(0, (1, 1), single, size);
+                    let mut noted = Noted::Partly;
+                    for index in 0..=index {
+                        noted = each.note(0, (1, 1), index, size);
+                        if noted == Noted::Whole {
+                            break;
+                        }
+                    }
+                    assert_eq!(once.note_up_to(0, (1, 1), index, size), noted);
+                    assert_eq!(once.ack_set(0, (1, 1)), each.ack_set(0, (1, 1)));
+                }
+            }
+        }
+        let mut partials = Partials::default();
+        assert_eq!(partials.note_up_to(0, (1, 1), 64, 130), Noted::Partly);
+        assert_eq!(
+            partials.ack_set(0, (1, 1)),
+            Some(vec![0, u64::MAX << 1, 0b11])
+        );
+        assert_eq!(partials.note_up_to(0, (1, 1), 130, 130), Noted::Ignored);
+        assert_eq!(partials.note_up_to(0, (1, 1), 129, 130), Noted::Whole);
     }
 
     #[test]

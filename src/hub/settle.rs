@@ -9,6 +9,9 @@ use super::slot::{EntryKey, Position};
 use super::unsettled::{Index, Indexes, Outcome};
 use crate::pulsar::MessageId;
 
+/// How many messages of a batch are looked at in the time in which a member is asked what it holds of it.
+const LOOKS_PER_MEMBER: usize = 16;
+
 impl Hub {
     /// An ack frees one place of the window of whoever sent it, also for an id that it never got (ConsumerHandler
     /// counts frames); and of whoever held the message, because that one holds it no more.
@@ -224,8 +227,7 @@ impl Hub {
         };
         if let Some(slot) = slot.filter(|slot| self.is_acked_upstream(*slot)) {
             let key = (id.ledger, id.entry);
-            let entry = self.slots[slot].entries.get(&key);
-            for index in entry.map_or(0..0, |entry| entry.meant_by(id.batch_index)) {
+            for index in self.held_of(slot, key, id.batch_index) {
                 let holder = self.delay(slot, key, index, due_ms, member);
                 own += usize::from(holder == Some(member));
                 any |= holder.is_some();
@@ -233,6 +235,20 @@ impl Hub {
         }
         self.free(member, u32::from(own == 0));
         any
+    }
+
+    /// Those of the messages that an id means that members hold. A client may name a batch of any size again and again:
+    /// a large one is looked for with the members.
+    pub(super) fn held_of(&self, slot: usize, key: EntryKey, batch_index: i32) -> Vec<i32> {
+        let Some(entry) = self.slots[slot].entries.get(&key) else {
+            return Vec::new();
+        };
+        let meant = entry.meant_by(batch_index);
+        if meant.len() > LOOKS_PER_MEMBER * self.members.len() {
+            return self.members.held_of(slot as u32, key).collect();
+        }
+        let is_held = |index: &i32| matches!(entry.get(*index), Some(Index::Held(_)));
+        meant.filter(is_held).collect()
     }
 
     /// Whether all that the id means is settled already.
@@ -243,6 +259,7 @@ impl Hub {
         let opened = entry.filter(|entry| !matches!(entry.indexes, Indexes::Unopened));
         match opened {
             _ if state.acked.contains(key) => true,
+            Some(entry) if id.batch_index < 0 => entry.outcome() == Outcome::Settled,
             Some(entry) => {
                 let mut meant = entry.meant_by(id.batch_index);
                 meant.all(|index| entry.get(index) == Some(Index::Settled))

@@ -48,6 +48,8 @@ pub(super) enum Indexes {
         unsettled: u32,
         /// Neither `Settled` nor `Absent`.
         live: u32,
+        /// What is before this one is settled by cumulative acks, which name it again and again.
+        settled_below: u32,
     },
 }
 
@@ -94,6 +96,7 @@ impl EntryState {
             states: vec![settled; size].into(),
             unsettled: 0,
             live: 0,
+            settled_below: 0,
         };
         indexes.into()
     }
@@ -153,6 +156,7 @@ impl EntryState {
                 states,
                 unsettled,
                 live,
+                ..
             } => {
                 let Some(Indexed { state, .. }) = indexed(states, index) else {
                     return;
@@ -214,6 +218,19 @@ impl EntryState {
         }
     }
 
+    /// The indexes of a batch, up to this one, that no cumulative ack has settled. It is said to do so now: what is
+    /// settled stays so.
+    pub fn settling_up_to(&mut self, index: i32) -> std::ops::Range<i32> {
+        match &mut self.indexes {
+            Indexes::Batch { settled_below, .. } => {
+                let from = *settled_below as i32;
+                *settled_below = from.max(index + 1) as u32;
+                from..index + 1
+            }
+            _ => 0..0,
+        }
+    }
+
     /// Every index that the entry has.
     pub fn all(&self) -> std::ops::Range<i32> {
         self.meant_by(-1)
@@ -242,10 +259,15 @@ pub(super) fn ack_set(unacked: impl Iterator<Item = bool>) -> Vec<u64> {
         }
         words[index / 64] |= u64::from(unacked) << (index % 64);
     }
+    trim(&mut words);
+    words
+}
+
+/// Takes the zero words at the end away.
+pub(super) fn trim(words: &mut Vec<u64>) {
     while words.last() == Some(&0) {
         words.pop();
     }
-    words
 }
 
 #[cfg(test)]
@@ -282,6 +304,15 @@ mod tests {
         assert!(batch.meant_by(2).is_empty());
         assert!(batch.meant_by(i32::MAX).is_empty());
         assert_eq!(batch.meant_by(-1), 0..2);
+    }
+
+    #[test]
+    fn cumulative_acks_go_over_an_index_once() {
+        let mut batch = EntryState::settled_batch(100);
+        assert_eq!(batch.settling_up_to(49), 0..50);
+        assert!(batch.settling_up_to(49).is_empty());
+        assert!(batch.settling_up_to(3).is_empty());
+        assert_eq!(batch.settling_up_to(99), 50..100);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Acks and negative acks: what they mean, and what the broker is told.
 
 use super::*;
+use crate::hub::unsettled::Index;
 use SubscriptionType::{Exclusive, Shared};
 
 #[test]
@@ -133,6 +134,31 @@ fn made_up_ids_are_harmless() {
     world.wait(100_000);
     assert_eq!(world.hub.retained_bytes(), unsettled);
     assert!(world.redelivers().is_empty());
+}
+
+/// A frame of sixty bytes made the hub look at all of it.
+#[test]
+fn of_a_large_batch_a_negative_ack_looks_only_at_what_members_hold() {
+    for size in [4, 1000] {
+        let mut world = World::open(Shared, 2);
+        world.batch(0, size);
+        world.join(2, member_spec(Shared, 1));
+        world.entries(1..2);
+        world.command(1, Command::Ack(batch_id(0, 0, size)));
+        let mut held: Vec<_> = world.delivered().into_iter().map(|m| m.2).collect();
+        held.retain(|index| *index != 0);
+        let mut looked_at = world.hub.held_of(0, (1, 0), -1);
+        looked_at.sort_unstable();
+        assert_eq!(looked_at, held);
+        assert!(!held.is_empty());
+        world.command(1, Command::NegativeAck(id(0)));
+        assert!(!looked_at.iter().any(|index| {
+            let entry = world.hub.slots[0].entries.get(&(1, 0));
+            matches!(entry.unwrap().get(*index), Some(Index::Held(_)))
+        }));
+        world.wait(2000);
+        assert_eq!(world.redelivers(), [[0]]);
+    }
 }
 
 #[test]
