@@ -45,6 +45,15 @@ pub enum Unidentified {
     Unknown(Why),
 }
 
+/// Both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Monotonic: how old documents are, whatever the wall clock is set to.
+    pub mono_ms: u64,
+    /// Since 1970: what the times in tokens are told by.
+    pub wall_ms: u64,
+}
+
 /// What came of a question.
 pub type Answer<K> = (K, Result<Identity, Unidentified>);
 
@@ -78,19 +87,19 @@ impl<K> Desk<K> {
     }
 
     /// Slow. None: the answer comes when a document has.
-    pub fn ask(&mut self, question: Question<K>, now_ms: u64) -> Option<Answer<K>> {
-        self.look(question, 0, now_ms)
+    pub fn ask(&mut self, question: Question<K>, now: Now) -> Option<Answer<K>> {
+        self.look(question, 0, now)
     }
 
     /// The same of a question that has waited so often.
-    fn look(&mut self, question: Question<K>, waits: u8, now_ms: u64) -> Option<Answer<K>> {
+    fn look(&mut self, question: Question<K>, waits: u8, now: Now) -> Option<Answer<K>> {
         let offered = &question.offered;
         let issuers = &mut self.issuers;
         let mut awaited = Err("no provider can tell");
         let said = self
             .authentication
             .ask_each(offered, |provider| match provider {
-                Provider::Token(provider) => provider.check(offered, now_ms),
+                Provider::Token(provider) => provider.check(offered, now.wall_ms),
                 Provider::Tls => super::tls::check(offered),
                 Provider::Basic(users) => match &offered.basic {
                     Some(pair) => users
@@ -98,7 +107,7 @@ impl<K> Desk<K> {
                         .map_or_else(Verdict::Rejected, Verdict::for_good),
                     None => Verdict::Rejected("no user and password"),
                 },
-                Provider::OpenId(provider) => match provider.look(offered, now_ms, issuers) {
+                Provider::OpenId(provider) => match provider.look(offered, now, issuers) {
                     Looked::Accepted(verified) => Verdict::Accepted(verified),
                     Looked::Rejected(why) => Verdict::Rejected(why),
                     // Java refuses a handshake whose issuer cannot be reached like one with a bad token.
@@ -140,12 +149,12 @@ impl<K> Desk<K> {
     }
 
     /// What came from an address, None where nothing did, and whose questions that answers.
-    pub fn fetched(&mut self, address: &str, body: Option<&[u8]>, now_ms: u64) -> Vec<Answer<K>> {
-        self.issuers.fetched(address, body, now_ms);
+    pub fn fetched(&mut self, address: &str, body: Option<&[u8]>, now: Now) -> Vec<Answer<K>> {
+        self.issuers.fetched(address, body, now.mono_ms);
         let waiting = self.waiting.remove(address).unwrap_or_default();
         let asked_again = waiting.into_iter();
         asked_again
-            .filter_map(|it| self.look(it.question, it.waits, now_ms))
+            .filter_map(|it| self.look(it.question, it.waits, now))
             .collect()
     }
 

@@ -16,8 +16,8 @@
 //! | `records` | what an administrator has granted, as Pulsar keeps it |
 //! | `rules` | whether the records allow an access: Java's `PulsarAuthorizationProvider` |
 //!
-//! Sans-IO but for reading key files at the start. Time is the wall clock's: tokens tell theirs by it. Nothing here
-//! prints a credential or a key; a type that holds one has no `Debug` that shows it.
+//! Sans-IO but for reading key files at the start. Tokens tell their times by the wall clock; how long anything is kept is
+//! told by the monotonic one. Nothing here prints a credential or a key; a type that holds one has no `Debug` that shows it.
 
 #![forbid(unsafe_code)]
 
@@ -42,7 +42,7 @@ mod turns;
 mod tests;
 
 pub use authentication::{Authentication, Identity, Method, REFUSAL, Secret, Step, Why};
-pub use desk::{Answer, Desk, Lane, Question, Unidentified};
+pub use desk::{Answer, Desk, Lane, Now, Question, Unidentified};
 pub use offered::{Offered, protocol_to_answer};
 pub use openid::Fetching;
 pub use openid::settings::OpenIdSettings;

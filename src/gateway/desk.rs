@@ -8,7 +8,7 @@ use std::thread;
 
 use super::fetch::Fetcher;
 use super::post::{Post, SocketId};
-use crate::auth::{Answer, Authentication, Desk, Lane, Question};
+use crate::auth::{Answer, Authentication, Desk, Lane, Now, Question};
 use crate::runtime;
 
 /// Questions that may wait for the desk. A good password's hash takes some 50 ms the first time, so that the last of
@@ -98,6 +98,13 @@ impl Vacant {
     }
 }
 
+fn now() -> Now {
+    Now {
+        mono_ms: runtime::now_ms(),
+        wall_ms: runtime::wall_ms(),
+    }
+}
+
 fn fetch(fetcher: &Fetcher, address: String, fetched: &flume::Sender<Fetched>) {
     let body = fetcher.get(&address);
     if let Err(why) = &body {
@@ -176,18 +183,18 @@ impl Clerk {
     fn sit(mut self, mut inbox: Inbox) {
         loop {
             let next = inbox.next();
-            let now_ms = runtime::wall_ms();
+            let now = now();
             let answers = match next {
-                Event::Asked(question) => self.desk.ask(question, now_ms).into_iter().collect(),
+                Event::Asked(question) => self.desk.ask(question, now).into_iter().collect(),
                 Event::Fetched((address, body)) => {
                     self.fetches -= 1;
-                    self.desk.fetched(&address, body.as_deref(), now_ms)
+                    self.desk.fetched(&address, body.as_deref(), now)
                 }
                 Event::End => return,
             };
             for address in self.desk.take_wanted() {
                 if let Err(address) = self.begin_to_fetch(address) {
-                    let answers = self.desk.fetched(&address, None, now_ms);
+                    let answers = self.desk.fetched(&address, None, now);
                     self.answer(answers);
                 }
             }

@@ -3,7 +3,7 @@
 //! is not among them, which is how issuers rotate.
 //!
 //! Bounded by the list of allowed issuers: of others nothing is fetched or kept. Java bounds its caches by
-//! `openIDCacheSize` instead, and loads in turns when there are more issuers than that.
+//! `openIDCacheSize` instead, and loads in turns when there are more issuers than that. Times here are the monotonic clock's.
 
 use rustc_hash::FxHashMap;
 use serde_json::Value;

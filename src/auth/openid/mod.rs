@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use super::authentication::Verified;
 use super::jwt::Unverified;
 use super::jwt::claims::Claims;
-use super::{Offered, Why};
+use super::{Now, Offered, Why};
 use issuers::{Found, Issuers};
 
 /// The provider's settings, checked.
@@ -72,20 +72,20 @@ impl OpenIdProvider {
         }
     }
 
-    pub(super) fn look(&self, offered: &Offered, now_ms: u64, issuers: &mut Issuers) -> Looked {
-        match self.verify(offered, now_ms, issuers) {
+    pub(super) fn look(&self, offered: &Offered, now: Now, issuers: &mut Issuers) -> Looked {
+        match self.verify(offered, now, issuers) {
             Ok(looked) => looked,
             Err(why) => Looked::Rejected(why),
         }
     }
 
-    fn verify(&self, offered: &Offered, now_ms: u64, issuers: &mut Issuers) -> Result<Looked, Why> {
+    fn verify(&self, offered: &Offered, now: Now, issuers: &mut Issuers) -> Result<Looked, Why> {
         self.is_concerned(offered)?;
         let token = Unverified::parse(offered.token.as_ref().ok_or("no token")?)?;
         let issuer = token.claimed_issuer().unwrap_or_default();
         // Java finds no key for a token without an id of one.
         let key_id = token.key_id.as_deref().ok_or("the token names no key")?;
-        let key = match issuers.key(issuer, key_id, now_ms) {
+        let key = match issuers.key(issuer, key_id, now.mono_ms) {
             Found::Key(key) => key,
             Found::Wants(address) => return Ok(Looked::Wants(address)),
             Found::Nothing(why) => return Err(why),
@@ -95,7 +95,7 @@ impl OpenIdProvider {
             return Err("the token's algorithm is not the one that its key is for");
         }
         let claims = token.verify(&key.key)?;
-        let expires_ms = self.check(&claims, now_ms)?;
+        let expires_ms = self.check(&claims, now.wall_ms)?;
         let role = claims.role(&self.role_claim);
         let role = role.ok_or("the token has no role in the claim that names it")?;
         let mut further_roles = claims.further_roles(&self.role_claim);

@@ -10,7 +10,16 @@ mod vectors;
 
 use std::sync::Arc;
 
+use super::Now;
 use super::access::{Access, Action, Right};
+
+/// A time when both clocks say the same.
+pub fn at(now_ms: u64) -> Now {
+    Now {
+        mono_ms: now_ms,
+        wall_ms: now_ms,
+    }
+}
 
 /// One right of a role.
 pub fn access(role: &str, topic: &str, action: Action) -> Access {

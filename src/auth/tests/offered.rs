@@ -100,7 +100,7 @@ fn brokers_are_shown_the_password_that_was_judged_however_it_was_written() {
             offered,
             lane: Lane::Handshake,
         };
-        let (_, result) = Desk::new(by.into()).ask(question, 0).unwrap();
+        let (_, result) = Desk::new(by.into()).ask(question, super::at(0)).unwrap();
         let shown = result.unwrap().credential.unwrap();
         assert_eq!(shown.as_str(), "u:pw", "{written}");
     }

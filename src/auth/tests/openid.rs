@@ -1,8 +1,9 @@
 //! Tokens of issuers: keys are fetched, kept, fetched anew; and what is refused whatever keys there are.
 
+use super::at;
 use super::vectors::{IDENTITY_TOKENS, KEY_SET};
 use crate::auth::{
-    Authentication, Desk, Identity, Lane, Offered, OpenIdSettings, Question, Settings, Step,
+    Authentication, Desk, Identity, Lane, Now, Offered, OpenIdSettings, Question, Settings, Step,
     Unidentified,
 };
 
@@ -48,7 +49,7 @@ fn ask(desk: &mut Desk<u32>, who: u32, name: &str, now_ms: u64) -> Option<Answer
 
 fn ask_on(desk: &mut Desk<u32>, lane: Lane, who: u32, name: &str, now_ms: u64) -> Option<Answer> {
     let offered = Offered::new_token(None, token(name));
-    let answer = desk.ask(Question { who, offered, lane }, now_ms);
+    let answer = desk.ask(Question { who, offered, lane }, at(now_ms));
     answer.map(|(answered, result)| {
         assert_eq!(answered, who);
         result
@@ -60,11 +61,11 @@ fn ready(desk: &mut Desk<u32>, now_ms: u64) {
     assert!(ask(desk, 0, "rsa", now_ms).is_none());
     assert_eq!(desk.take_wanted(), [DESCRIPTION_AT]);
     assert!(
-        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), now_ms)
+        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), at(now_ms))
             .is_empty()
     );
     assert_eq!(desk.take_wanted(), [KEYS_AT]);
-    let answers = desk.fetched(KEYS_AT, Some(KEY_SET.as_bytes()), now_ms);
+    let answers = desk.fetched(KEYS_AT, Some(KEY_SET.as_bytes()), at(now_ms));
     assert!(answers[0].1.is_ok());
     assert!(desk.take_wanted().is_empty());
 }
@@ -77,11 +78,11 @@ fn documents_are_fetched_once_and_answer_all_who_wait() {
     }
     assert_eq!(desk.take_wanted(), [DESCRIPTION_AT]);
     assert!(
-        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), NOW_MS)
+        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), at(NOW_MS))
             .is_empty()
     );
     assert_eq!(desk.take_wanted(), [KEYS_AT]);
-    let answers = desk.fetched(KEYS_AT, Some(KEY_SET.as_bytes()), NOW_MS);
+    let answers = desk.fetched(KEYS_AT, Some(KEY_SET.as_bytes()), at(NOW_MS));
     let who: Vec<_> = answers.iter().map(|(who, _)| *who).collect();
     assert_eq!(who, [0, 1, 2]);
     for (_, result) in answers {
@@ -142,7 +143,7 @@ fn a_key_that_is_not_there_is_looked_for_again_but_not_all_the_time() {
     assert!(ask(&mut desk, 1, "unknown key", later_ms).is_none());
     assert_eq!(desk.take_wanted(), [KEYS_AT]);
     let rotated = KEY_SET.replace(r#""kid": "rsa""#, r#""kid": "new""#);
-    let answers = desk.fetched(KEYS_AT, Some(rotated.as_bytes()), later_ms);
+    let answers = desk.fetched(KEYS_AT, Some(rotated.as_bytes()), at(later_ms));
     assert!(answers[0].1.is_ok());
     // The old one has gone, and is not looked for so soon.
     assert!(ask(&mut desk, 1, "rsa", later_ms).unwrap().is_err());
@@ -159,7 +160,7 @@ fn no_question_asks_for_documents_for_ever() {
     ready(&mut without_pause, NOW_MS);
     assert!(ask(&mut without_pause, 1, "unknown key", NOW_MS + 1).is_none());
     assert_eq!(without_pause.take_wanted(), [KEYS_AT]);
-    let answers = without_pause.fetched(KEYS_AT, Some(KEY_SET.as_bytes()), NOW_MS + 2_000);
+    let answers = without_pause.fetched(KEYS_AT, Some(KEY_SET.as_bytes()), at(NOW_MS + 2_000));
     assert!(answers[0].1.is_err());
     assert!(without_pause.take_wanted().is_empty());
 
@@ -177,7 +178,7 @@ fn no_question_asks_for_documents_for_ever() {
             } else {
                 DESCRIPTION
             };
-            kept_briefly.fetched(address, Some(document.as_bytes()), now_ms)
+            kept_briefly.fetched(address, Some(document.as_bytes()), at(now_ms))
         });
         let answered = answers.collect::<Vec<_>>();
         assert_eq!(answered.len(), usize::from(fetched == 3));
@@ -195,11 +196,11 @@ fn old_documents_are_fetched_anew_while_they_are_used_and_not_used_when_too_old(
     let old_ms = NOW_MS + 100_001;
     assert!(ask(&mut desk, 1, "rsa", old_ms).unwrap().is_ok());
     assert_eq!(desk.take_wanted(), [DESCRIPTION_AT, KEYS_AT]);
-    assert!(desk.fetched(KEYS_AT, None, old_ms).is_empty());
+    assert!(desk.fetched(KEYS_AT, None, at(old_ms)).is_empty());
     assert!(ask(&mut desk, 1, "rsa", old_ms + 1).unwrap().is_ok());
     let too_old_ms = NOW_MS + 200_001;
     assert!(
-        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), old_ms)
+        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), at(old_ms))
             .is_empty()
     );
     assert!(ask(&mut desk, 1, "rsa", too_old_ms).is_none());
@@ -211,12 +212,44 @@ fn an_issuer_that_does_not_answer_is_left_alone_for_a_while() {
     let mut desk = desk(|_| {});
     assert!(ask(&mut desk, 1, "rsa", NOW_MS).is_none());
     assert_eq!(desk.take_wanted(), [DESCRIPTION_AT]);
-    let answers = desk.fetched(DESCRIPTION_AT, None, NOW_MS);
+    let answers = desk.fetched(DESCRIPTION_AT, None, at(NOW_MS));
     assert!(answers[0].1.is_err());
     assert!(ask(&mut desk, 2, "rsa", NOW_MS + 4_999).unwrap().is_err());
     assert!(desk.take_wanted().is_empty());
     assert!(ask(&mut desk, 2, "rsa", NOW_MS + 5_000).is_none());
     assert_eq!(desk.take_wanted(), [DESCRIPTION_AT]);
+}
+
+/// With documents as old as the wall clock says, an issuer that had failed was left alone, and keys did not grow old, until
+/// a clock that was set back had come to where it was.
+#[test]
+fn a_wall_clock_that_is_set_back_changes_nothing_about_issuers() {
+    let set_back = |mono_ms| Now {
+        mono_ms,
+        wall_ms: NOW_MS - 100_000,
+    };
+    let ask = |desk: &mut Desk<u32>, now: Now| {
+        let question = Question {
+            who: 1,
+            offered: Offered::new_token(None, token("rsa")),
+            lane: Lane::Handshake,
+        };
+        desk.ask(question, now).map(|(_, result)| result.is_ok())
+    };
+    let mut failed = desk(|_| {});
+    assert_eq!(ask(&mut failed, at(NOW_MS)), None);
+    assert_eq!(failed.take_wanted(), [DESCRIPTION_AT]);
+    failed.fetched(DESCRIPTION_AT, None, at(NOW_MS));
+    assert_eq!(ask(&mut failed, set_back(NOW_MS + 5_000)), None);
+    assert_eq!(failed.take_wanted(), [DESCRIPTION_AT]);
+
+    let mut known = desk(|settings| {
+        settings.cache_expiration_seconds = Some("200".to_owned());
+    });
+    ready(&mut known, NOW_MS);
+    assert_eq!(ask(&mut known, set_back(NOW_MS + 200_000)), Some(true));
+    known.take_wanted();
+    assert_eq!(ask(&mut known, set_back(NOW_MS + 200_001)), None);
 }
 
 #[test]
@@ -232,14 +265,14 @@ fn a_description_must_be_the_issuers_own() {
     ] {
         let mut desk = desk(|_| {});
         assert!(ask(&mut desk, 1, "rsa", NOW_MS).is_none());
-        let answers = desk.fetched(DESCRIPTION_AT, Some(description.as_bytes()), NOW_MS);
+        let answers = desk.fetched(DESCRIPTION_AT, Some(description.as_bytes()), at(NOW_MS));
         assert!(answers[0].1.is_err(), "{description}");
     }
     for keys in ["", "{}", r#"{"keys":5}"#, r#"{"keys":[5,{}]}"#] {
         let mut desk = desk(|_| {});
         assert!(ask(&mut desk, 1, "rsa", NOW_MS).is_none());
-        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), NOW_MS);
-        let answers = desk.fetched(KEYS_AT, Some(keys.as_bytes()), NOW_MS);
+        desk.fetched(DESCRIPTION_AT, Some(DESCRIPTION.as_bytes()), at(NOW_MS));
+        let answers = desk.fetched(KEYS_AT, Some(keys.as_bytes()), at(NOW_MS));
         assert!(answers[0].1.is_err(), "{keys}");
     }
 }
@@ -274,7 +307,7 @@ fn what_an_issuer_does_not_tell_is_unknown_of_a_new_token_and_bad_of_a_strangers
     let mut desk = desk(|_| {});
     assert!(ask(&mut desk, 1, "rsa", NOW_MS).is_none());
     assert!(ask_on(&mut desk, Lane::Renewal, 2, "rsa", NOW_MS).is_none());
-    let answers = desk.fetched(DESCRIPTION_AT, None, NOW_MS);
+    let answers = desk.fetched(DESCRIPTION_AT, None, at(NOW_MS));
     let why = "the issuer's description cannot be had";
     let answers: Vec<_> = answers
         .into_iter()

@@ -57,7 +57,7 @@ fn judged(by: Authentication, token: &str) -> Result<Identity, Why> {
                 offered: offered(),
                 lane: crate::auth::Lane::Handshake,
             };
-            let answer = desk.ask(question, NOW_MS).unwrap().1;
+            let answer = desk.ask(question, super::at(NOW_MS)).unwrap().1;
             answer.map_err(|why| match why {
                 Unidentified::Refused(why) | Unidentified::Unknown(why) => why,
             })
