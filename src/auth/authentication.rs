@@ -182,6 +182,12 @@ impl Authentication {
         self.providers.iter().any(Provider::needs_desk)
     }
 
+    /// Whether passwords are among what it looks at.
+    pub fn has_passwords(&self) -> bool {
+        let mut providers = self.providers.iter();
+        providers.any(|provider| matches!(provider, Provider::Basic(_)))
+    }
+
     /// The provider that has its keys from elsewhere, if there is one.
     pub(super) fn open_id(&self) -> Option<&OpenIdProvider> {
         self.providers.iter().find_map(|provider| match provider {

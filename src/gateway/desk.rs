@@ -1,9 +1,9 @@
-//! The thread on which credentials are looked at that a shard has no time for, and the short-lived ones that fetch what
-//! issuers publish: each document on its own, so that who waits for an issuer that hangs is nobody else. Started only
-//! where a provider needs them.
+//! The thread on which credentials are looked at that a shard has no time for, another one for passwords, whose hashes are
+//! slow on purpose, so that guesses hold up no token; and the short-lived ones that fetch what issuers publish: each
+//! document on its own, so that who waits for an issuer that hangs is nobody else. Started only where a provider needs them.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use super::fetch::Fetcher;
@@ -26,9 +26,24 @@ const RENEWALS_IN_A_ROW: u32 = 8;
 /// Where shards ask.
 #[derive(Clone)]
 pub struct Questions {
-    handshakes: flume::Sender<Question<SocketId>>,
+    handshakes: flume::Sender<Asked>,
     /// A lane of their own, which is asked first: whatever strangers do, who is there can say again who it is.
-    renewals: flume::Sender<Question<SocketId>>,
+    renewals: flume::Sender<Asked>,
+    /// Of strangers, looked at on a thread of their own.
+    passwords: flume::Sender<Asked>,
+}
+
+/// A question, for as long as somebody waits for the answer.
+struct Asked {
+    question: Question<SocketId>,
+    asker: Weak<()>,
+}
+
+impl Asked {
+    /// None: who asked has gone, or was told that it took too long.
+    fn wanted(self) -> Option<Question<SocketId>> {
+        (self.asker.strong_count() > 0).then_some(self.question)
+    }
 }
 
 /// An address and what came from it.
@@ -36,8 +51,9 @@ type Fetched = (String, Option<Vec<u8>>);
 
 /// A desk that nobody sits at yet.
 pub struct Vacant {
-    handshakes: flume::Receiver<Question<SocketId>>,
-    renewals: flume::Receiver<Question<SocketId>>,
+    handshakes: flume::Receiver<Asked>,
+    renewals: flume::Receiver<Asked>,
+    passwords: flume::Receiver<Asked>,
     authentication: Arc<Authentication>,
 }
 
@@ -46,26 +62,31 @@ pub fn open(authentication: Option<&Arc<Authentication>>) -> Option<(Questions, 
     let authentication = authentication.filter(|it| it.needs_desk())?.clone();
     let (handshakes, strangers) = flume::bounded(QUESTIONS_MAX);
     let (renewals, known) = flume::bounded(QUESTIONS_MAX);
+    let (passwords, guesses) = flume::bounded(QUESTIONS_MAX);
     let vacant = Vacant {
         handshakes: strangers,
         renewals: known,
+        passwords: guesses,
         authentication,
     };
     let questions = Questions {
         handshakes,
         renewals,
+        passwords,
     };
     Some((questions, vacant))
 }
 
 impl Questions {
-    /// False: too many wait.
-    pub fn ask(&self, question: Question<SocketId>) -> bool {
+    /// Nothing is answered when nobody holds `asker` any more. False: too many wait.
+    pub fn ask(&self, question: Question<SocketId>, asker: &Arc<()>) -> bool {
         let lane = match question.lane {
+            Lane::Handshake if question.offered.basic.is_some() => &self.passwords,
             Lane::Handshake => &self.handshakes,
             Lane::Renewal => &self.renewals,
         };
-        lane.try_send(question).is_ok()
+        let asker = Arc::downgrade(asker);
+        lane.try_send(Asked { question, asker }).is_ok()
     }
 }
 
@@ -75,6 +96,12 @@ impl Vacant {
     /// # Errors
     /// A thread cannot be had.
     pub fn occupy(self, shards: Vec<runtime::Post<Post>>) -> io::Result<()> {
+        if self.authentication.has_passwords() {
+            let (desk, passwords) = (Desk::new(self.authentication.clone()), self.passwords);
+            let shards = shards.clone();
+            let thread = thread::Builder::new().name("passwords".to_owned());
+            thread.spawn(move || judge(desk, &passwords, |it| answer(&shards, it)))?;
+        }
         let desk = Desk::new(self.authentication);
         let fetcher = desk.fetching().map(|it| Fetcher::new(&it).map(Arc::new));
         let fetcher = fetcher.transpose().map_err(io::Error::other)?;
@@ -95,6 +122,30 @@ impl Vacant {
         let thread = thread::Builder::new().name("desk".to_owned());
         thread.spawn(move || clerk.sit(inbox))?;
         Ok(())
+    }
+}
+
+/// Looks at what needs nothing from elsewhere, until the last shard has gone.
+fn judge(
+    mut desk: Desk<SocketId>,
+    questions: &flume::Receiver<Asked>,
+    mut answer: impl FnMut(Answer<SocketId>),
+) {
+    for question in questions.iter().filter_map(Asked::wanted) {
+        desk.ask(question, now()).into_iter().for_each(&mut answer);
+    }
+}
+
+/// A shard's full mailbox is waited for: it empties its own at every turn.
+fn answer(shards: &[runtime::Post<Post>], (socket, result): Answer<SocketId>) {
+    let shard = &shards[socket.shard()];
+    let mut batch = vec![Post::Identified { socket, result }];
+    while let Err(again) = shard.try_post(batch) {
+        if shard.is_closed() {
+            break;
+        }
+        batch = again;
+        thread::yield_now();
     }
 }
 
@@ -126,7 +177,7 @@ struct Clerk {
 }
 
 enum Event {
-    Asked(Question<SocketId>),
+    Asked(Asked),
     Fetched(Fetched),
     /// The last shard has gone.
     End,
@@ -134,10 +185,10 @@ enum Event {
 
 /// What comes to the desk, the most urgent first.
 struct Inbox {
-    renewals: flume::Receiver<Question<SocketId>>,
+    renewals: flume::Receiver<Asked>,
     /// Before those who would wait for them.
     documents: flume::Receiver<Fetched>,
-    handshakes: flume::Receiver<Question<SocketId>>,
+    handshakes: flume::Receiver<Asked>,
     renewals_in_a_row: u32,
 }
 
@@ -150,7 +201,9 @@ impl Inbox {
         };
         let next = next.unwrap_or_else(|| self.most_urgent());
         self.renewals_in_a_row = match &next {
-            Event::Asked(question) if question.lane == Lane::Renewal => self.renewals_in_a_row + 1,
+            Event::Asked(asked) if asked.question.lane == Lane::Renewal => {
+                self.renewals_in_a_row + 1
+            }
             _ => 0,
         };
         next
@@ -185,7 +238,11 @@ impl Clerk {
             let next = inbox.next();
             let now = now();
             let answers = match next {
-                Event::Asked(question) => self.desk.ask(question, now).into_iter().collect(),
+                Event::Asked(asked) => {
+                    let question = asked.wanted();
+                    let answer = question.and_then(|question| self.desk.ask(question, now));
+                    answer.into_iter().collect()
+                }
                 Event::Fetched((address, body)) => {
                     self.fetches -= 1;
                     self.desk.fetched(&address, body.as_deref(), now)
@@ -218,18 +275,9 @@ impl Clerk {
         Ok(())
     }
 
-    /// A shard's full mailbox is waited for: it empties its own at every turn.
     fn answer(&self, answers: Vec<Answer<SocketId>>) {
-        for (socket, result) in answers {
-            let shard = &self.shards[socket.shard()];
-            let mut batch = vec![Post::Identified { socket, result }];
-            while let Err(again) = shard.try_post(batch) {
-                if shard.is_closed() {
-                    break;
-                }
-                batch = again;
-                thread::yield_now();
-            }
+        for it in answers {
+            answer(&self.shards, it);
         }
     }
 }
@@ -237,7 +285,7 @@ impl Clerk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Offered;
+    use crate::auth::{Offered, Settings};
 
     fn question(lane: Lane) -> Question<SocketId> {
         Question {
@@ -245,6 +293,62 @@ mod tests {
             offered: Offered::new_token(None, "a token"),
             lane,
         }
+    }
+
+    fn guess() -> Question<SocketId> {
+        let offered = Offered {
+            basic: Some("user:guess".to_owned().into()),
+            ..Offered::default()
+        };
+        Question {
+            offered,
+            ..question(Lane::Handshake)
+        }
+    }
+
+    fn asked(question: Question<SocketId>, asker: &Arc<()>) -> Asked {
+        let asker = Arc::downgrade(asker);
+        Asked { question, asker }
+    }
+
+    fn with_passwords() -> Arc<Authentication> {
+        let settings = Settings {
+            providers: vec![
+                "org.apache.pulsar.broker.authentication.AuthenticationProviderBasic".to_owned(),
+            ],
+            basic_auth_conf: Some("data:,user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=".to_owned()),
+            ..Settings::default()
+        };
+        Arc::new(Authentication::new(&settings).unwrap().0)
+    }
+
+    /// A thread that looked at both needed some 50 ms for each guess, whose client could go at once: twenty in a second
+    /// kept out everybody with a token.
+    #[test]
+    fn no_token_waits_behind_guesses_of_passwords() {
+        let (questions, vacant) = open(Some(&with_passwords())).unwrap();
+        let asker = Arc::new(());
+        let guesses = (0..QUESTIONS_MAX + 1).filter(|_| questions.ask(guess(), &asker));
+        assert_eq!(guesses.count(), QUESTIONS_MAX);
+        assert!(questions.ask(question(Lane::Handshake), &asker));
+        let first = vacant.handshakes.try_recv().ok().and_then(Asked::wanted);
+        assert!(first.is_some_and(|first| first.offered.token.is_some()));
+        assert!(vacant.handshakes.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_looked_at_for_who_has_gone() {
+        let (asks, questions) = flume::unbounded();
+        let (here, gone) = (Arc::new(()), Arc::new(()));
+        asks.send(asked(guess(), &gone)).unwrap();
+        asks.send(asked(guess(), &here)).unwrap();
+        drop((gone, asks));
+        let mut answers = 0;
+        judge(Desk::new(with_passwords()), &questions, |(_, result)| {
+            assert!(result.is_err());
+            answers += 1;
+        });
+        assert_eq!(answers, 1);
     }
 
     #[test]
@@ -258,15 +362,18 @@ mod tests {
             handshakes,
             renewals_in_a_row: 0,
         };
+        let asker = Arc::new(());
         for _ in 0..3 * RENEWALS_IN_A_ROW {
-            renews.send(question(Lane::Renewal)).unwrap();
+            let renewal = question(Lane::Renewal);
+            renews.send(asked(renewal, &asker)).unwrap();
         }
-        arrives.send(question(Lane::Handshake)).unwrap();
+        let handshake = question(Lane::Handshake);
+        arrives.send(asked(handshake, &asker)).unwrap();
         fetches.send(("address".to_owned(), None)).unwrap();
         let mut order = Vec::new();
         for _ in 0..3 * RENEWALS_IN_A_ROW + 2 {
             order.push(match inbox.next() {
-                Event::Asked(question) => question.lane == Lane::Renewal,
+                Event::Asked(asked) => asked.question.lane == Lane::Renewal,
                 Event::Fetched(_) => false,
                 Event::End => panic!("nobody has gone"),
             });

@@ -2,6 +2,7 @@
 //! by a certificate goes with it.
 
 use std::mem;
+use std::sync::Arc;
 
 use super::begin::Understood;
 use super::desk::Questions;
@@ -35,9 +36,15 @@ pub struct Identities {
     /// None: nothing here is slow.
     pub desk: Option<Questions>,
     /// Handshakes that wait for the desk.
-    waiting: FxHashMap<SocketId, OneShot<Result<(), Refusal>>>,
+    waiting: FxHashMap<SocketId, Waiting>,
     /// Sockets whose identity ends.
     ending: FxHashMap<SocketId, Ending>,
+}
+
+struct Waiting {
+    answer: OneShot<Result<(), Refusal>>,
+    /// It is there for as long as this is, to the desk.
+    _asker: Arc<()>,
 }
 
 struct Ending {
@@ -46,8 +53,8 @@ struct Ending {
     renewable: bool,
     /// The client has been asked for a new token.
     challenged: bool,
-    /// One that it has sent is being looked at; further ones are not.
-    is_at_desk: bool,
+    /// One that it has sent is being looked at, for as long as this is there; further ones are not.
+    at_desk: Option<Arc<()>>,
     /// When the last one was looked at.
     looked_ms: Option<u64>,
 }
@@ -57,7 +64,7 @@ impl Ending {
     /// signature costs more than its frame, and those of all sockets are looked at before any stranger's.
     fn looks_at_tokens(&self, now_ms: u64) -> bool {
         let paused_until_ms = self.looked_ms.map_or(0, |it| it + CHALLENGE_PAUSE_MS);
-        !self.is_at_desk && (self.challenged || now_ms >= paused_until_ms)
+        self.at_desk.is_none() && (self.challenged || now_ms >= paused_until_ms)
     }
 }
 
@@ -66,7 +73,7 @@ impl Identities {
     pub fn refuse(&mut self, id: SocketId, refusal: Refusal) -> bool {
         match self.waiting.remove(&id) {
             Some(waiting) => {
-                waiting.send(Err(refusal));
+                waiting.answer.send(Err(refusal));
                 true
             }
             None => false,
@@ -106,23 +113,27 @@ impl Shard {
                 Known::Now(Ok(()))
             }
             Step::Done(Err(why)) => Known::Now(Err(refused(why))),
-            Step::Slow if self.ask_desk(id, offered, Lane::Handshake) => {
-                let (answer, receiver) = oneshot();
-                self.identities.waiting.insert(id, answer);
-                Known::Later(receiver)
-            }
-            Step::Slow => {
-                let why = "Too many clients are being authenticated, try again later";
-                Known::Now(Err(Refusal::new(503, why)))
-            }
+            Step::Slow => match self.ask_desk(id, offered, Lane::Handshake) {
+                Some(_asker) => {
+                    let (answer, receiver) = oneshot();
+                    let waiting = Waiting { answer, _asker };
+                    self.identities.waiting.insert(id, waiting);
+                    Known::Later(receiver)
+                }
+                None => {
+                    let why = "Too many clients are being authenticated, try again later";
+                    Known::Now(Err(Refusal::new(503, why)))
+                }
+            },
         }
     }
 
-    /// False: the desk has enough to do.
-    fn ask_desk(&self, who: SocketId, offered: Offered, lane: Lane) -> bool {
+    /// To be kept for as long as the answer is wanted. None: the desk has enough to do.
+    fn ask_desk(&self, who: SocketId, offered: Offered, lane: Lane) -> Option<Arc<()>> {
         let question = Question { who, offered, lane };
-        let desk = self.identities.desk.as_ref();
-        desk.is_some_and(|desk| desk.ask(question))
+        let asker = Arc::new(());
+        let desk = self.identities.desk.as_ref()?;
+        desk.ask(question, &asker).then_some(asker)
     }
 
     /// What the desk says of a handshake's credentials, or of a new token.
@@ -135,7 +146,7 @@ impl Shard {
         let Some(waiting) = self.identities.waiting.remove(&id) else {
             return self.renew(now_ms, id, result);
         };
-        waiting.send(match result {
+        waiting.answer.send(match result {
             Ok(identity) => {
                 self.identify(id, identity);
                 Ok(())
@@ -176,7 +187,7 @@ impl Shard {
             timer: self.wheel.insert(now_ms + wait_ms, Timer::Identity(id)),
             renewable,
             challenged: false,
-            is_at_desk: false,
+            at_desk: None,
             looked_ms,
         };
         self.identities.ending.insert(id, ending);
@@ -259,12 +270,14 @@ impl Shard {
             Step::Done(result) => {
                 self.renew(now_ms, id, result.map_err(Unidentified::Refused));
             }
-            Step::Slow if self.ask_desk(id, offered, Lane::Renewal) => {
-                if let Some(ending) = self.identities.ending.get_mut(&id) {
-                    ending.is_at_desk = true;
+            Step::Slow => match self.ask_desk(id, offered, Lane::Renewal) {
+                Some(asker) => {
+                    if let Some(ending) = self.identities.ending.get_mut(&id) {
+                        ending.at_desk = Some(asker);
+                    }
                 }
-            }
-            Step::Slow => self.ask_again(now_ms, id),
+                None => self.ask_again(now_ms, id),
+            },
         }
         true
     }
@@ -311,7 +324,7 @@ impl Shard {
         let due_ms = now_ms + wait_ms.min(left_ms);
         ending.timer = self.wheel.insert(due_ms, Timer::Identity(id));
         ending.challenged = false;
-        ending.is_at_desk = false;
+        ending.at_desk = None;
     }
 
     fn not_who_it_was(&mut self, now_ms: u64, id: SocketId, why: Why) {
@@ -336,7 +349,7 @@ mod tests {
             timer: Wheel::new(0).insert(1, ()),
             renewable: true,
             challenged: false,
-            is_at_desk: false,
+            at_desk: None,
             looked_ms: None,
         };
         assert!(ending.looks_at_tokens(5));
@@ -346,7 +359,7 @@ mod tests {
         assert!(ending.looks_at_tokens(5 + CHALLENGE_PAUSE_MS));
         ending.challenged = true;
         assert!(ending.looks_at_tokens(6));
-        ending.is_at_desk = true;
+        ending.at_desk = Some(Arc::default());
         assert!(!ending.looks_at_tokens(6));
     }
 }
