@@ -71,11 +71,6 @@ impl<T> Post<T> {
     pub fn is_awaited(&self) -> bool {
         self.awaited.load(Ordering::Relaxed)
     }
-
-    /// Batches waiting now.
-    pub fn waiting_batches(&self) -> usize {
-        self.sender.len()
-    }
 }
 
 impl<T> Inbox<T> {

@@ -116,6 +116,7 @@ pub(super) fn split_first(frames: &[u8]) -> Option<(Whole<'_>, &[u8])> {
 }
 
 /// One text frame. `payload` must be UTF-8.
+#[cfg(test)]
 pub fn text_frame(payload: &[u8]) -> Bytes {
     frame(OpCode::Data(Data::Text), payload)
 }

@@ -108,12 +108,10 @@ impl Model {
         }
     }
 
-    pub(super) fn some_held(&mut self, by: Option<MemberId>) -> Option<(Key, MemberId)> {
+    pub(super) fn some_held(&mut self) -> Option<(Key, MemberId)> {
         let held: Vec<_> = (self.fates.iter())
             .filter_map(|(key, fate)| match fate {
-                Fate::Held { by: owner, .. } if by.is_none_or(|by| by == *owner) => {
-                    Some((*key, *owner))
-                }
+                Fate::Held { by, .. } => Some((*key, *by)),
                 _ => None,
             })
             .collect();
@@ -124,7 +122,7 @@ impl Model {
         if self.is_reader {
             return self.handled();
         }
-        let Some((key, owner)) = self.some_held(None) else {
+        let Some((key, owner)) = self.some_held() else {
             return;
         };
         self.ack_as(owner, key);
@@ -184,7 +182,7 @@ impl Model {
     }
 
     pub(super) fn negative_ack(&mut self) {
-        let Some((key, owner)) = self.some_held(None) else {
+        let Some((key, owner)) = self.some_held() else {
             return;
         };
         let delay_ms = self.clients[&owner].spec.negative_ack_delay_ms.max(100);

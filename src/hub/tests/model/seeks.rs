@@ -91,7 +91,7 @@ impl Model {
         if !self.in_order() || self.is_reader {
             return;
         }
-        let Some((key, member)) = self.some_held(None) else {
+        let Some((key, member)) = self.some_held() else {
             return;
         };
         let upto = (key.0, 0, i32::MIN)..=key;
