@@ -5,7 +5,8 @@ use super::lane::LaneKind;
 use super::post::{MemberEvent, Post, SocketId};
 use super::shard::Shard;
 use super::topics::{Asked, Watcher};
-use crate::hub::{Effect, Input, MemberId};
+use crate::hub::{Effect, Input, MemberId, Undecryptable};
+use crate::pulsar::CryptoFailureAction;
 use crate::pulsar::client::{Client, ConsumerId};
 
 impl Shard {
@@ -71,6 +72,7 @@ impl Shard {
                     self.hubs.put(sibling, Input::SeekByOther(seek.clone()));
                 }
             }
+            Effect::Undecryptable(noted) => self.tell_undecryptable(now_ms, place, &noted),
             Effect::Finished => self.hub_finished(now_ms, place),
             upstream => self.hub_upstream_effect(now_ms, place, upstream),
         }
@@ -136,6 +138,32 @@ impl Shard {
             }
             // The others are carried out by `hub_effect`.
             _ => {}
+        }
+    }
+
+    /// What is discarded is gone for its subscription, and what fails is not given out: neither is to happen in silence.
+    fn tell_undecryptable(&mut self, now_ms: u64, place: usize, noted: &Undecryptable) {
+        let Some(local) = self.hubs.local.get(place) else {
+            return;
+        };
+        let spec = local.hub.spec();
+        let Undecryptable {
+            topic,
+            key,
+            entries,
+        } = noted;
+        let subscription = &spec.subscription;
+        let fate = match spec.crypto_failure_action {
+            CryptoFailureAction::Discard => "are discarded (acked)",
+            _ => "are not given out",
+        };
+        let about = format!("{topic} {subscription}");
+        if let Some(unsaid) = self.hubs.undecryptable.due_for(now_ms, &about, *entries) {
+            tracing::warn!(
+                %topic, subscription, key, entries, unsaid,
+                "encrypted messages for which this gateway has no fitting private key {fate}: see cryptoKeyDirectory, and \
+                 cryptoFailureAction of the clients"
+            );
         }
     }
 

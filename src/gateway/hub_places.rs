@@ -8,6 +8,7 @@ use slab::Slab;
 use super::post::{HubKey, Join};
 use super::siblings::counted_window;
 use crate::hub::{Hub, Input, Limits, MemberId, Topics};
+use crate::observe::seldom::Seldom;
 use crate::pulsar::client::{ConsumerId, Principal};
 use crate::runtime::TimerKey;
 
@@ -63,6 +64,8 @@ pub struct Hubs {
     pub(super) by_consumer: FxHashMap<ConsumerId, (usize, usize)>,
     /// Places with something in their inbox; they may be gone.
     pub(super) busy: Vec<usize>,
+    /// Topics with messages that this gateway cannot decrypt, by subscription.
+    pub(super) undecryptable: Seldom,
 }
 
 impl Hubs {

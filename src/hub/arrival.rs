@@ -161,7 +161,7 @@ impl Hub {
         match self.messages_of(&entry) {
             Ok(messages) => self.opened(now_ms, slot, key, messages),
             Err(SplitError::Chunked) => self.chunk_opened(now_ms, slot, entry),
-            Err(error) => self.unreadable(now_ms, slot, key, &error),
+            Err(error) => self.unreadable(now_ms, slot, key, &error, &entry.metadata),
         }
         if self.slots[slot].opened.is_empty() {
             self.given_out(now_ms, slot, key);
@@ -266,9 +266,10 @@ impl Hub {
         slot: usize,
         key: EntryKey,
         error: &SplitError,
+        metadata: &[u8],
     ) {
         if matches!(error, SplitError::Encrypted) {
-            return self.undecryptable(now_ms, slot, key);
+            return self.undecryptable(now_ms, slot, key, metadata);
         }
         self.stats.corrupt += 1;
         if self.is_acked_upstream(slot) {

@@ -224,7 +224,7 @@ impl Hub {
             Taken::Kept => {}
             Taken::Whole(entry, first) => match message::open_chunked(&entry, first, max_bytes) {
                 Ok(message) => self.opened(now_ms, slot, key, vec![message]),
-                Err(error) => self.unreadable(now_ms, slot, key, &error),
+                Err(error) => self.unreadable(now_ms, slot, key, &error, &entry.metadata),
             },
             Taken::Repeat => self.settle_chunk(now_ms, slot, key),
             Taken::Stray if is_old => self.settle_chunk(now_ms, slot, key),

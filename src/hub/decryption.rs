@@ -6,12 +6,15 @@
 use std::sync::Arc;
 
 use super::Hub;
-use super::effect::Effect;
+use super::effect::{Effect, Undecryptable};
 use super::limits::MAX_UNDECRYPTABLE;
 use super::slot::{EntryKey, Position, Waiting};
 use crate::pulsar::CryptoFailureAction;
 use crate::pulsar::crypto::{DataKey, DataKeys, Opened, SealedDataKey};
-use crate::pulsar::message::is_encrypted;
+use crate::pulsar::message::{Encryption, is_encrypted};
+
+/// What a log shows of a key's name, which may be as long as metadata are.
+const KEY_NAME_CHARS_MAX: usize = 128;
 
 #[derive(Debug, Default)]
 pub(super) struct Decryption {
@@ -61,10 +64,35 @@ impl Hub {
         }
     }
 
+    fn note_undecryptable(&mut self, slot: usize, metadata: &[u8]) {
+        if let Some(noted) = &mut self.undecryptable {
+            noted.entries += 1;
+            return;
+        }
+        let encryption = Encryption::of(metadata);
+        let name = encryption.keys.first().map_or("", |key| &key.name);
+        self.undecryptable = Some(Box::new(Undecryptable {
+            topic: self.slots[slot].topic.clone(),
+            key: name.chars().take(KEY_NAME_CHARS_MAX).collect(),
+            entries: 1,
+        }));
+    }
+
+    pub(super) fn tell_undecryptable(&mut self, out: &mut Vec<Effect>) {
+        out.extend(self.undecryptable.take().map(Effect::Undecryptable));
+    }
+
     /// Nobody here can decrypt it. Unless it is to be discarded it stays unacked: another consumer may have the key. Where
     /// members have ack timeouts it is asked for again after the shortest, as in Java.
-    pub(super) fn undecryptable(&mut self, now_ms: u64, slot: usize, key: EntryKey) {
+    pub(super) fn undecryptable(
+        &mut self,
+        now_ms: u64,
+        slot: usize,
+        key: EntryKey,
+        metadata: &[u8],
+    ) {
         self.stats.unreadable += 1;
+        self.note_undecryptable(slot, metadata);
         if !self.is_acked_upstream(slot) {
             return;
         }

@@ -307,8 +307,21 @@ pub enum Effect {
     /// Decrypt the data key; answered by `Hub::data_key`, also when that fails. One at a time.
     WantDataKey(SealedDataKey),
 
+    /// For the log.
+    Undecryptable(Box<Undecryptable>),
+
     /// The last member has gone and the upstream was told to close: drop the hub.
     Finished,
+}
+
+/// Encrypted entries that came up in one turn, and that nobody here can decrypt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecryptable {
+    /// Of the first of them. Without the partition.
+    pub topic: Arc<str>,
+    /// For whom the first was encrypted, in its publisher's words; cut.
+    pub key: String,
+    pub entries: u64,
 }
 
 /// What the upstream tells the hub, by slot.

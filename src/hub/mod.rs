@@ -130,6 +130,8 @@ pub struct Hub {
     dead_letters: DeadLetters,
     /// None: this gateway has no private keys.
     decryption: Option<Box<Decryption>>,
+    /// To be told at the end of this turn.
+    undecryptable: Option<Box<Undecryptable>>,
     requests: Requests,
     ack_due_ms: Option<u64>,
     next_tag: Tag,
@@ -176,6 +178,7 @@ impl Hub {
             delayed: BTreeSet::new(),
             dead_letters: DeadLetters::default(),
             decryption: limits.decrypts.then(Box::default),
+            undecryptable: None,
             requests: Requests::default(),
             ack_due_ms: None,
             next_tag: 0,
@@ -409,6 +412,7 @@ impl Hub {
             self.excuse_stalled_chunks(now_ms);
             self.deliver(now_ms, out);
             self.want_data_key(out);
+            self.tell_undecryptable(out);
             if self.goes_on_ms().is_none() {
                 self.flow(out);
             }

@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 
 /// Between two lines about one subject: often enough to see that it goes on.
 const SILENCE_MS: u64 = 10_000;
-/// Subjects remembered. More brokers than this are hardly down at once; then all of them speak again.
+/// Subjects remembered. More than this hardly have something to say at once; those beyond are silent until one of the
+/// others has been for as long as it must: clients, who name some of them, do not fill the log.
 const SUBJECTS_MAX: usize = 64;
 
 /// Which subjects have spoken, and when.
@@ -24,16 +25,25 @@ struct Told {
 impl Seldom {
     /// Whether a line about the subject is due, and how often it has happened unsaid since the last one.
     pub fn due(&mut self, now_ms: u64, subject: &str) -> Option<u64> {
+        self.due_for(now_ms, subject, 1)
+    }
+
+    /// The same where it has happened so often now.
+    pub fn due_for(&mut self, now_ms: u64, subject: &str, times: u64) -> Option<u64> {
+        let is_silent = |told: &Told| now_ms.saturating_sub(told.at_ms) < SILENCE_MS;
         if let Some(told) = self.told.get_mut(subject) {
-            if now_ms.saturating_sub(told.at_ms) < SILENCE_MS {
-                told.silent += 1;
+            if is_silent(told) {
+                told.silent += times;
                 return None;
             }
             told.at_ms = now_ms;
             return Some(std::mem::take(&mut told.silent));
         }
         if self.told.len() >= SUBJECTS_MAX {
-            self.told.clear();
+            self.told.retain(|_, told| is_silent(told));
+        }
+        if self.told.len() >= SUBJECTS_MAX {
+            return None;
         }
         let told = Told {
             at_ms: now_ms,
@@ -61,11 +71,21 @@ mod tests {
     }
 
     #[test]
-    fn subjects_are_bounded() {
+    fn subjects_and_their_lines_are_bounded() {
         let mut seldom = Seldom::default();
-        for number in 0..10 * SUBJECTS_MAX {
-            assert_eq!(seldom.due(0, &number.to_string()), Some(0));
+        for now_ms in [0, SILENCE_MS] {
+            let subjects = (0..10 * SUBJECTS_MAX).map(|number| format!("{now_ms} {number}"));
+            let said = subjects.filter_map(|subject| seldom.due(now_ms, &subject));
+            assert_eq!(said.collect::<Vec<_>>(), [0; SUBJECTS_MAX]);
             assert!(seldom.told.len() <= SUBJECTS_MAX);
         }
+    }
+
+    #[test]
+    fn what_happens_several_times_at_once_counts_as_often() {
+        let mut seldom = Seldom::default();
+        assert_eq!(seldom.due_for(0, "a", 5), Some(0));
+        assert_eq!(seldom.due_for(1, "a", 7), None);
+        assert_eq!(seldom.due_for(10_000, "a", 3), Some(7));
     }
 }

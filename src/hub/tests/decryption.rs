@@ -205,3 +205,24 @@ fn an_answer_that_comes_after_unsubscribing_is_of_the_key_that_was_asked_for() {
     world.key_is(Some(data_key()));
     assert_eq!(world.delivered_entries(), [1]);
 }
+
+#[test]
+fn what_nobody_here_can_decrypt_is_told_once_a_turn_with_the_name_of_its_key() {
+    use CryptoFailureAction::{Consume, Discard, Fail};
+    for (action, entries) in [(Fail, vec![2, 1]), (Discard, vec![2, 1]), (Consume, vec![])] {
+        let mut world = opened(Shared, action);
+        for at in 0..2 {
+            world.upstream(Upstream::Entry(sealed(at, None, b"of others")));
+        }
+        world.key_is(None);
+        world.upstream(Upstream::Entry(sealed(2, None, b"of others")));
+        let told = world.take(|effect| match effect {
+            Effect::Undecryptable(noted) => {
+                assert_eq!((&*noted.topic, &*noted.key), (TOPIC, "alice"));
+                Some(noted.entries)
+            }
+            _ => None,
+        });
+        assert_eq!(told, entries, "{action:?}");
+    }
+}
