@@ -192,7 +192,7 @@ pub(super) const OWN: &[OwnKey] = &[
             Ok(())
         }),
         default: || "gateway".into(),
-        help: "who decides what clients may do; the broker is shown every client's own credentials",
+        help: "who decides what clients may do: the gateway, or the broker, which is then shown every client's own credentials",
     },
     OwnKey {
         key: sets(super::broker_client::FORWARDS, |d, v| {
