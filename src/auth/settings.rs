@@ -23,6 +23,8 @@ pub struct Settings {
 /// Of `AuthenticationProviderToken`.
 #[derive(Clone, Default)]
 pub struct TokenSettings {
+    /// Before the names of these keys in the file.
+    pub prefix: String,
     pub secret_key: Option<String>,
     pub public_key: Option<String>,
     pub public_alg: Option<String>,
@@ -129,8 +131,8 @@ fn token(settings: &TokenSettings) -> Result<TokenProvider, Fault> {
     let audience = match (audience_claim, given(&settings.audience)) {
         (Some(claim), Some(audience)) => Some((claim, vec![audience])),
         (Some(_), None) => {
-            let why = "is needed beside tokenAudienceClaim";
-            return Err(("tokenAudience", why.to_owned()));
+            let why = format!("is needed beside {}tokenAudienceClaim", settings.prefix);
+            return Err(("tokenAudience", why));
         }
         // Java does not look at the audience then.
         (None, _) => None,
@@ -168,8 +170,9 @@ fn token_key(settings: &TokenSettings) -> Result<Key, Fault> {
         let bytes = source::read(&place).map_err(fault("tokenPublicKey"))?;
         Key::public(&bytes, family).map_err(fault("tokenPublicKey"))
     } else {
-        let why = "or tokenPublicKey is needed by AuthenticationProviderToken";
-        Err(("tokenSecretKey", why.to_owned()))
+        let other = format!("{}tokenPublicKey", settings.prefix);
+        let why = format!("or {other} is needed by AuthenticationProviderToken");
+        Err(("tokenSecretKey", why))
     }
 }
 

@@ -31,6 +31,11 @@ impl Collected {
     pub fn is_enabled(&self) -> bool {
         self.enabled
     }
+
+    /// `tokenSettingPrefix`; empty where there is none.
+    pub fn token_prefix(&self) -> &str {
+        &self.settings.token.prefix
+    }
 }
 
 pub(super) const KEYS: &[Key] = &[
@@ -127,19 +132,34 @@ pub(super) fn is_by_certificate(class: &str) -> bool {
 /// Before the names of the keys that `tokenSettingPrefix` moves.
 const PREFIX_KEY: &str = "tokenSettingPrefix";
 
+fn is_tokens(name: &str) -> bool {
+    let mut keys = KEYS.iter().map(|key| key.name);
+    name.starts_with("token") && keys.any(|key| key == name)
+}
+
+/// A key as it stands in the file.
+pub(super) fn written(prefix: &str, key: &str) -> String {
+    match is_tokens(key) {
+        true => format!("{prefix}{key}"),
+        false => key.to_owned(),
+    }
+}
+
 /// With `tokenSettingPrefix=x` the provider reads `xtokenSecretKey` where it else reads `tokenSecretKey`, and does not
 /// look at the latter.
-pub(super) fn apply_prefix(settings: Vec<Setting>) -> Vec<Setting> {
+pub(super) fn apply_prefix(draft: &mut Draft, settings: Vec<Setting>) -> Vec<Setting> {
     let is_prefix = |setting: &&Setting| setting.key == PREFIX_KEY;
     let prefix = settings.iter().find(is_prefix).map(|it| it.value.clone());
     let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) else {
         let others = settings.into_iter().filter(|it| it.key != PREFIX_KEY);
         return others.collect();
     };
-    let is_tokens = |name: &str| {
-        let mut keys = KEYS.iter().map(|key| key.name);
-        name.starts_with("token") && keys.any(|key| key == name)
-    };
+    draft
+        .authentication
+        .settings
+        .token
+        .prefix
+        .clone_from(&prefix);
     let moved = settings.into_iter().filter_map(|mut setting| {
         if setting.key == PREFIX_KEY || is_tokens(&setting.key) {
             return None;
@@ -184,6 +204,7 @@ pub(super) fn finish(draft: &mut Draft, settings: &[Setting], mistakes: &mut Vec
         }
         Err(faults) => mistakes.extend(faults.into_iter().map(|(key, why)| {
             let place = settings.iter().find(|setting| setting.key == key);
+            let key = written(&collected.settings.token.prefix, key);
             match place {
                 Some(setting) => Mistake::at(&setting.place, format!("{key}: {why}")),
                 None => Mistake(format!("{key} {why}")),

@@ -159,7 +159,7 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
     let mut mistakes = Vec::new();
     let plain = !is_emptied(&settings, "webServicePort");
     let settings = effective(settings, &mut draft.config.notes);
-    let settings = authentication::apply_prefix(settings);
+    let settings = authentication::apply_prefix(&mut draft, settings);
     for setting in &settings {
         let Some(key) = known(&setting.key) else {
             draft.config.notes.push(unknown(setting));
@@ -183,11 +183,12 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
         Err(_) if !mistakes.is_empty() => {}
         Err((name, why)) => mistakes.push(about(&settings, name, why)),
     }
+    let token_prefix = draft.authentication.token_prefix().to_owned();
     broker_client::finish(&mut draft, with_tls, &settings, &mut mistakes);
     authentication::finish(&mut draft, &settings, &mut mistakes);
     doors::finish(&mut draft, &settings, &mut mistakes);
     listen(&mut draft, plain, &mut mistakes);
-    let notes = switches::notes(&draft.config, &settings);
+    let notes = switches::notes(&draft.config, &settings, &token_prefix);
     draft.config.notes.extend(notes);
     finish(draft, mistakes)
 }

@@ -14,11 +14,25 @@ const WHO: &[&str] = &[
     "tokenPublicKey",
     "basicAuthConf",
     "openIDAllowedTokenIssuers",
+    "openIDAllowedAudiences",
     "maxConnectionsPerRole",
 ];
 
+/// What says whom a provider believes. Its other keys are about details.
+const PROVIDERS: &[(&str, &[&str])] = &[
+    (
+        "AuthenticationProviderToken",
+        &["tokenSecretKey", "tokenPublicKey"],
+    ),
+    ("AuthenticationProviderBasic", &["basicAuthConf"]),
+    (
+        "AuthenticationProviderOpenID",
+        &["openIDAllowedTokenIssuers", "openIDAllowedAudiences"],
+    ),
+];
+
 /// What the operator should know before everybody else does.
-pub(super) fn notes(config: &Config, settings: &[Setting]) -> Vec<String> {
+pub(super) fn notes(config: &Config, settings: &[Setting], token_prefix: &str) -> Vec<String> {
     let value = |key: &str| {
         let setting = settings.iter().find(|setting| setting.key == key);
         setting.map_or("", |setting| setting.value.as_str())
@@ -56,5 +70,55 @@ pub(super) fn notes(config: &Config, settings: &[Setting]) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let passed_over = passed_over(authenticates, &value);
+    notes.extend(passed_over.into_iter().map(|(key, why)| {
+        let key = authentication::written(token_prefix, key);
+        format!("without effect: {key}: {why}")
+    }));
     notes
+}
+
+/// Keys that are passed over because of one beside them, or for want of one. The names of token keys are bare.
+fn passed_over<'a>(
+    authenticates: bool,
+    value: &impl Fn(&str) -> &'a str,
+) -> Vec<(&'static str, &'static str)> {
+    let is_set = |key: &str| !value(key).trim().is_empty();
+    let provides = |class: &str| value("authenticationProviders").contains(class);
+    let by_token = authenticates && provides("AuthenticationProviderToken");
+    let with_stores = value("tlsEnabledWithKeyStore").eq_ignore_ascii_case("true");
+    let mut idle = Vec::new();
+    let mut find = |why: &'static str, keys: &[&'static str]| {
+        let set = keys.iter().filter(|key| is_set(key));
+        idle.extend(set.map(|key| (*key, why)));
+    };
+    if by_token && !is_set("tokenAudienceClaim") {
+        let why =
+            "tokenAudienceClaim is not set, so that tokens that were issued for others are taken";
+        find(why, &["tokenAudience"]);
+    }
+    if by_token && is_set("tokenSecretKey") {
+        let why = "where a secret key is set, tokens are believed by that alone";
+        find(why, &["tokenPublicKey"]);
+    }
+    for (class, keys) in PROVIDERS {
+        if authenticates && !provides(class) {
+            find("authenticationProviders does not name its provider", keys);
+        }
+    }
+    match with_stores {
+        true => find(
+            "with tlsEnabledWithKeyStore=true only tlsKeyStore and tlsTrustStore count",
+            &[
+                "tlsCertificateFilePath",
+                "tlsKeyFilePath",
+                "tlsTrustCertsFilePath",
+            ],
+        ),
+        false => find(
+            "tlsEnabledWithKeyStore is not true",
+            &["tlsKeyStore", "tlsTrustStore"],
+        ),
+    }
+    idle
 }

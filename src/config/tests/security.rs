@@ -106,6 +106,55 @@ fn what_protects_nothing_because_its_switch_is_off_is_told() {
 }
 
 #[test]
+fn what_is_passed_over_because_of_a_key_beside_it_or_for_want_of_one_is_told() {
+    let package = "org.apache.pulsar.broker.authentication.";
+    let secret = "data:,0123456789abcdef0123456789abcdef";
+    let token = format!(
+        "authenticationEnabled=true\nauthenticationProviders={package}AuthenticationProviderToken\n"
+    );
+    let bare = format!("{token}tokenSecretKey={secret}\n");
+    let prefixed = format!("{token}tokenSettingPrefix=my\nmytokenSecretKey={secret}\n");
+    let tls = "webServicePortTls=1\ntlsCertificateFilePath=/c\ntlsKeyFilePath=/k\n";
+    let stores = "webServicePortTls=1\ntlsEnabledWithKeyStore=true\ntlsKeyStore=/s\n";
+    for (text, idle) in [
+        (
+            format!("{bare}tokenAudience=me\n"),
+            "tokenAudience: tokenAudienceClaim is not set",
+        ),
+        (
+            format!("{prefixed}mytokenAudience=me\n"),
+            "mytokenAudience: tokenAudienceClaim is not set",
+        ),
+        (
+            format!("{bare}tokenPublicKey=/nowhere\n"),
+            "tokenPublicKey: where a secret key is set",
+        ),
+        (
+            format!("{bare}basicAuthConf=/nowhere\n"),
+            "basicAuthConf: authenticationProviders does not name its provider",
+        ),
+        (
+            format!("{bare}openIDAllowedAudiences=me\n"),
+            "openIDAllowedAudiences: authenticationProviders does not name its provider",
+        ),
+        (
+            format!("{tls}tlsTrustStore=/t\n"),
+            "tlsTrustStore: tlsEnabledWithKeyStore is not true",
+        ),
+        (
+            format!("{stores}tlsTrustCertsFilePath=/t\n"),
+            "tlsTrustCertsFilePath: with tlsEnabledWithKeyStore=true",
+        ),
+    ] {
+        let notes = check(&text).unwrap().notes.join("\n");
+        let told = format!("without effect: {idle}");
+        assert!(notes.contains(&told), "{text}: {notes}");
+    }
+    let good = format!("{bare}tokenAudience=me\ntokenAudienceClaim=aud\n{tls}");
+    assert_eq!(check(&good).unwrap().notes, [""; 0]);
+}
+
+#[test]
 fn without_authorization_its_other_keys_change_nothing() {
     let text = "authorizationProvider=com.example.Provider\nsuperUserRoles=a, b,\n";
     assert!(check(text).unwrap().authorization.is_none());
@@ -217,7 +266,12 @@ fn authentication_is_set_up_or_every_mistake_in_it_is_told() {
     // With a prefix the bare names mean nothing.
     let prefixed = format!("{on}AuthenticationProviderToken\ntokenSettingPrefix=my\n");
     assert!(check(&format!("{prefixed}mytokenSecretKey={secret}\n")).is_ok());
-    assert!(check(&format!("{prefixed}tokenSecretKey={secret}\n")).is_err());
+    let bare = check(&format!("{prefixed}tokenSecretKey={secret}\n"));
+    let bare = bare.unwrap_err();
+    assert!(
+        bare[0].starts_with("mytokenSecretKey or mytokenPublicKey is needed"),
+        "{bare:?}"
+    );
     let mistakes = check(&format!(
         "{on}AuthenticationProviderSasl,{package}AuthenticationProviderTls\ntlsAllowInsecureConnection=true\n"
     ));
