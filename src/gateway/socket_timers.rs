@@ -2,7 +2,7 @@
 
 use super::post::SocketId;
 use super::shard::{Shard, Timer};
-use super::sockets::Role;
+use super::sockets::{Entry, Role};
 use crate::session::CloseWith;
 use crate::ws::{self, close};
 
@@ -31,15 +31,13 @@ impl Shard {
 
     fn socket_due_ms(&mut self, id: SocketId) -> Option<u64> {
         let config = self.config.clone();
-        let is_awaited = self.awaits_permission(id);
+        let asks_nobody = self.asks_nobody(id);
         let entry = self.sockets.get(id)?;
         if let Some(cut_off_ms) = entry.cut_off_ms {
             return Some(cut_off_ms);
         }
         if !entry.upgraded {
-            // Once the request is there, the upstream's own time limits rule.
-            return (matches!(entry.role, Role::None) && !is_awaited)
-                .then(|| entry.last_active_ms + config.handshake_timeout_ms);
+            return asks_nobody.then(|| entry.last_active_ms + config.handshake_timeout_ms);
         }
         let idle_ms = match entry.resume {
             None => entry.last_active_ms + config.idle_timeout_ms,
@@ -57,10 +55,18 @@ impl Shard {
             .min()
     }
 
+    /// Of a socket that has not been answered: its request is not there. Once it is, the time limits of whom it asks rule: of
+    /// its upstream, of who knows its rights.
+    fn asks_nobody(&self, id: SocketId) -> bool {
+        let entry = self.sockets.look(id);
+        let asks = |entry: &Entry| !matches!(entry.role, Role::None) || entry.opening.is_some();
+        !entry.is_some_and(asks) && !self.awaits_permission(id)
+    }
+
     /// The timer rang: does what is due, and sets it anew.
     pub fn socket_timer(&mut self, now_ms: u64, id: SocketId) {
         let config = self.config.clone();
-        let is_awaited = self.awaits_permission(id);
+        let asks_nobody = self.asks_nobody(id);
         let Some(entry) = self.sockets.get(id) else {
             return;
         };
@@ -72,10 +78,7 @@ impl Shard {
             return entry.socket.abort();
         }
         if !entry.upgraded {
-            if matches!(entry.role, Role::None)
-                && !is_awaited
-                && entry.last_active_ms + config.handshake_timeout_ms <= now_ms
-            {
+            if asks_nobody && entry.last_active_ms + config.handshake_timeout_ms <= now_ms {
                 entry.socket.abort();
                 self.counters.handshakes_timed_out += 1;
             }

@@ -15,18 +15,26 @@ use crate::hub::tests::{TOPIC, entry, hub_spec, id, member_spec};
 use crate::hub::{Command, Input, MemberId, Upstream};
 use crate::pulsar::client::StartPosition;
 use crate::pulsar::{BrokerError, CryptoFailureAction, ErrorKind, SubscriptionType};
-use crate::runtime::Socket;
 use crate::runtime::driver::Driver;
 use crate::runtime::mailbox::mailbox;
 use crate::runtime::tests::{on_shard, pair};
+use crate::runtime::{Socket, oneshot};
 
 fn shard() -> Shard {
-    let broker = Setting {
-        key: "brokerServiceUrl".to_owned(),
-        value: "pulsar://broker:6650".to_owned(),
-        place: Place::Flag("--set"),
-    };
-    let config = config::load(None, vec![broker]).expect("nothing is wrong with it");
+    shard_with(&[])
+}
+
+fn shard_with(settings: &[(&str, &str)]) -> Shard {
+    let broker = ("brokerServiceUrl", "pulsar://broker:6650");
+    let all = settings
+        .iter()
+        .chain([&broker])
+        .map(|(key, value)| Setting {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+            place: Place::Flag("--set"),
+        });
+    let config = config::load(None, all.collect()).expect("nothing is wrong with it");
     let (source, _) = credential_keeper::open(&config.broker_client).expect("no files");
     let (_, finder) = find_brokers(&config.brokers).expect("one is named");
     let equipment = Equipment {
@@ -159,6 +167,17 @@ fn nobody_asks_about_the_partitions_of_a_hub_that_went_before_they_were_counted(
     assert!(shard.wheel.next_deadline_ms().is_some());
 }
 
+fn reader_params(window: u32, start: StartPosition) -> ReaderParams {
+    ReaderParams {
+        reader_name: None,
+        flow: Flow::Window(window),
+        start,
+        start_time_ms: None,
+        read_compacted: false,
+        crypto_failure_action: CryptoFailureAction::Fail,
+    }
+}
+
 /// A reader of [`TOPIC`] that is to be caught up from the broker, and its upstream reader's place among the hubs.
 fn catching_up(shard: &mut Shard, socket: Socket, window: u32) -> (SocketId, usize) {
     let id = shard.open_socket(0, socket).expect("room");
@@ -167,14 +186,7 @@ fn catching_up(shard: &mut Shard, socket: Socket, window: u32) -> (SocketId, usi
         crypto_failure_action: CryptoFailureAction::Fail,
         speaker: None,
     };
-    let params = ReaderParams {
-        reader_name: None,
-        flow: Flow::Window(window),
-        start: StartPosition::Earliest,
-        start_time_ms: None,
-        read_compacted: false,
-        crypto_failure_action: key.crypto_failure_action,
-    };
+    let params = reader_params(window, StartPosition::Earliest);
     shard.begin_reading(id, key, params);
     shard.settle(0);
     let place = shard.hubs.place_of(id.member()).expect("one of its own");
@@ -221,4 +233,44 @@ fn who_reads_compacted_shares_no_upstream_with_who_does_not() {
     let of = |number| shard.hubs.place_of(member(number));
     assert_ne!(of(1), of(2));
     assert_eq!(of(1), of(3));
+}
+
+/// Two sockets, the second of which wants to join what the first one reads when the broker has to be asked about that.
+fn waits_for_proof(shard: &mut Shard, now_ms: u64, sockets: [Socket; 2]) -> SocketId {
+    let ids = sockets.map(|socket| shard.open_socket(now_ms, socket).expect("room"));
+    let params = reader_params(5, StartPosition::Latest);
+    shard.begin_reader(ids[0], TOPIC.to_owned(), params.clone());
+    shard.settle(0);
+    let place = counted(shard);
+    shard.hubs.put(place, Input::Upstream(0, Upstream::Ready));
+    shard.settle(0);
+    shard.admit_reader(now_ms, ids[1], TOPIC.to_owned(), params);
+    ids[1]
+}
+
+/// It was cut off without an answer.
+#[test]
+fn the_time_for_a_request_is_over_when_the_broker_is_asked_about_a_right() {
+    on_shard(Driver::Poll, || async {
+        let mut shard = shard_with(&[
+            ("authenticationEnabled", "true"),
+            ("tokenSecretKey", "data:;base64,a2V5"),
+            ("authorization", "broker"),
+        ]);
+        // Longer than what a broker says counts.
+        let now_ms = 60_000;
+        let ends = [pair(), pair()];
+        let sockets = ends.each_ref().map(|(server, _)| {
+            let server = server.try_clone().expect("a descriptor");
+            Socket::from_std(server).expect("a socket")
+        });
+        let (answer, opened) = oneshot();
+        let id = waits_for_proof(&mut shard, now_ms, sockets);
+        shard.sockets.get(id).expect("a socket").opening = Some(answer);
+        shard.socket_timer(now_ms + shard.config.handshake_timeout_ms, id);
+        assert_eq!(shard.counters.handshakes_timed_out, 0);
+        assert!(opened.ready().is_none());
+        shard.settle(now_ms);
+        assert!(opened.ready().is_some_and(|answer| answer.is_ok()));
+    });
 }
