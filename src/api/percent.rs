@@ -2,6 +2,9 @@
 //! the path.
 
 use std::borrow::Cow;
+use std::mem;
+
+use zeroize::{Zeroize, Zeroizing};
 
 /// Why a text cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,12 +15,12 @@ pub enum PercentError {
     NotUtf8,
 }
 
-/// `+` is a space, `%XX` a byte, all else itself.
+/// `+` is a space, `%XX` a byte, all else itself. It may be a credential: what cannot be decoded is zeroed as far as it was.
 pub fn decode(text: &str) -> Result<Cow<'_, str>, PercentError> {
     if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Ok(Cow::Borrowed(text));
     }
-    let mut decoded = Vec::with_capacity(text.len());
+    let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         decoded.push(match byte {
@@ -29,10 +32,12 @@ pub fn decode(text: &str) -> Result<Cow<'_, str>, PercentError> {
             plain => plain,
         });
     }
-    match String::from_utf8(decoded) {
-        Ok(text) => Ok(Cow::Owned(text)),
-        Err(_) => Err(PercentError::NotUtf8),
-    }
+    String::from_utf8(mem::take(&mut decoded))
+        .map(Cow::Owned)
+        .map_err(|error| {
+            error.into_bytes().zeroize();
+            PercentError::NotUtf8
+        })
 }
 
 fn hex(digit: Option<u8>) -> Result<u8, PercentError> {

@@ -22,12 +22,13 @@ impl Query {
             Ok(decoded) => Ok(decoded.into_owned()),
             Err(_) => Err(Refusal::new(400, "Unable to parse URI query")),
         };
-        let mut parameters = Vec::new();
+        // What has been decoded before a mistake is zeroed with it.
+        let mut query = Query::default();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            parameters.push((decode(name)?, decode(value)?));
+            query.parameters.push((decode(name)?, decode(value)?));
         }
-        Ok(Query { parameters })
+        Ok(query)
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -64,7 +64,7 @@ impl HeadReader {
         let before = self.head.len();
         let room = MAX_HEAD_BYTES.saturating_sub(self.skipped + before);
         let rest = &input[leading..];
-        self.head.extend_from_slice(&rest[..rest.len().min(room)]);
+        self.append(&rest[..rest.len().min(room)]);
         if let Some(end) = self.scan()? {
             self.head.truncate(end);
             return Ok(Some((self.parse()?, leading + end - before)));
@@ -73,6 +73,15 @@ impl HeadReader {
             return Err(self.over_the_bound());
         }
         Ok(None)
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let needed = self.head.len() + bytes.len();
+        if needed > self.head.capacity() {
+            let doubled = (2 * self.head.capacity()).min(MAX_HEAD_BYTES);
+            self.head = moved(&mut self.head, needed.max(doubled));
+        }
+        self.head.extend_from_slice(bytes);
     }
 
     /// Looks at the bytes not looked at before. Gives the length of the head when its end is there.
@@ -146,6 +155,14 @@ impl HeadReader {
     }
 }
 
+/// The same bytes in a place of this size. Where they were they are zeroed, which growing would not do.
+fn moved(from: &mut BytesMut, bytes: usize) -> BytesMut {
+    let mut to = BytesMut::with_capacity(bytes);
+    to.extend_from_slice(from);
+    from.zeroize();
+    to
+}
+
 const NOT_HTTP: Refusal = Refusal::new(400, "Not an HTTP request");
 const TOO_MANY_HEADERS: Refusal = Refusal::new(431, "Too many headers");
 
@@ -158,5 +175,17 @@ fn check_request_line(line: &[u8]) -> Result<(), Refusal> {
             Err(Refusal::new(505, "Only HTTP/1.1 is spoken here"))
         }
         _ => Err(NOT_HTTP),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_outgrows_its_place_leaves_nothing_there() {
+        let mut place = BytesMut::from("GET /?token=secret");
+        assert_eq!(moved(&mut place, 100), "GET /?token=secret");
+        assert!(place.iter().all(|byte| *byte == 0));
     }
 }
