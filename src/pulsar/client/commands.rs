@@ -9,6 +9,8 @@ use ::pulsar::proto::{
     FeatureFlags, MessageIdData, command_get_topics_of_namespace, command_subscribe,
 };
 
+use zeroize::Zeroize;
+
 use super::address::Route;
 use super::credentials::{Credentials, WEBSOCKET_PRINCIPAL};
 use super::spec::{ConsumerSpec, ProducerSpec, SeekTarget, StartPosition};
@@ -62,6 +64,18 @@ pub(super) fn connect(
             }),
         }),
         ..base(Type::Connect)
+    }
+}
+
+/// Zeroes the credentials of a command that has been written.
+pub(super) fn wipe(command: &mut BaseCommand) {
+    if let Some(connect) = &mut command.connect {
+        connect.auth_data.zeroize();
+        connect.original_auth_data.zeroize();
+    }
+    let response = command.auth_response.as_mut();
+    if let Some(data) = response.and_then(|response| response.response.as_mut()) {
+        data.auth_data.zeroize();
     }
 }
 
@@ -338,6 +352,32 @@ mod tests {
             partition: -1,
             batch_index,
             batch_size,
+        }
+    }
+
+    #[test]
+    fn credentials_are_wiped_out_of_commands_and_nothing_else_is() {
+        let data = |bytes: &[u8]| Some(bytes.to_vec());
+        let mut connect = base(Type::Connect);
+        connect.connect = Some(CommandConnect {
+            auth_method_name: Some("token".to_owned()),
+            auth_data: data(b"secret"),
+            original_auth_data: Some("secret".to_owned()),
+            ..Default::default()
+        });
+        let mut response = base(Type::AuthResponse);
+        response.auth_response = Some(CommandAuthResponse {
+            response: Some(AuthData {
+                auth_method_name: Some("token".to_owned()),
+                auth_data: data(b"secret"),
+            }),
+            ..Default::default()
+        });
+        for mut command in [connect, response] {
+            wipe(&mut command);
+            let shown = format!("{command:?}");
+            assert!(shown.contains("token"));
+            assert!(!shown.contains("secret") && !shown.contains(&format!("{:?}", b"secret")));
         }
     }
 

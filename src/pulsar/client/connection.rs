@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use ::pulsar::proto::BaseCommand;
 
 use super::address::Route;
+use super::commands;
 use super::deadlines::User;
 use super::lookup::LookupId;
 use super::output::Output;
@@ -108,5 +109,11 @@ impl Connection {
 
     pub fn write(&mut self, command: &BaseCommand) {
         wire::append_command(command, self.output.gather());
+    }
+
+    /// The same with credentials, of which no copy is left when they have been sent.
+    pub fn write_secret(&mut self, mut command: BaseCommand) {
+        self.output.push_secret(&command);
+        commands::wipe(&mut command);
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::Client;
 use super::address::Route;
@@ -31,6 +31,9 @@ impl Principal {
     /// The gateway itself.
     pub const GATEWAY: Principal = Principal(0);
 }
+
+/// What [`Credentials::http_headers`] has room for beside the values: its three names, 58 bytes, and what separates them.
+const NAMES_BYTES: usize = 128;
 
 /// Bytes that are never shown, and wiped with the last copy.
 #[derive(Clone, Default)]
@@ -99,15 +102,20 @@ impl Credentials {
     /// beside it, and the original principal. Data that could not stand in a line are left out, and the server refuses; principals are looked
     /// at before (`named_in_headers`).
     pub fn http_headers(&self) -> Zeroizing<String> {
-        let mut lines = Zeroizing::new(String::new());
         let data = std::str::from_utf8(self.data.bytes()).unwrap_or_default();
-        let mut value = match &*self.method {
-            "token" => format!("Bearer {data}"),
-            "basic" => format!("Basic {}", base64_simd::STANDARD.encode_to_string(data)),
+        // Each has its whole place at once: what grows leaves copies behind.
+        let value = Zeroizing::new(match &*self.method {
+            "token" => ["Bearer ", data].concat(),
+            "basic" => {
+                let pair = base64_simd::STANDARD.encode_to_string(data);
+                ["Basic ", &Zeroizing::new(pair)].concat()
+            }
             _ => String::new(),
-        };
+        });
         let original = self.original.as_ref();
         let principal = original.map_or("", |original| &original.principal);
+        let bytes = NAMES_BYTES + value.len() + self.method.len() + principal.len();
+        let mut lines = Zeroizing::new(String::with_capacity(bytes));
         for (name, value) in [
             ("Authorization", value.as_str()),
             (
@@ -124,7 +132,6 @@ impl Credentials {
                 lines.push_str("\r\n");
             }
         }
-        value.zeroize();
         lines
     }
 }
@@ -203,13 +210,13 @@ impl Client {
                 open.state = ConnectionState::Handshaking;
                 let own = open.route.principal == Principal::GATEWAY;
                 let command = commands::connect(&open.route, &credentials, for_websocket && own);
-                open.write(&command);
+                open.write_secret(command);
             }
             (ConnectionState::Authenticating, Err(error)) => {
                 self.close_connection(now_ms, connection, error);
             }
             (_, Ok(credentials)) if challenged => {
-                open.write(&commands::auth_response(&credentials));
+                open.write_secret(commands::auth_response(&credentials));
             }
             // The broker closes the connection when it gets no answer; until then it works.
             _ => {}

@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
+use zeroize::Zeroizing;
 
 use super::Client;
 use super::address::Route;
@@ -112,7 +113,8 @@ impl Client {
                 }
                 let authority = exchange.route.address.authority();
                 let headers = credentials.http_headers();
-                let bytes = rest::request(&authority, &exchange.target, &headers).into();
+                let request = rest::request(&authority, &exchange.target, &headers);
+                let bytes = Bytes::from_owner(Zeroizing::new(request));
                 self.pool.control(Io::Write { connection, bytes });
             }
             Err(error) => {

@@ -2,7 +2,11 @@
 
 use std::collections::VecDeque;
 
+use ::pulsar::proto::BaseCommand;
 use bytes::{Bytes, BytesMut};
+use zeroize::Zeroizing;
+
+use crate::pulsar::wire;
 
 /// From here on a frame is a segment of its own. Below, copying it beside its neighbours costs less than one more
 /// entry in the vectored write.
@@ -33,6 +37,15 @@ impl Output {
             self.cut();
             self.segments.push_back(frame.clone());
         }
+    }
+
+    /// A segment of its own, which is zeroed when it has been written.
+    pub fn push_secret(&mut self, command: &BaseCommand) {
+        self.cut();
+        let mut frame = BytesMut::new();
+        wire::append_command(command, &mut frame);
+        let frame = Zeroizing::new(Vec::from(frame));
+        self.segments.push_back(Bytes::from_owner(frame));
     }
 
     /// The next bytes to write.
@@ -67,6 +80,18 @@ mod tests {
         assert_eq!(segment.as_ptr(), large.as_ptr());
         assert_eq!(output.pop().as_deref(), Some(&b"ef"[..]));
         assert_eq!(output.pop(), None);
+    }
+
+    #[test]
+    fn a_secret_is_a_segment_in_its_place_among_the_others() {
+        let (mut output, command) = (Output::default(), BaseCommand::default());
+        let mut frame = BytesMut::new();
+        wire::append_command(&command, &mut frame);
+        output.gather().extend_from_slice(b"ab");
+        output.push_secret(&command);
+        output.gather().extend_from_slice(b"cd");
+        let segments = std::iter::from_fn(|| output.pop());
+        assert_eq!(segments.collect::<Vec<_>>(), [&b"ab"[..], &frame, b"cd"]);
     }
 
     #[test]

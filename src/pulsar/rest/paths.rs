@@ -75,10 +75,17 @@ fn encoded(name: &str) -> String {
 /// A GET for a target that is made here or was checked by [`super::redirect`]; `headers` are whole lines. One request per
 /// connection: a connection that is kept can be closed by the server at the moment it is used again.
 pub fn request(authority: &str, target: &str, headers: &str) -> Vec<u8> {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\n{headers}Connection: close\r\n\r\n"
-    )
-    .into_bytes()
+    // In one piece: headers have credentials, and what grows leaves copies behind.
+    let parts = [
+        "GET ",
+        target,
+        " HTTP/1.1\r\nHost: ",
+        authority,
+        "\r\nAccept: application/json\r\n",
+        headers,
+        "Connection: close\r\n\r\n",
+    ];
+    parts.concat().into_bytes()
 }
 
 #[cfg(test)]
