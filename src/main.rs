@@ -37,8 +37,8 @@ fn check_config(options: Options) -> ExitCode {
         Ok(config) => config,
         Err(mistakes) => return refuse(&mistakes),
     };
-    if let Err(why) = gateway::check(&config) {
-        return refuse(&[why]);
+    if let Err(mistakes) = gateway::check(&config) {
+        return refuse(&mistakes);
     }
     let notes = config.notes.iter().map(|note| format!("note: {note}\n"));
     let answer = notes.collect::<String>() + "ok\n";

@@ -24,7 +24,7 @@
 pub mod access;
 mod authentication;
 mod basic;
-mod certificate_time;
+pub(crate) mod certificate_time;
 mod desk;
 pub mod grants;
 mod jwt;

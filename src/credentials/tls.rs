@@ -10,27 +10,37 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::verifier::{AnyCertificate, AnyName};
 use crate::config::{BrokerTls, OwnCertificate, Trusted};
-use crate::tls::{Identity, pem, stores};
+use crate::tls::own::Own;
+use crate::tls::{both, pem, stores};
+
+/// The settings that name these files, with those of the plugin that has parameters for it.
+const PEM_TRUSTED: &str = "brokerClientTrustCertsFilePath";
+const STORE_TRUSTED: &str = "brokerClient_tlsTrustStorePath";
+const PEM_OWN: [&str; 2] = [
+    "brokerClient_tlsCertificateFilePath (or AuthenticationTls' tlsCertFile)",
+    "brokerClient_tlsKeyFilePath (or AuthenticationTls' tlsKeyFile)",
+];
+const STORE_OWN: &str = "brokerClient_tlsKeyStorePath (or AuthenticationKeyStoreTls' keyStorePath)";
 
 /// # Errors
-/// What is wrong with which file.
-pub fn load(settings: &BrokerTls) -> Result<Arc<ClientConfig>, String> {
+/// Everything that is wrong, with setting and file.
+pub fn load(settings: &BrokerTls) -> Result<Arc<ClientConfig>, Vec<String>> {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: settings.suites.clone(),
         ..ring::default_provider()
     });
+    let verifier = verifier(settings, &provider).map_err(|why| vec![why]);
+    let own = settings.identity.as_ref();
+    let own = own.map(|own| identity(own, &provider)).transpose();
+    let (verifier, own) = both(verifier, own)?;
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(|error| vec![error.to_string()])?
         .dangerous()
-        .with_custom_certificate_verifier(verifier(settings, &provider)?);
-    let config = match &settings.identity {
+        .with_custom_certificate_verifier(verifier);
+    let config = match own {
         None => builder.with_no_client_auth(),
-        Some(own) => {
-            let Identity { chain, key } = identity(own)?;
-            let config = builder.with_client_auth_cert(chain, key);
-            config.map_err(|error| format!("{}: {error}", names(own)))?
-        }
+        Some(own) => builder.with_client_cert_resolver(own.into_resolver()),
     };
     Ok(Arc::new(config))
 }
@@ -52,28 +62,35 @@ fn verifier(
 }
 
 fn roots(trusted: &Trusted) -> Result<RootCertStore, String> {
-    let (path, certificates) = match trusted {
+    let (path, certificates, key) = match trusted {
         // Mozilla's, as those that Java brings along: what the system trusts beside them is a file.
         Trusted::Public => {
             return Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect());
         }
-        Trusted::Pem(path) => (path, pem::certificates_of(path)?),
-        Trusted::Store(path, password) => (path, stores::certificates_of(path, password)?),
+        Trusted::Pem(path) => (path, pem::certificates_of(path), PEM_TRUSTED),
+        Trusted::Store(path, password) => {
+            let certificates = stores::certificates_of(path, password);
+            (path, certificates, STORE_TRUSTED)
+        }
     };
+    let certificates = certificates.map_err(|why| format!("{key}: {why}"))?;
     let mut roots = RootCertStore::empty();
     let mut add = |certificate: CertificateDer<'static>| roots.add(certificate);
     certificates
         .into_iter()
         .try_for_each(&mut add)
-        .map_err(|error| format!("{}: {error}", path.display()))?;
+        .map_err(|error| format!("{key}: {}: {error}", path.display()))?;
     Ok(roots)
 }
 
-fn identity(own: &OwnCertificate) -> Result<Identity, String> {
-    match own {
-        OwnCertificate::Pem { certificate, key } => pem::identity(certificate, key),
-        OwnCertificate::Store(path, password) => stores::identity(path, password),
-    }
+fn identity(own: &OwnCertificate, provider: &CryptoProvider) -> Result<Own, Vec<String>> {
+    let identity = match own {
+        OwnCertificate::Pem { certificate, key } => pem::identity(PEM_OWN, certificate, key)?,
+        OwnCertificate::Store(path, password) => {
+            stores::identity(path, password).map_err(|why| vec![format!("{STORE_OWN}: {why}")])?
+        }
+    };
+    Own::new(identity, provider).map_err(|why| vec![format!("{}: {why}", names(own))])
 }
 
 fn names(own: &OwnCertificate) -> String {
@@ -132,7 +149,7 @@ mod tests {
     use super::*;
     use crate::config::Password;
 
-    fn stores(own: &str, trusted: &str, password: &str) -> Result<Arc<ClientConfig>, String> {
+    fn stores(own: &str, trusted: &str, password: &str) -> Result<Arc<ClientConfig>, Vec<String>> {
         let fixture = |name: &str| {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tls/fixtures");
             (folder.join(name), Password::from(password))
@@ -175,7 +192,7 @@ mod tests {
                 "the password is another one",
             ),
         ] {
-            let error = stores(own, trusted, password).expect_err(why);
+            let error = stores(own, trusted, password).expect_err(why).join("\n");
             assert!(error.contains(why) && !error.contains("hidden"), "{error}");
         }
     }

@@ -74,7 +74,8 @@ fn run(
         }
         let served = match server::load(settings) {
             Ok(served) => served,
-            Err(why) => {
+            Err(mistakes) => {
+                let why = mistakes.join("; ");
                 tracing::warn!("the new TLS files are not used, the old ones stay: {why}");
                 continue;
             }

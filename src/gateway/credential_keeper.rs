@@ -51,13 +51,13 @@ pub struct Idle {
 }
 
 /// # Errors
-/// What is wrong with which file.
-pub fn open(settings: &BrokerClient) -> io::Result<(Source, Option<Idle>)> {
-    let told = |why| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("TLS towards the brokers: {why}"),
-        )
+/// What is wrong with which files.
+pub fn open(settings: &BrokerClient) -> Result<(Source, Option<Idle>), Vec<String>> {
+    let told = |mistakes: Vec<String>| {
+        let mistakes = mistakes.iter();
+        mistakes
+            .map(|why| format!("TLS towards the brokers: {why}"))
+            .collect::<Vec<_>>()
     };
     let tls = match settings.tls.wanted {
         true => Some(tls::load(&settings.tls).map_err(told)?),
@@ -181,8 +181,8 @@ impl Keeper {
                     self.post(shard, Post::BrokerTls(config.clone()));
                 }
             }
-            Err(why) => tracing::warn!(
-                why,
+            Err(mistakes) => tracing::warn!(
+                why = mistakes.join("; "),
                 "certificates towards the brokers have changed and cannot be used: the old ones stay"
             ),
         }

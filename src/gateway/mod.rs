@@ -122,18 +122,22 @@ pub struct Running {
 /// What cannot be told without looking at files.
 ///
 /// # Errors
-/// A sentence that names the file.
-pub fn check(config: &Config) -> Result<(), String> {
+/// Every mistake, with the setting and the file that it is about.
+pub fn check(config: &Config) -> Result<(), Vec<String>> {
+    let mut mistakes = Vec::new();
     if let Some(settings) = &config.tls {
-        server::load(settings)?;
+        mistakes.extend(server::load(settings).err().unwrap_or_default());
     }
-    let (_, idle) =
-        credential_keeper::open(&config.broker_client).map_err(|error| error.to_string())?;
-    drop(idle);
+    let opened = credential_keeper::open(&config.broker_client);
+    mistakes.extend(opened.err().unwrap_or_default());
     if !config.crypto_keys.is_empty() {
-        KeyFiles::new(config.crypto_keys.clone()).map_err(|error| error.to_string())?;
+        let keys = KeyFiles::new(config.crypto_keys.clone());
+        mistakes.extend(keys.err().map(|error| error.to_string()));
     }
-    Ok(())
+    match mistakes.is_empty() {
+        true => Ok(()),
+        false => Err(mistakes),
+    }
 }
 
 /// Starts everything: finds the cluster, or starts the embedded broker where none is configured, one shard for each core, the acceptors.
@@ -146,8 +150,9 @@ pub fn start(config: Config) -> io::Result<Running> {
     // Looked at before they are read: what changes in between is seen later.
     let watch = tls.as_ref().map(|tls| Watch::new(tls.files.paths()));
     let served = tls.as_ref().map(server::load).transpose();
-    let served = served.map_err(io::Error::other)?;
-    let (source, idle_keeper) = credential_keeper::open(&config.broker_client)?;
+    let served = served.map_err(together)?;
+    let opened = credential_keeper::open(&config.broker_client);
+    let (source, idle_keeper) = opened.map_err(together)?;
     let (embedded, finder) = find_brokers(&config.brokers)?;
     let key_keeper = KeyKeeper::start(&config.crypto_keys)?;
     let granted = find_permissions(&config)?;
@@ -191,6 +196,10 @@ pub fn start(config: Config) -> io::Result<Running> {
         driver,
         room,
     })
+}
+
+fn together(mistakes: Vec<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, mistakes.join("; "))
 }
 
 impl Running {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`pem`] | certificates and keys as PEM |
 //! | [`stores`] | the same in a PKCS#12 store |
+//! | `certificate`, [`own`] | what one says of itself; the gateway's own with its key |
 //! | [`server`] | the listener's side of TLS |
 //! | `lenient` | client certificates that nobody has vouched for |
 //! | `signatures` | what all verifiers of certificates do alike |
@@ -13,7 +14,9 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod certificate;
 mod lenient;
+pub mod own;
 pub mod pem;
 pub mod server;
 pub(crate) mod signatures;
@@ -34,6 +37,21 @@ pub struct Identity {
     /// Its own certificate first, then those that lead to an authority.
     pub chain: Vec<CertificateDer<'static>>,
     pub key: PrivateKeyDer<'static>,
+}
+
+/// What is wrong with either.
+pub(crate) fn both<A, B>(
+    one: Result<A, Vec<String>>,
+    other: Result<B, Vec<String>>,
+) -> Result<(A, B), Vec<String>> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => {
+            let mut mistakes = one.err().unwrap_or_default();
+            mistakes.extend(other.err().unwrap_or_default());
+            Err(mistakes)
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {

@@ -14,8 +14,10 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
+use super::certificate::Validity;
 use super::lenient::Lenient;
-use super::{Identity, pem, stores};
+use super::own::Own;
+use super::{Identity, both, pem, stores};
 use crate::config::{KeyFiles, ListenerTls};
 
 /// WebSockets begin as HTTP/1.1 (RFC 6455 §4.1).
@@ -27,48 +29,71 @@ pub struct Served {
     pub config: Arc<ServerConfig>,
     /// Certificates that clients show have been verified: they say who somebody is.
     pub certificates_prove: bool,
+    /// When the own certificate is.
+    pub valid: Validity,
 }
 
 /// Reads the files.
 ///
 /// # Errors
-/// A sentence that names the file, or what does not go together.
-pub fn load(settings: &ListenerTls) -> Result<Served, String> {
-    let identity = identity(&settings.files)?;
+/// Every mistake: a sentence that names the setting and the file, or what does not go together.
+pub fn load(settings: &ListenerTls) -> Result<Served, Vec<String>> {
+    let fail = |why: &dyn std::fmt::Display| vec![format!("TLS: {why}")];
     let provider = Arc::new(CryptoProvider {
         cipher_suites: settings.suites.clone(),
         ..default_provider()
     });
-    let verifier = verifier(settings, &provider)?;
+    let verifier = verifier(settings, &provider).map_err(|why| vec![why]);
+    let (own, verifier) = both(own(&settings.files, &provider), verifier)?;
+    let valid = own.valid;
     let asks = verifier.offer_client_auth();
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS: {error}"))?
+        .map_err(|error| fail(&error))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(identity.chain, identity.key)
-        .map_err(|error| format!("{}: {error}", names(&settings.files)))?;
+        .with_cert_resolver(own.into_resolver());
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     match asks {
         true => config.send_tls13_tickets = 0,
-        false => config.ticketer = Ticketer::new().map_err(|error| format!("TLS: {error}"))?,
+        false => config.ticketer = Ticketer::new().map_err(|error| fail(&error))?,
     }
     Ok(Served {
         config: Arc::new(config),
         certificates_prove: asks && !settings.accept_untrusted,
+        valid,
     })
 }
 
-fn identity(files: &KeyFiles) -> Result<Identity, String> {
+fn own(files: &KeyFiles, provider: &CryptoProvider) -> Result<Own, Vec<String>> {
+    let fail = |why| vec![format!("{}: {why}", names(files))];
+    let own = Own::new(identity(files)?, provider).map_err(fail)?;
+    match own.serves(provider) {
+        true => Ok(own),
+        false => Err(fail(
+            "webServiceTlsProtocols and webServiceTlsCiphers leave no cipher suite for a key of this kind: with TLSv1.2, \
+             those for RSA keys have _RSA_ in their names, those for others _ECDSA_"
+                .to_owned(),
+        )),
+    }
+}
+
+fn identity(files: &KeyFiles) -> Result<Identity, Vec<String>> {
     match files {
         KeyFiles::Pem {
             certificates, key, ..
-        } => pem::identity(certificates, key),
+        } => pem::identity(
+            ["tlsCertificateFilePath", "tlsKeyFilePath"],
+            certificates,
+            key,
+        ),
         KeyFiles::Stores {
             key_store,
             password,
             ..
-        } => stores::identity(key_store, password),
+        } => {
+            stores::identity(key_store, password).map_err(|why| vec![format!("tlsKeyStore: {why}")])
+        }
     }
 }
 
@@ -93,9 +118,14 @@ fn verifier(
     let Some(path) = settings.files.trusted() else {
         return Ok(Arc::new(NoClientAuth));
     };
-    let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let key = match settings.files {
+        KeyFiles::Pem { .. } => "tlsTrustCertsFilePath",
+        KeyFiles::Stores { .. } => "tlsTrustStore",
+    };
+    let fail = |error: &dyn std::fmt::Display| format!("{key}: {}: {error}", path.display());
     let mut roots = RootCertStore::empty();
-    for certificate in trusted(&settings.files, path)? {
+    let certificates = trusted(&settings.files, path);
+    for certificate in certificates.map_err(|why| format!("{key}: {why}"))? {
         roots.add(certificate).map_err(|error| fail(&error))?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());

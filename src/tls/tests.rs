@@ -1,9 +1,10 @@
 //! Files of every form that Java's gateway takes. Those under `fixtures` are of nobody and valid for a hundred years:
-//! keys by `openssl ecparam -genkey` and `genrsa -traditional`, certificates by `openssl x509 -req`, stores by
+//! keys by `openssl ecparam -genkey` and `genrsa -traditional` (with `-aes128` too), certificates by `openssl x509 -req`, stores by
 //! `openssl pkcs12 -export` (with `-legacy` too, and with `-nokeys`) and `keytool -importkeystore` and `-import`.
 
 use std::path::{Path, PathBuf};
 
+use rustls::SupportedCipherSuite;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::watch::Watch;
@@ -43,7 +44,7 @@ fn changeit() -> Password {
 #[test]
 fn keys_are_read_in_every_form_of_pem() {
     let kind = |certificates, key| {
-        let identity = pem::identity(&fixture(certificates), &fixture(key)).unwrap();
+        let identity = pem::identity([""; 2], &fixture(certificates), &fixture(key)).unwrap();
         assert!(server::load(&settings(pem_files(certificates, key, None))).is_ok());
         identity.key
     };
@@ -67,21 +68,66 @@ fn pem_files_that_cannot_be_used_are_named_with_the_remedy() {
             "ec-sec1.pem: holds no certificate",
         ),
         ("ec.pem", "ec.pem", "ec.pem: holds no private key"),
-        ("ec.pem", "encrypted.pem", "decrypt it with: openssl pkcs8"),
+        (
+            "ec.pem",
+            "encrypted.pem",
+            "decrypt it with: openssl pkey -in ",
+        ),
+        (
+            "ec.pem",
+            "encrypted-pkcs1.pem",
+            "decrypt it with: openssl pkey -in ",
+        ),
         ("ec.pem", "java.p12", "java.p12: holds no private key"),
-        // The key of another certificate.
-        ("ec.pem", "rsa-pkcs1.pem", "rsa-pkcs1.pem: "),
+        (
+            "ec.pem",
+            "rsa-pkcs1.pem",
+            "rsa-pkcs1.pem: the key is not that of the first certificate",
+        ),
+        ("ec.der", "ec-sec1.pem", "openssl x509 -inform der -in "),
+        ("ec.pem", "ec-sec1.der", "openssl pkey -inform der -in "),
     ] {
-        let error = server::load(&settings(pem_files(certificates, key, None))).err();
-        let error = error.unwrap();
+        let error = mistakes(certificates, key, None).join("\n");
         assert!(error.contains(why), "{error}");
     }
-    let error = server::load(&settings(pem_files(
-        "ec.pem",
-        "ec-sec1.pem",
-        Some("rsa-pkcs1.pem"),
-    )));
-    assert!(error.err().unwrap().contains("holds no certificate"));
+}
+
+fn mistakes(certificates: &str, key: &str, trusted: Option<&str>) -> Vec<String> {
+    let loaded = server::load(&settings(pem_files(certificates, key, trusted)));
+    loaded.err().unwrap()
+}
+
+#[test]
+fn every_file_that_cannot_be_used_is_told_with_the_setting_that_names_it() {
+    let mistakes = mistakes("none.pem", "ec.pem", Some("rsa-pkcs1.pem"));
+    let [certificates, key, trusted] = mistakes.as_slice() else {
+        panic!("{mistakes:?}");
+    };
+    assert!(certificates.starts_with("tlsCertificateFilePath: /"));
+    assert!(key.starts_with("tlsKeyFilePath: /"));
+    assert!(trusted.starts_with("tlsTrustCertsFilePath: /"));
+}
+
+/// The gateway only shows it: clients may take what their own libraries take, as Java's do.
+#[test]
+fn a_certificate_of_version_1_is_shown_as_it_is() {
+    let settings = settings(pem_files("v1.pem", "ec-sec1.pem", None));
+    assert!(server::load(&settings).is_ok());
+}
+
+#[test]
+fn a_key_for_which_there_is_no_cipher_suite_left_is_refused() {
+    let loads = |certificates, key| {
+        let mut settings = settings(pem_files(certificates, key, None));
+        let is_left = |suite: &SupportedCipherSuite| {
+            format!("{:?}", suite.suite()).starts_with("TLS_ECDHE_ECDSA")
+        };
+        settings.suites.retain(is_left);
+        server::load(&settings).map(drop)
+    };
+    assert_eq!(loads("ec.pem", "ec-sec1.pem"), Ok(()));
+    let mistakes = loads("rsa.pem", "rsa-pkcs1.pem").unwrap_err();
+    assert!(mistakes[0].contains("webServiceTlsCiphers"), "{mistakes:?}");
 }
 
 #[test]

@@ -111,6 +111,33 @@ fn checkconfig_looks_at_the_files_that_the_start_would_read() {
 }
 
 #[test]
+fn checkconfig_names_every_file_that_is_missing() {
+    let missing = [
+        "tlsCertificateFilePath",
+        "tlsKeyFilePath",
+        "tlsTrustCertsFilePath",
+        "brokerClientTrustCertsFilePath",
+        "cryptoKeyDirectory",
+    ];
+    let mut arguments = vec!["checkconfig", "--broker=pulsar+ssl://localhost:1"];
+    let set: Vec<_> = missing.map(|key| format!("{key}=/no/such")).into();
+    for setting in set
+        .iter()
+        .map(String::as_str)
+        .chain(["webServicePortTls=0"])
+    {
+        arguments.extend(["--set", setting]);
+    }
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(64));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(told.lines().count(), missing.len(), "{told}");
+    for key in missing {
+        assert!(told.contains(key), "{key}: {told}");
+    }
+}
+
+#[test]
 fn help_and_version_go_to_standard_output() {
     for flag in ["--help", "--version"] {
         let output = run(&[flag]);
