@@ -15,7 +15,8 @@ use super::key_files::{KeyFiles, Version};
 use crate::config::CryptoKeys;
 use crate::pulsar::crypto::{DataKey, SealedDataKey, Sealing, Unsealed};
 
-/// Data keys kept for other hubs of the same topics (on Key_Shared each member has one). A kilobyte each.
+/// Data keys kept for other hubs of the same topics (on Key_Shared each member has one), and as many that are not ours. A
+/// kilobyte each.
 const KEPT_MAX: usize = 4096;
 
 /// Asks the thread; the thread ends with the last of these.
@@ -92,6 +93,8 @@ struct Keeper {
     files: KeyFiles,
     /// Good for as long as the private key is the same.
     data_keys: HashMap<SealedDataKey, (Version, Arc<DataKey>)>,
+    /// Those that it does not decrypt.
+    refused: HashMap<SealedDataKey, Version>,
     locked: VecDeque<Locked>,
     orders: VecDeque<Order>,
 }
@@ -101,6 +104,7 @@ impl Keeper {
         Keeper {
             files,
             data_keys: HashMap::new(),
+            refused: HashMap::new(),
             locked: VecDeque::new(),
             orders: VecDeque::new(),
         }
@@ -134,7 +138,7 @@ impl Keeper {
             }
             let known = self.known(&sealed);
             let is_known = known.is_some();
-            let _ = answer.send(known.or_else(|| self.decrypt(sealed)));
+            let _ = answer.send(known.unwrap_or_else(|| self.decrypt(sealed)));
             if !is_known {
                 break;
             }
@@ -150,10 +154,14 @@ impl Keeper {
         }
     }
 
-    fn known(&self, sealed: &SealedDataKey) -> Option<Arc<DataKey>> {
-        let (version, key) = self.data_keys.get(sealed)?;
+    /// The answer that is known.
+    fn known(&self, sealed: &SealedDataKey) -> Option<Option<Arc<DataKey>>> {
+        let (version, key) = match self.data_keys.get(sealed) {
+            Some((version, key)) => (version, Some(key)),
+            None => (self.refused.get(sealed)?, None),
+        };
         let now = self.files.private_version(&sealed.name).ok()?;
-        (now == *version).then(|| key.clone())
+        (now == *version).then(|| key.cloned())
     }
 
     fn decrypt(&mut self, sealed: SealedDataKey) -> Option<Arc<DataKey>> {
@@ -168,8 +176,16 @@ impl Keeper {
                 return None;
             }
         };
-        let key = private.decrypt(&sealed.value)?;
-        let key = Arc::new(DataKey::new(&key)?);
+        let key = private.decrypt(&sealed.value);
+        let Some(key) = key.and_then(|key| DataKey::new(&key)) else {
+            self.data_keys.remove(&sealed);
+            if self.refused.len() >= KEPT_MAX {
+                self.refused.clear();
+            }
+            self.refused.insert(sealed, version);
+            return None;
+        };
+        let key = Arc::new(key);
         if self.data_keys.len() >= KEPT_MAX {
             // Whoever still needs one asks again.
             self.data_keys.clear();
@@ -271,6 +287,24 @@ mod tests {
         assert!(
             rest.iter()
                 .all(|answered| answered.try_recv().unwrap().is_some())
+        );
+    }
+
+    /// Every hub of the topic asks.
+    #[test]
+    #[cfg_attr(miri, ignore = "reads files")]
+    fn what_is_for_others_is_decrypted_once_as_well() {
+        let mut keeper = keeper_of(TEST_KEYS);
+        let mut broken = sealed();
+        broken.value[0] ^= 1;
+        let asked: Vec<_> = (0..10).map(|_| keeper.ask(&broken)).collect();
+        keeper.turn();
+        assert!(asked[0].try_recv().unwrap().is_none() && asked[1].is_empty());
+        keeper.turn();
+        assert!(
+            asked[1..]
+                .iter()
+                .all(|answered| answered.try_recv().unwrap().is_none())
         );
     }
 

@@ -53,13 +53,22 @@ pub enum Opened {
     Undecryptable,
 }
 
-/// Which keys of one entry, by their place, were known and have not opened it. To be kept as long as the entry waits: it
-/// is looked at in every turn until its data key is there.
-#[derive(Clone, Copy, Debug, Default)]
+/// What came of the keys of one entry, by their place. To be kept as long as the entry waits: it is looked at in every
+/// turn until its data key is there.
+#[derive(Debug, Default)]
 pub struct Tried {
+    /// Were known and have not opened it.
     failed: [u8; FAILED_TRIES_MAX],
     count: u8,
+    /// What was answered when it was looked at last; 0: never.
+    looked_after: u32,
+    /// Those that are not ours, a bit each. That is forgotten beside it (`REFUSED_MS`), and may be before the last of
+    /// them is answered: asked for again and again, they would stop what is behind it for good.
+    refused: Option<Box<u128>>,
 }
+
+/// A bit for each key.
+const _: () = assert!(KEYS_PER_ENTRY_MAX <= u128::BITS as usize);
 
 impl Tried {
     pub(super) fn failed(&self) -> impl Iterator<Item = usize> + '_ {
@@ -73,6 +82,15 @@ impl Tried {
             *next = place as u8;
             self.count += 1;
         }
+    }
+
+    fn refuse(&mut self, place: usize) {
+        **self.refused.get_or_insert_default() |= 1 << place;
+    }
+
+    fn is_refused(&self, place: usize) -> bool {
+        let refused = self.refused.as_deref();
+        refused.is_some_and(|refused| refused >> place & 1 == 1)
     }
 
     fn is_hopeless(&self) -> bool {
@@ -102,6 +120,8 @@ pub struct DataKeys {
     known: HashMap<Box<[u8]>, Known>,
     /// One question is out at a time: that bounds them.
     asked: Option<Box<[u8]>>,
+    /// How many have been answered.
+    answers: u32,
 }
 
 impl DataKeys {
@@ -112,10 +132,15 @@ impl DataKeys {
         if tried.is_hopeless() {
             return Opened::Undecryptable;
         }
-        let encryption = Encryption::of(&entry.metadata);
+        let looked_after = self.answers.wrapping_add(1);
+        if self.asked.is_some() && tried.looked_after == looked_after {
+            // Nothing has become known since; metadata may be megabytes.
+            return Opened::Waits;
+        }
+        tried.looked_after = looked_after;
+        let encryption = Encryption::with_keys(&entry.metadata, KEYS_PER_ENTRY_MAX);
         let mut unknown = None;
-        let keys = encryption.keys.iter().take(KEYS_PER_ENTRY_MAX);
-        for (place, sealed) in keys.enumerate() {
+        for (place, sealed) in encryption.keys.iter().enumerate() {
             let is_same = |failed| {
                 let failed = encryption.keys.get::<usize>(failed);
                 failed.is_some_and(|failed| failed.value == sealed.value)
@@ -125,8 +150,9 @@ impl DataKeys {
             }
             let known = self.known.get_mut(sealed.value);
             match known.filter(|known| known.until_ms() > now_ms) {
+                None if tried.is_refused(place) => {}
                 None => unknown = unknown.or(Some(sealed)),
-                Some(Known::Refused { .. }) => {}
+                Some(Known::Refused { .. }) => tried.refuse(place),
                 Some(Known::Key { key, used_ms }) => {
                     *used_ms = now_ms;
                     if let Some(payload) = key.decrypt(encryption.param, &entry.payload) {
@@ -157,6 +183,7 @@ impl DataKeys {
         let Some(asked) = self.asked.take() else {
             return;
         };
+        self.answers = self.answers.wrapping_add(1);
         self.make_room(now_ms);
         let known = match key {
             Some(key) => Known::Key {

@@ -48,6 +48,11 @@ impl Message {
 impl<'a> Encryption<'a> {
     /// Out of `MessageMetadata`.
     pub fn of(metadata: &'a [u8]) -> Encryption<'a> {
+        Encryption::with_keys(metadata, usize::MAX)
+    }
+
+    /// With the first of its keys only, of which metadata may have as many as there is room for.
+    pub fn with_keys(metadata: &'a [u8], keys_max: usize) -> Encryption<'a> {
         let mut found = Encryption::default();
         let mut fields = Fields::new(metadata);
         while let Ok(Some(field)) = fields.next() {
@@ -55,7 +60,9 @@ impl<'a> Encryption<'a> {
                 (8, Value::Varint(value)) => found.compression = value as i32,
                 (9, Value::Varint(value)) => found.uncompressed_size = value as u32,
                 (11, Value::Varint(value)) => found.batch_size = Some(value as i32),
-                (13, Value::Bytes(key)) => found.keys.push(encryption_key(key)),
+                (13, Value::Bytes(key)) if found.keys.len() < keys_max => {
+                    found.keys.push(encryption_key(key));
+                }
                 (14, Value::Bytes(name)) => found.algorithm = Some(String::from_utf8_lossy(name)),
                 (15, Value::Bytes(param)) => found.param = param,
                 _ => {}

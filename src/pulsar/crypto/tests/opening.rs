@@ -146,6 +146,40 @@ fn a_key_that_is_not_ours_is_asked_for_again_after_a_while() {
     payload(open(&mut keys, 5_000, &one));
 }
 
+/// The questions take longer than a refusal is remembered: such an entry stopped its topic for good.
+#[test]
+fn an_entry_asks_for_each_of_its_keys_once_however_long_that_takes() {
+    let (key, _) = data_key();
+    let values: Vec<[u8; 2]> = (0..200_u16).map(u16::to_be_bytes).collect();
+    let values: Vec<&[u8]> = values.iter().map(|value| &value[..]).collect();
+    let one = entry(&key, &values);
+    let mut keys = DataKeys::default();
+    let mut tried = Tried::default();
+    let mut now_ms = 0;
+    for asked in &values[..100] {
+        assert_eq!(&*wanted(keys.open(now_ms, &one, &mut tried)), *asked);
+        now_ms += 1_000;
+        keys.answer(now_ms, None);
+    }
+    let opened = keys.open(now_ms, &one, &mut tried);
+    assert!(matches!(opened, Opened::Undecryptable), "{opened:?}");
+    // When it comes again it may be another private key's.
+    assert_eq!(&*wanted(open(&mut keys, now_ms, &one)), values[0]);
+}
+
+#[test]
+fn what_waits_is_looked_at_again_when_something_is_answered() {
+    let (key, _) = data_key();
+    let mut keys = DataKeys::default();
+    let mut tried = Tried::default();
+    wanted(keys.open(0, &entry(&key, &[b"a"]), &mut tried));
+    let nothing = entry(&key, &[]);
+    assert!(matches!(keys.open(0, &nothing, &mut tried), Opened::Waits));
+    keys.answer(0, None);
+    let opened = keys.open(0, &nothing, &mut tried);
+    assert!(matches!(opened, Opened::Undecryptable));
+}
+
 #[test]
 fn an_encrypted_key_that_is_too_long_is_none() {
     let (key, _) = data_key();
