@@ -33,6 +33,9 @@ impl Hub {
         let Some(Waiting { entry, tried, .. }) = self.slots[slot].queue.front_mut() else {
             return true;
         };
+        if decryption.data_keys.is_awaited(tried) {
+            return false;
+        }
         if entry.is_decrypted || !is_encrypted(&entry.metadata) {
             return true;
         }

@@ -132,12 +132,10 @@ impl DataKeys {
         if tried.is_hopeless() {
             return Opened::Undecryptable;
         }
-        let looked_after = self.answers.wrapping_add(1);
-        if self.asked.is_some() && tried.looked_after == looked_after {
-            // Nothing has become known since; metadata may be megabytes.
+        if self.is_awaited(tried) {
             return Opened::Waits;
         }
-        tried.looked_after = looked_after;
+        tried.looked_after = self.answers.wrapping_add(1);
         let encryption = Encryption::with_keys(&entry.metadata, KEYS_PER_ENTRY_MAX);
         let mut unknown = None;
         for (place, sealed) in encryption.keys.iter().enumerate() {
@@ -176,6 +174,12 @@ impl DataKeys {
             name: sealed.name.clone().into_owned(),
             value: sealed.value.into(),
         })
+    }
+
+    /// An answer is still to come, and nothing has become known since the entry was looked at last: it need not be now.
+    /// Its metadata may be megabytes.
+    pub fn is_awaited(&self, tried: &Tried) -> bool {
+        self.asked.is_some() && tried.looked_after == self.answers.wrapping_add(1)
     }
 
     /// What was asked for last. None: we have not the private key, or it is another one.
