@@ -194,6 +194,27 @@ fn a_count_that_lies_is_refused_without_memory_for_it() {
     }
 }
 
+/// Each becomes a `Message`, however little of the entry it takes: a kilobyte may hold a hundred thousand of them.
+#[test]
+#[cfg_attr(miri, ignore = "many messages")]
+fn a_batch_has_no_more_messages_than_a_producer_makes() {
+    const MAX_BYTES: usize = 64 << 20;
+    let batch = |count: usize, message: &[u8]| {
+        let metadata = MessageMetadata {
+            num_messages_in_batch: Some(count as i32),
+            ..metadata()
+        };
+        entry(&metadata, message.repeat(count))
+    };
+    let empty = [0, 0, 0, 2, 0x18, 0];
+    let too_many = batch((1 << 18) + 1, &empty);
+    assert_eq!(split(&too_many, MAX_BYTES).unwrap_err(), SplitError::Batch);
+    // 128 KiB, byte by byte, with a sequence id.
+    let small = [0, 0, 0, 4, 0x18, 1, 0x40, 5, b'x'];
+    let full = split(&batch(128 * 1024, &small), MAX_BYTES).unwrap();
+    assert_eq!(full.len(), 128 * 1024);
+}
+
 #[test]
 fn sizes_that_lie_within_a_batch_are_refused() {
     let whole = batch_of(&[b"aaaaaaaa", b"bbbbbbbb"]);
