@@ -1,7 +1,7 @@
 //! So many at a time, and so many a second, for each of very many: addresses, roles.
 //!
 //! One table for all shards, in stripes with a lock each. A lock is held for one look into its stripe (plus, when
-//! strangers flood it, a sweep of at most [`COOLING_MAX`] entries), and only when somebody comes or goes.
+//! strangers flood it, a sweep of at most `COOLING_MAX` entries), and only when somebody comes or goes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
