@@ -272,7 +272,7 @@ impl Grants {
         }
     }
 
-    /// Reads what the claim takes, some at a time, and decides when all of it is there.
+    /// Reads what the access takes, some at a time, and decides when all of it is there.
     fn go_on(&mut self, now_ms: u64, holder: Holder, out: &mut Vec<Effect>) {
         let Some(mut waiting) = self.waiting.remove(&holder) else {
             return;
@@ -305,7 +305,7 @@ impl Grants {
     /// is being read has been, or in its turn.
     ///
     /// # Errors
-    /// The claim ends so.
+    /// The access is decided so.
     fn read_on(
         &mut self,
         now_ms: u64,
@@ -341,7 +341,7 @@ impl Grants {
         }
     }
 
-    /// Whether a record has to be read (again) for a claim.
+    /// Whether a record has to be read (again) for an access.
     fn is_wanted(&self, now_ms: u64, waiting: &Waiting, need: &Resource) -> bool {
         let asked_ms = waiting.asked_ms;
         self.facts.get(need).is_none_or(|fact| {

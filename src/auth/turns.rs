@@ -1,4 +1,4 @@
-//! Whose turn it is to have records read: so many at a time for each role, and its other claims behind those (sans-IO).
+//! Whose turn it is to have records read: so many at a time for each role, and its other accesses behind those (sans-IO).
 //!
 //! Who names ever new tenants and namespaces, which costs a right to nothing, waits for itself alone: the reads of others
 //! find room, and so do their records.
@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::grants::Holder;
 
-/// Reads that the claims of one role have under way at a time. Half of what a shard asks the admin API at a time, and
+/// Reads that the accesses of one role have under way at a time. Half of what a shard asks the admin API at a time, and
 /// hundreds of roles would have to ask at once for the records that are being read to leave no place for others.
 const READS_MAX: usize = 16;
 
@@ -18,7 +18,7 @@ const READS_MAX: usize = 16;
 /// seconds for these where a read takes tens of milliseconds.
 const QUEUE_MAX: usize = 1_024;
 
-/// A claim that still has something to be read after so long is told to come again: its client is about to give up. What
+/// An access that still has something to be read after so long is told to come again: its client is about to give up. What
 /// has been read for it is kept.
 pub const QUEUED_MS: u64 = 10_000;
 
@@ -35,7 +35,7 @@ struct Turn {
 }
 
 impl Turns {
-    /// Whether a claim of the role may have one more record read now.
+    /// Whether an access of the role may have one more record read now.
     pub fn is_free(&self, role: &str) -> bool {
         let turn = self.by_role.get(role);
         turn.is_none_or(|turn| turn.reads < READS_MAX)

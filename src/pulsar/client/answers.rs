@@ -5,10 +5,11 @@ use ::pulsar::proto::{BaseCommand, CommandGetLastMessageIdResponse, CommandProdu
 use super::Client;
 use super::deadlines::User;
 use super::delivery::last_message_id;
+use super::events::Event;
 use super::incoming::Handled;
 use super::lookup::refusal;
 use super::requests::{Purpose, Request};
-use super::spec::{ConnectionId, Event};
+use super::spec::ConnectionId;
 use crate::pulsar::types::{BrokerError, ErrorKind};
 use crate::pulsar::wire::{TopicsListed, error_kind};
 

@@ -8,12 +8,13 @@ use ::pulsar::proto::BaseCommand;
 use super::Client;
 use super::commands;
 use super::deadlines::{Timer, User};
+use super::events::Event;
 use super::link::Link;
 use super::pool::retryable;
 use super::requests::Purpose;
 use super::resume::Resume;
 use super::spec::{
-    AckPosition, ConnectionId, ConsumerId, ConsumerSpec, Event, SeekTarget, StartPosition, Tag,
+    AckPosition, ConnectionId, ConsumerId, ConsumerSpec, SeekTarget, StartPosition, Tag,
 };
 use crate::pulsar::types::{BrokerError, SubscriptionType};
 use crate::pulsar::wire::{self, AckHeader, AckId, MessageCommand};

@@ -9,8 +9,9 @@ use super::Client;
 use super::backoff::Backoff;
 use super::credentials::Principal;
 use super::deadlines::Timer;
+use super::events::Event;
 use super::lookup::{About, Asker, Question};
-use super::spec::{Event, Tag};
+use super::spec::Tag;
 use crate::pulsar::TopicsPattern;
 use crate::pulsar::types::BrokerError;
 

@@ -13,8 +13,9 @@ use super::Client;
 use super::address::Route;
 use super::commands;
 use super::connection::ConnectionState;
+use super::events::{Event, Io};
 use super::pool::retryable;
-use super::spec::{ConnectionId, Event, Io};
+use super::spec::ConnectionId;
 use crate::pulsar::types::{BrokerError, ErrorKind};
 
 /// The principal that a gateway names where it speaks for nobody in particular (Java's

@@ -9,9 +9,10 @@ use super::Client;
 use super::commands;
 use super::consumer::not_connected;
 use super::deadlines::User;
+use super::events::Event;
 use super::requests::Purpose;
 use super::resume::First;
-use super::spec::{ConnectionId, ConsumerId, Event};
+use super::spec::{ConnectionId, ConsumerId};
 use crate::pulsar::types::{BrokerError, Entry, MessageId};
 use crate::pulsar::wire::{
     self, AckHeader, AckId, AckValidationError, Body, BodyError, Frame, MessageCommand,

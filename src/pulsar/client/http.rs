@@ -17,9 +17,10 @@ use super::Client;
 use super::address::Route;
 use super::credentials::{Credentials, Original, Principal, WEBSOCKET_PRINCIPAL, named_in_headers};
 use super::deadlines::Timer;
+use super::events::{Event, Io};
 use super::lookup::LookupId;
 use super::pool::retryable;
-use super::spec::{ConnectionId, Event, Io};
+use super::spec::ConnectionId;
 use crate::pulsar::BrokerError;
 use crate::pulsar::rest::{self, Response, ResponseReader};
 

@@ -8,7 +8,8 @@ use super::Client;
 use super::commands;
 use super::connection::ConnectionState;
 use super::deadlines::User;
-use super::spec::{ConnectionId, ConsumerId, Event, ProducerId};
+use super::events::Event;
+use super::spec::{ConnectionId, ConsumerId, ProducerId};
 use crate::pulsar::types::BrokerError;
 use crate::pulsar::wire::{Frame, Incoming, decode_command, error_kind};
 

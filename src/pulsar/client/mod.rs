@@ -7,8 +7,8 @@
 //!
 //! | file | its subject |
 //! |---|---|
-//! | `spec` | what is asked of the machine, and what it says |
-//! | `pool`, `connection`, `output` | connections: which there are, one of them, what it has to write |
+//! | `spec`, `events` | what is asked of the machine, and what it says |
+//! | `pool`, `connecting`, `connection`, `output` | connections: which there are, what becomes of one, its state, what it has to write |
 //! | `credentials` | in whose name a connection is, and what it shows |
 //! | `incoming`, `answers`, `requests` | what a broker says, and what it was asked |
 //! | `lookup`, `http`, `counts`, `address` | who owns a topic (also over HTTP), how many partitions it has, how to reach a broker |
@@ -30,6 +30,7 @@ mod answers;
 mod backoff;
 mod batch;
 mod commands;
+mod connecting;
 mod connection;
 mod consumer;
 mod counts;
@@ -37,6 +38,7 @@ mod credentials;
 mod deadlines;
 mod delivery;
 mod encode;
+mod events;
 mod http;
 mod incoming;
 mod link;
@@ -63,6 +65,7 @@ use self::backoff::Backoff;
 use self::consumer::Consumer;
 use self::counts::Counts;
 use self::deadlines::{Deadlines, Timer};
+pub use self::events::{Event, Gap, Io};
 use self::http::Exchanges;
 use self::lookup::Lookups;
 use self::pool::Pool;

@@ -10,8 +10,9 @@ use rustc_hash::FxHashSet;
 use super::Client;
 use super::deadlines::{Timer, User};
 use super::encode::{Encoding, headers_and_payload_bytes};
+use super::events::Event;
 use super::pending::{Content, Pending, Tags};
-use super::spec::{ConnectionId, Event, ProducerId, Tag};
+use super::spec::{ConnectionId, ProducerId, Tag};
 use crate::pulsar::types::{BrokerError, ErrorKind, MessageId};
 use crate::pulsar::wire::{self, SendReceipt};
 

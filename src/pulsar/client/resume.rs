@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::spec::{ConsumerSpec, Gap, SeekTarget, StartPosition};
+use super::events::Gap;
+use super::spec::{ConsumerSpec, SeekTarget, StartPosition};
 use crate::pulsar::topics::is_persistent;
 use crate::pulsar::types::{InitialPosition, MessageId};
 
