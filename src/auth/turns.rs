@@ -14,7 +14,7 @@ use super::grants::Holder;
 /// hundreds of roles would have to ask at once for the records that are being read to leave no place for others.
 const READS_MAX: usize = 16;
 
-/// Claims of one role that wait for their turn. A role with thousands of namespaces whose fleet reconnects at once needs
+/// Accesses of one role that wait for their turn. A role with thousands of namespaces whose fleet reconnects at once needs
 /// seconds for these where a read takes tens of milliseconds.
 const QUEUE_MAX: usize = 1_024;
 

@@ -294,7 +294,7 @@ fn everywhere(role: &str, tenants: u64) -> Access {
     }
 }
 
-/// All reads of one claim began at once: whoever named a thousand namespaces held up everybody else's handshakes.
+/// All reads of one access began at once: whoever named a thousand namespaces held up everybody else's handshakes.
 #[test]
 fn one_claim_has_no_more_reads_at_a_time_than_many() {
     let mut world = World::new();
