@@ -126,8 +126,10 @@ impl Place {
 #[test]
 fn it_serves_who_is_allowed_and_nobody_else() {
     let place = Place::new(|text| text);
-    let warned = place.log.iter().find(|line| line.contains(" WARN "));
-    assert_eq!(warned, None);
+    // This machine may have fewer open files than a gateway should have.
+    let warnings = place.log.iter().filter(|line| line.contains(" WARN "));
+    let mut warnings = warnings.filter(|line| !line.contains("limit of open files"));
+    assert_eq!(warnings.next(), None);
 
     let consumer = place.path("consumer", "t/sub");
     let mut opened = None;
