@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// The largest file: thousands of users, or any key.
 const BYTES_MAX: u64 = 1024 * 1024;
 
+/// No key is shorter: that of HS256, the shortest, has as many.
+const KEY_BYTES_MIN: usize = 32;
+
 /// Bytes that are secret, or may be.
 pub type SecretBytes = Zeroizing<Vec<u8>>;
 
@@ -31,9 +34,12 @@ pub fn read(place: &str) -> Result<SecretBytes, String> {
         return file(Path::new(&*percent_decoded(path)?));
     }
     if place.starts_with('/') || Path::new(place).exists() {
-        return file(Path::new(place)).map_err(|why| match place.starts_with('/') {
-            true => format!("{why} (base64 that begins with / is written as data:;base64,/…)"),
-            false => why,
+        let may_be_key = || base64(place).is_some_and(|bytes| bytes.len() >= KEY_BYTES_MIN);
+        return file(Path::new(place)).map_err(|why| {
+            match place.starts_with('/') && may_be_key() {
+                true => format!("{why} (base64 that begins with / is written as data:;base64,/…)"),
+                false => why,
+            }
         });
     }
     base64(place).ok_or_else(|| "is neither a file that is there, nor base64".to_owned())

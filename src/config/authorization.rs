@@ -1,7 +1,10 @@
 //! What clients may do: who decides, and where what is granted stands.
 
+use std::borrow::Cow;
+
 use super::cluster::{ClusterInStore, Ways, WebAddress};
 use super::limits;
+use super::values;
 use crate::auth::rules::Rules;
 
 /// The rules that are known here.
@@ -74,7 +77,7 @@ impl Collected {
         self,
         ways: &Ways,
         authenticates: bool,
-    ) -> Result<Option<Authorization>, (&'static str, &'static str)> {
+    ) -> Result<Option<Authorization>, (&'static str, Cow<'static, str>)> {
         if self.by_broker {
             return match authenticates {
                 true => Ok(Some(Authorization::Broker {
@@ -83,31 +86,33 @@ impl Collected {
                 })),
                 false => Err((
                     "authorization",
-                    "cannot be the broker's without authenticationEnabled: clients have no credentials to show to it",
+                    "cannot be the broker's without authenticationEnabled: clients have no credentials to show to it".into(),
                 )),
             };
         }
         if self.forwards {
             return Err((
                 "forwardAuthorizationCredentials",
-                "wants authorization=broker: otherwise the gateway decides, and nothing of its clients goes to the brokers",
+                "wants authorization=broker: otherwise the gateway decides, and nothing of its clients goes to the brokers".into(),
             ));
         }
         if !self.is_enabled {
             return Ok(None);
         }
-        if self.provider.is_some_and(|provider| provider != PROVIDER) {
-            return Err((
-                "authorizationProvider",
-                "is a Java class, which cannot be loaded: the rules served are those of PulsarAuthorizationProvider; \
-                 with authorization=broker the brokers decide by theirs",
-            ));
+        if let Some(provider) = self.provider.filter(|provider| provider != PROVIDER) {
+            let why = format!(
+                "names {}, which cannot be loaded: the rules served are those of PulsarAuthorizationProvider; with \
+                 authorization=broker the brokers decide by theirs",
+                values::java_class(&provider)
+            );
+            return Err(("authorizationProvider", why.into()));
         }
         let Some(source) = source(ways) else {
             return Err((
                 "authorizationEnabled",
                 "wants serviceUrl (the brokers' web service) or configurationMetadataStoreUrl: permissions are read \
-                 there",
+                 there"
+                    .into(),
             ));
         };
         let rules = Rules {

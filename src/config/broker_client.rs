@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{BrokerTls, OwnCertificate, Password};
+use super::{BrokerTls, OwnCertificate, Password, values};
 use crate::pulsar::client::Secret;
 
 /// Towards brokers and their web services.
@@ -78,8 +78,9 @@ pub(super) fn proof(
             Ok((Proof::OAuth2(settings), None))
         }
         _ => Err(format!(
-            "names a Java class that is not to be had here; use {JAVA_PACKAGE}AuthenticationToken, \
-             AuthenticationTls, AuthenticationKeyStoreTls, AuthenticationBasic or oauth2.AuthenticationOAuth2 of the same package"
+            "names {}, which cannot be loaded: use {JAVA_PACKAGE}AuthenticationToken, AuthenticationTls, \
+             AuthenticationKeyStoreTls, AuthenticationBasic or oauth2.AuthenticationOAuth2 of the same package",
+            values::java_class(plugin)
         )),
     }
 }
@@ -348,7 +349,7 @@ mod tests {
             (
                 "AuthenticationAthenz",
                 r#"{"privateKey":"hidden"}"#,
-                "AuthenticationToken",
+                "AuthenticationAthenz, a Java class",
             ),
             (
                 "AuthenticationKeyStoreTls",

@@ -211,7 +211,8 @@ impl Ways {
             )),
             (Some(_), Some(_)) | (None, None) if self.with_tls => Err((
                 "brokerClientTlsEnabled",
-                "leads nowhere: set brokerServiceUrlTls (pulsar+ssl://host:6651) or serviceUrlTls (https://host:8443)",
+                "leads nowhere: set brokerServiceUrlTls (pulsar+ssl://host:6651) or serviceUrlTls (https://host:8443); \
+                 TLS towards clients is webServicePortTls",
             )),
             (Some(_), Some(_)) | (None, None) => Ok(Brokers::Embedded),
         }

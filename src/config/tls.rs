@@ -228,6 +228,9 @@ pub(super) fn versions(text: &str) -> Result<Vec<ProtocolVersion>, String> {
         .collect()
 }
 
+/// What a message shows of an unknown suite: no name is longer.
+const SUITE_SHOWN_CHARS: usize = 64;
+
 /// Names as JSSE and the IANA have them, in this order of preference.
 pub(super) fn suites(text: &str) -> Result<Vec<SupportedCipherSuite>, String> {
     let names = text
@@ -241,8 +244,10 @@ pub(super) fn suites(text: &str) -> Result<Vec<SupportedCipherSuite>, String> {
                 .copied()
                 .ok_or_else(|| {
                     let all: Vec<_> = ALL_CIPHER_SUITES.iter().map(suite_name).collect();
+                    let shown: String = name.chars().take(SUITE_SHOWN_CHARS).collect();
                     format!(
-                        "names a cipher suite that there is not: there are {}",
+                        "names '{}', a cipher suite that there is not: there are {}",
+                        shown.escape_debug(),
                         all.join(", ")
                     )
                 })

@@ -27,6 +27,29 @@ impl fmt::Display for BrokerAddress {
     }
 }
 
+/// A class name is shorter; what is longer is something else.
+const CLASS_BYTES_MAX: usize = 128;
+
+/// "com.example.Reader, a Java class", for a message. What does not look like a name may be a secret in the wrong place,
+/// and is not shown.
+pub(super) fn java_class(name: &str) -> String {
+    let is_part = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_alphabetic())
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte))
+    };
+    let is_alone = !name.contains('.');
+    let is_word = name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    // Tokens have dots too, and begin so: it is the `{"` of their JSON.
+    let is_token = name.starts_with("eyJ");
+    let is_name = name.len() <= CLASS_BYTES_MAX && name.split('.').all(is_part);
+    match is_name && !is_token && (is_word || !is_alone) {
+        true => format!("{name}, a Java class"),
+        false => "a Java class".to_owned(),
+    }
+}
+
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     if text.eq_ignore_ascii_case("true") {
         Ok(true)
@@ -228,6 +251,23 @@ mod tests {
     #[cfg_attr(miri, ignore = "asks the system's resolver")]
     fn a_host_name_is_resolved() {
         assert!(bind_address("localhost").unwrap().is_loopback());
+    }
+
+    #[test]
+    fn a_java_class_is_named_and_what_may_be_a_secret_is_not() {
+        for name in ["com.example.Reader$1", "AuthenticationAthenz"] {
+            assert_eq!(java_class(name), format!("{name}, a Java class"));
+        }
+        for text in [
+            "",
+            "token:abc",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.abc",
+            "c2VjcmV0MTIzNDU2",
+            "a..b",
+            "{\"a\":1}",
+        ] {
+            assert_eq!(java_class(text), "a Java class", "{text}");
+        }
     }
 
     proptest::proptest! {

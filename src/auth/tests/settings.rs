@@ -128,6 +128,18 @@ fn the_path_of_a_file_that_is_not_there_is_no_key() {
     assert_eq!(faults[0].0, "tokenSecretKey");
     assert!(faults[0].1.contains("cannot be read"), "{faults:?}");
     assert!(!faults[0].1.contains(path), "{faults:?}");
+    assert!(
+        faults[0].1.contains("base64 that begins with /"),
+        "{faults:?}"
+    );
+    for path in [
+        "/nofile",
+        "/etc/pws-fast/a-key-that-nobody-has-put-there.key",
+    ] {
+        let faults = self::faults(&with_secret(path.to_owned()));
+        assert!(faults[0].1.contains("cannot be read"), "{faults:?}");
+        assert!(!faults[0].1.contains("base64"), "{faults:?}");
+    }
     let inline = format!("data:;base64,{path}");
     assert!(Authentication::new(&with_secret(inline)).is_ok());
 }

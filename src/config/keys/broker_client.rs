@@ -57,6 +57,13 @@ const fn sets(name: &'static str, set: fn(&mut Draft, &str) -> Result<(), String
     }
 }
 
+/// Whether brokers are to be spoken to with TLS. The last one is the name of old.
+pub(super) const WITH_TLS: [&str; 3] = [
+    "brokerClientTlsEnabled",
+    "brokerClient_useTls",
+    "tlsEnabled",
+];
+
 /// A value that may be secret is read later: an error about it must not show it.
 pub(super) const KEYS: &[Key] = &[
     sets(PLUGIN, |d, v| {
@@ -75,16 +82,16 @@ pub(super) const KEYS: &[Key] = &[
         d.broker_client.parameters[1] = Some(v.to_owned().into());
         Ok(())
     }),
-    sets("brokerClientTlsEnabled", |d, v| {
+    sets(WITH_TLS[0], |d, v| {
         d.ways.with_tls |= values::boolean(v)?;
         Ok(())
     }),
     // Its name of old.
-    sets("tlsEnabled", |d, v| {
+    sets(WITH_TLS[2], |d, v| {
         d.ways.with_tls |= values::boolean(v)?;
         Ok(())
     }),
-    sets("brokerClient_useTls", |d, v| {
+    sets(WITH_TLS[1], |d, v| {
         d.ways.with_tls |= values::boolean(v)?;
         Ok(())
     }),

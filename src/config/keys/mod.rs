@@ -64,12 +64,14 @@ enum Shape {
     Text,
     Boolean,
     Whole,
+    /// Of Java.
+    Class,
 }
 
 impl Shape {
     fn check(self, value: &str) -> Result<(), String> {
         match self {
-            Shape::Text => Ok(()),
+            Shape::Text | Shape::Class => Ok(()),
             Shape::Boolean => values::boolean(value).map(drop),
             Shape::Whole => values::whole(value).map(drop),
         }
@@ -174,14 +176,14 @@ pub(super) fn check(bind: IpAddr, settings: Vec<Setting>) -> Result<Config, Vec<
     let authenticates = draft.authentication.is_enabled();
     match authorization.choose(&ways, authenticates) {
         Ok(authorization) => draft.config.authorization = authorization,
-        Err((name, why)) => mistakes.push(about(&settings, name, why)),
+        Err((name, why)) => mistakes.push(about(&settings, name, &why)),
     }
     let with_tls = ways.any_tls();
     match ways.choose() {
         Ok(brokers) => draft.config.brokers = brokers,
         // What is wrong with a way was told above.
         Err(_) if !mistakes.is_empty() => {}
-        Err((name, why)) => mistakes.push(about(&settings, name, why)),
+        Err((name, why)) => mistakes.push(about(&settings, switched_on(&settings, name), why)),
     }
     let token_prefix = draft.authentication.token_prefix().to_owned();
     broker_client::finish(&mut draft, with_tls, &settings, &mut mistakes);
@@ -237,10 +239,10 @@ fn apply(draft: &mut Draft, rule: &Rule, setting: &Setting) -> Result<(), String
         }
         Rule::Refused { shape, off, why } => {
             shape.check(value).map_err(named)?;
-            if value.eq_ignore_ascii_case(off) {
-                Ok(())
-            } else {
-                Err(why.into())
+            match shape {
+                _ if value.eq_ignore_ascii_case(off) => Ok(()),
+                Shape::Class => Err(format!("names {}, {why}", values::java_class(value))),
+                _ => Err(why.into()),
             }
         }
     }
@@ -339,6 +341,19 @@ fn unknown(setting: &Setting) -> String {
         Some(name) => format!("{place}: unknown key {key}, ignored; is {name} meant?"),
         None => format!("{place}: unknown key {key}, ignored"),
     }
+}
+
+/// The name under which a switch that has several is on.
+fn switched_on<'a>(settings: &[Setting], name: &'a str) -> &'a str {
+    let names = broker_client::WITH_TLS;
+    if !names.contains(&name) {
+        return name;
+    }
+    let is_on = |name: &&&str| {
+        let mut on = settings.iter().filter(|setting| setting.key == **name);
+        on.any(|setting| setting.value.eq_ignore_ascii_case("true"))
+    };
+    names.iter().find(is_on).copied().unwrap_or(name)
 }
 
 /// A key that makes no sense with the others, or without one.

@@ -75,9 +75,9 @@ pub(super) const KEYS: &[Key] = &[
     // End-to-end encryption.
     refused(
         "cryptoKeyReaderFactoryClassName",
-        Shape::Text,
+        Shape::Class,
         "",
-        "names a Java class, which cannot be loaded: name the files of the keys with cryptoKeyDirectory, or with \
+        "which cannot be loaded: name the files of the keys with cryptoKeyDirectory, or with \
          cryptoPublicKeyFiles and cryptoPrivateKeyFiles",
     ),
     // Who may connect.
@@ -114,9 +114,9 @@ pub(super) const KEYS: &[Key] = &[
     ),
     refused(
         "brokerClient_sslFactoryPlugin",
-        Shape::Text,
+        Shape::Class,
         "org.apache.pulsar.common.util.DefaultPulsarSslFactory",
-        "is a Java class, which cannot be loaded",
+        "which cannot be loaded",
     ),
     // TLS.
     text("brokerClientSslProvider", RUSTLS),

@@ -36,7 +36,10 @@ fn authorization_wants_to_know_where_permissions_stand() {
     );
     let other = format!("{web}authorizationProvider=com.example.Provider\n");
     let mistakes = check(&other).unwrap_err();
-    assert!(mistakes[0].contains("line 3: authorizationProvider is a Java class"));
+    assert!(
+        mistakes[0]
+            .contains("line 3: authorizationProvider names com.example.Provider, a Java class")
+    );
 }
 
 #[test]
@@ -228,8 +231,10 @@ fn tls_settings_that_cannot_work_say_what_to_do() {
             "TLSv1.2 and TLSv1.3",
         ),
         (
-            &format!("{TLS}webServiceTlsCiphers=RC4\n"),
-            "there are TLS_AES_256_GCM_SHA384, ",
+            &format!(
+                "{TLS}webServiceTlsCiphers=TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384,RC4\n"
+            ),
+            "names 'RC4', a cipher suite that there is not: there are TLS_AES_256_GCM_SHA384, ",
         ),
         (
             &format!(
@@ -327,6 +332,11 @@ fn tls_to_the_brokers_is_by_the_urls_that_ask_for_it() {
     ] {
         let mistakes = check(&text).unwrap_err();
         assert_eq!(mistakes.len(), 1, "{text}: {mistakes:?}");
+    }
+    for name in ["tlsEnabled", "brokerClient_useTls"] {
+        let mistakes = check(&format!("{name}=true")).unwrap_err();
+        let told = format!("websocket.conf line 1: {name} leads nowhere");
+        assert!(mistakes[0].starts_with(&told), "{mistakes:?}");
     }
 }
 
