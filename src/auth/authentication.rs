@@ -240,6 +240,9 @@ impl Authentication {
             _ if self.providers.is_empty() => Some(Arc::from(NOBODY)),
             anonymous => anonymous.clone(),
         };
+        if role.is_some() && asked > 0 {
+            tracing::debug!(why, "a client is let in as the anonymousUserRole");
+        }
         Some(role.map(anonymous).ok_or(why))
     }
 

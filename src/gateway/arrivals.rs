@@ -21,6 +21,10 @@ const TURNED_AWAY_MAX: usize = 256;
 /// How long they may stay.
 const TURNED_AWAY_MS: u64 = 1_000;
 
+/// What a line shows of a role, and of an origin: clients may make either as long as a head is.
+const ROLE_SHOWN_CHARS: usize = 128;
+const ORIGIN_SHOWN_BYTES: usize = 256;
+
 /// A new connection: from whom, as far as that is known without its request. None: it has gone.
 pub async fn arrive(
     shard: &ShardRef,
@@ -37,17 +41,17 @@ pub async fn arrive(
             .map(|()| is_proxied)
     });
     let address = match arrived {
-        Err(refusal) => return Some(Err(refusal)),
+        Err(refusal) => return Some(Err(outside(peer, refusal))),
         Ok(false) => peer,
         Ok(true) => match proxied(socket, peer).await? {
             Ok(address) => address,
             Err(why) => {
                 shard.glance(|shard, _, _| shard.counters.refused_proxied += 1);
-                return Some(Err(Refusal::new(400, why)));
+                return Some(Err(outside(peer, Refusal::new(400, why))));
             }
         },
     };
-    Some(shard.glance(|shard, _, now_ms| {
+    let admitted = shard.glance(|shard, _, now_ms| {
         match shard.config.doors.forwarded_for
             && shard.config.doors.trusted_proxies.contain(address)
         {
@@ -55,7 +59,15 @@ pub async fn arrive(
             true => Ok(address),
             false => shard.admit(now_ms, id, address).map(|()| address),
         }
-    }))
+    });
+    Some(admitted.map_err(|refusal| outside(address, refusal)))
+}
+
+/// Somebody is refused before there is a request that a line could tell of.
+pub fn outside(client: IpAddr, refusal: Refusal) -> Refusal {
+    let (status, why) = (refusal.status, &refusal.message);
+    tracing::debug!(%client, status, why, "refused without a look at a request");
+    refusal
 }
 
 /// Reads what a proxy says in front of the connection. None: it has gone.
@@ -103,11 +115,15 @@ impl Visit {
         Visit { client, target }
     }
 
-    /// How it ended.
-    pub fn tell(&self, status: u16) {
-        if let Some(target) = &self.target {
-            tracing::debug!(client = %self.client, status, "{target}");
-        }
+    /// How it ended, and who it was, if that has been asked and found out.
+    pub fn tell(&self, shard: &ShardRef, id: SocketId, status: u16) {
+        let Some(target) = &self.target else { return };
+        let role = shard.glance(|shard, _, _| {
+            let identity = shard.sockets.get(id)?.identity.as_ref()?;
+            Some(identity.role.chars().take(ROLE_SHOWN_CHARS).collect())
+        });
+        let role: Option<String> = role;
+        tracing::debug!(client = %self.client, status, role, "{target}");
     }
 }
 
@@ -142,6 +158,11 @@ impl Shard {
         let origins = &self.config.doors.origins;
         if !origins.admit(request.raw_values("origin"), request.header("host")) {
             self.counters.refused_origins += 1;
+            for origin in request.raw_values("origin").take(1) {
+                let shown = &origin[..origin.len().min(ORIGIN_SHOWN_BYTES)];
+                let origin = String::from_utf8_lossy(shown);
+                tracing::debug!(client = %visit.client, ?origin, "a page that allowedOrigins does not have");
+            }
             return Err(Refusal::new(
                 403,
                 "Pages of this origin may not open sockets here",

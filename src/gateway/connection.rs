@@ -89,14 +89,14 @@ async fn handshake<'s>(
         }
     };
     if let Err(error) = socket.handshake().await {
-        tracing::debug!(%error, "a TLS handshake failed");
+        tracing::debug!(client = %address, %error, "a TLS handshake failed");
         shard.glance(|shard, _, _| shard.counters.tls_handshakes_failed += 1);
         return None;
     }
     let (request, unread) = match read_head(socket).await? {
         Ok(head) => head,
         Err(refusal) => {
-            refuse(shard, socket, &refusal, false);
+            refuse(shard, socket, &arrivals::outside(address, refusal), false);
             return None;
         }
     };
@@ -110,7 +110,7 @@ async fn handshake<'s>(
     } = match begun {
         Ok(begun) => begun,
         Err(refusal) => {
-            visit.tell(refusal.status);
+            visit.tell(shard, id, refusal.status);
             refuse(shard, socket, &refusal, wants_json);
             return None;
         }
@@ -126,12 +126,12 @@ async fn handshake<'s>(
     };
     match answer {
         Ok(()) => {
-            visit.tell(101);
+            visit.tell(shard, id, 101);
             shard.turn(|shard, now_ms| shard.upgraded(now_ms, id, response));
             Some((decoder, early))
         }
         Err(refusal) => {
-            visit.tell(refusal.status);
+            visit.tell(shard, id, refusal.status);
             refuse(shard, socket, &refusal, wants_json);
             end_reading(shard, id, socket, early.read).await;
             None

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use crate::support::process::{Gateway, program_with};
 use crate::support::raw::{Answer, upgrade_request};
 use crate::support::{Neighbours, Raw, World, eventually, tokens, topic};
 
@@ -225,4 +226,45 @@ fn a_role_has_so_many_sockets() {
     eventually("the place is free again", || {
         Raw::connect(world.address()).lets_in(&path)
     });
+}
+
+#[test]
+fn who_comes_and_who_is_refused_at_the_door_is_a_line_at_level_debug() {
+    let settings = tokens::settings(&[
+        "webServiceHaProxyProtocolEnabled=true",
+        "trustedProxies=127.0.0.1",
+        "maxConnectionsPerIp=1",
+        "allowedOrigins=https://good.example",
+        "anonymousUserRole=anybody",
+    ]);
+    let mut program = program_with(&settings);
+    let mut gateway = Gateway::start_program(program.args(["--log-level", "debug"]));
+    let address = gateway.address();
+    let from = |last, lines: &str| ask(address, &v2([192, 0, 2, last]), lines);
+    let status = |asked| match asked {
+        Asked::In(_) => 101,
+        Asked::Refused(answer) => answer.status,
+    };
+    assert_eq!(status(ask(address, b"", "")), 400, "no header of a proxy");
+    assert_eq!(status(from(1, "Origin: https://evil.example\r\n")), 403);
+    let bearer = format!("Authorization: Bearer {}\r\n", tokens::token("me\u{1b}"));
+    let _inside = from(2, &bearer).let_in();
+    assert_eq!(status(from(2, &bearer)), 429);
+    assert_eq!(status(from(3, "Authorization: Bearer bad\r\n")), 101);
+    let mut raw = Raw::connect(address);
+    raw.try_send(&[&v2([192, 0, 2, 4]), &b"nonsense\r\n\r\n"[..]].concat());
+    assert_eq!(raw.answer().status, 400);
+    let log = gateway.rest_of_log();
+    for told in [
+        "client=127.0.0.1 status=400 why=",
+        "client=192.0.2.1 origin=\"https://evil.example\"",
+        "client=192.0.2.2 status=101 role=\"me\\u{1b}\"",
+        "client=192.0.2.2 status=429 why=\"Too many connections from this address\"",
+        "anonymousUserRole why=\"",
+        "client=192.0.2.3 status=101 role=\"anybody\"",
+        "client=192.0.2.4 status=400 why=",
+    ] {
+        let is_told = log.iter().any(|line| line.contains(told));
+        assert!(is_told, "{told}: {log:#?}");
+    }
 }
