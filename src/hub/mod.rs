@@ -51,6 +51,7 @@ mod failover;
 mod ledgers;
 mod lifecycle;
 mod limits;
+mod matching;
 mod member;
 mod members;
 mod memory;
@@ -85,6 +86,7 @@ use decryption::Decryption;
 use failover::{ActiveSlots, Candidates};
 use ledgers::Ledgers;
 use lifecycle::{Phase, Unsubscribing};
+use matching::{Matching, Verdicts};
 use members::Members;
 use partials::Partials;
 use portion::Portion;
@@ -113,6 +115,9 @@ pub struct Hub {
     ledgers: Ledgers,
     /// When the pattern's namespace is asked again.
     list_due_ms: Option<u64>,
+    /// Of a pattern: its list that is being looked at, and what is known of the names of the last one.
+    matching: Option<Box<Matching>>,
+    verdicts: Verdicts,
     portion: Portion,
     /// Slots with entries that still are part of what was read from the connection.
     pinned: Vec<usize>,
@@ -168,6 +173,8 @@ impl Hub {
             closed_slots: Vec::new(),
             ledgers: Ledgers::default(),
             list_due_ms: None,
+            matching: None,
+            verdicts: Verdicts::default(),
             portion: Portion::default(),
             pinned: Vec::new(),
             next_slot: 0,
@@ -299,6 +306,7 @@ impl Hub {
         }
         self.linger_on(now_ms, out);
         self.expire_requests(now_ms, out);
+        self.match_further(now_ms, out);
         if self
             .list_due_ms
             .take_if(|due_ms| *due_ms <= now_ms)
@@ -323,6 +331,7 @@ impl Hub {
             self.dead_letters.lingers_until_ms(),
             self.requests.next_deadline_ms(),
             self.list_due_ms,
+            self.matching.as_ref().map(|matching| matching.due_ms),
         ];
         let upstream = upstream.into_iter().filter(|_| !self.is_seeking());
         upstream.chain(others).flatten().min()

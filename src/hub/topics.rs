@@ -9,6 +9,7 @@ use super::Hub;
 use super::effect::{Effect, Topics};
 use super::lifecycle::Phase;
 use super::limits::{MAX_LIST_MS, MAX_SLOTS};
+use super::matching::Matching;
 use super::slot::{Link, Slot};
 use super::unsettled::Index;
 use crate::pulsar::client::{ConsumerSpec, StartPosition};
@@ -148,40 +149,66 @@ impl Hub {
         names: Result<Arc<Vec<String>>, BrokerError>,
         out: &mut Vec<Effect>,
     ) {
+        if self.phase == Phase::Finished || !matches!(self.spec.topics, Topics::Pattern(_)) {
+            return;
+        }
+        match names {
+            Ok(names) => {
+                self.list_due_ms = None;
+                self.matching = Some(Box::new(Matching::new(now_ms, names)));
+                self.match_further(now_ms, out);
+            }
+            Err(error) => {
+                self.list_again(now_ms);
+                if self.unsubscribing.is_some() {
+                    return;
+                }
+                if self.phase == Phase::Counting {
+                    return self.fail(&error, None, out);
+                }
+                let (pattern, text) = (self.spec.topics.name(), error.message);
+                tracing::warn!(pattern, %text, "the topics of a pattern could not be listed");
+            }
+        }
+    }
+
+    fn list_again(&mut self, now_ms: u64) {
+        let wait_ms = self.limits.topics_update_ms.min(MAX_LIST_MS);
+        self.list_due_ms = Some(now_ms + wait_ms);
+    }
+
+    /// Looks at more of the list that has come. When it was the last of it, the hub follows it.
+    pub(super) fn match_further(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
         let Topics::Pattern(pattern) = &self.spec.topics else {
             return;
         };
-        let first = self.phase == Phase::Counting;
-        if self.phase == Phase::Finished {
+        let due = |matching: &mut Box<Matching>| matching.due_ms <= now_ms;
+        let Some(mut matching) = self.matching.take_if(due) else {
             return;
-        }
-        let wait_ms = self.limits.topics_update_ms.min(MAX_LIST_MS);
-        self.list_due_ms = Some(now_ms + wait_ms);
-        // It may fail: then the list is followed as before.
-        if self.unsubscribing.is_some() {
-            return;
-        }
-        let names = match names {
-            Ok(names) => names,
-            Err(error) if first => return self.fail(&error, None, out),
-            Err(error) => {
-                let text = error.message;
-                return tracing::warn!(?pattern, %text, "the topics of a pattern could not be listed");
-            }
         };
-        let mut wanted: Vec<(&str, i32)> = names
-            .iter()
-            .filter(|name| pattern.matches(name))
-            .map(|name| split_partition(name))
-            .collect();
+        if !matching.go_on(now_ms, pattern, &mut self.verdicts) {
+            self.matching = Some(matching);
+            return;
+        }
+        self.list_again(now_ms);
+        // It may fail: then the list is followed as before.
+        if self.unsubscribing.is_none() {
+            self.follow(&matching, out);
+        }
+    }
+
+    fn follow(&mut self, matching: &Matching, out: &mut Vec<Effect>) {
+        let first = self.phase == Phase::Counting;
+        let mut wanted: Vec<_> = matching.matched().map(split_partition).collect();
         wanted.sort_unstable();
         wanted.dedup();
         if wanted.len() > MAX_SLOTS {
             if first {
                 return self.fail(&too_many(), None, out);
             }
+            let pattern = self.spec.topics.name();
             tracing::warn!(
-                ?pattern,
+                pattern,
                 "more topics than one consumer may have: some are left out"
             );
             wanted.truncate(MAX_SLOTS);

@@ -342,3 +342,47 @@ fn an_unsubscribe_that_fails_while_topics_are_listed_ends_no_listing() {
     list(&mut world, &[A, B]);
     assert_eq!(opened(&mut world).len(), 1);
 }
+
+/// A pattern may cost milliseconds for each name: all of a namespace at once, the shard did nothing else for seconds.
+#[test]
+#[cfg_attr(miri, ignore = "compiles regular expressions")]
+fn a_long_list_is_looked_at_in_portions_and_what_is_known_is_not_looked_at_again() {
+    let mut world = pattern_hub(5);
+    let mut names: Vec<String> = (0..1000)
+        .map(|n| format!("persistent://public/default/{n:0100}"))
+        .collect();
+    names.push(A.to_owned());
+    let list = |world: &mut World, names: &[String]| {
+        let names = Ok(Arc::new(names.to_vec()));
+        (world.hub).topics_listed(world.now_ms, names, &mut world.out);
+        let mut turns = 0;
+        while world.hub.matching.is_some() {
+            turns += 1;
+            world.now_ms += 1;
+            assert_eq!(world.hub.next_deadline_ms(), Some(world.now_ms));
+            world.hub.tick(world.now_ms, &mut world.out);
+        }
+        turns
+    };
+    assert!(list(&mut world, &names) > 10);
+    let topics: Vec<_> = opened(&mut world)
+        .into_iter()
+        .map(|of| of.1.topic)
+        .collect();
+    assert_eq!(topics, [A]);
+    names.push(B.to_owned());
+    assert_eq!(list(&mut world, &names), 0);
+    assert_eq!(opened(&mut world)[0].1.topic, B);
+    // The next one is asked for.
+    world.wait(5_000);
+    assert!(
+        world
+            .out
+            .iter()
+            .any(|effect| matches!(effect, Effect::ListTopics(_)))
+    );
+    names.retain(|name| name != A);
+    assert_eq!(list(&mut world, &names), 0);
+    let closed = |effect: &Effect| matches!(effect, Effect::CloseConsumer { slot: 0 });
+    assert!(world.out.iter().any(closed));
+}
