@@ -40,7 +40,12 @@ fn check_config(options: Options) -> ExitCode {
     if let Err(mistakes) = gateway::check(&config) {
         return refuse(&mistakes);
     }
-    let notes = config.notes.iter().map(|note| format!("note: {note}\n"));
+    let further = gateway::notes(&config);
+    let notes = config
+        .notes
+        .iter()
+        .chain(&further)
+        .map(|note| format!("note: {note}\n"));
     let answer = notes.collect::<String>() + "ok\n";
     // A closed standard output does not change the exit status, which is the answer that counts.
     let _ = io::stdout().write_all(answer.as_bytes());
@@ -62,7 +67,7 @@ fn run(options: Options) -> ExitCode {
         cores::format(&config.cores),
         config.brokers
     );
-    let notes = config.notes.clone();
+    let notes = [config.notes.clone(), gateway::notes(&config)].concat();
     let core_dumps = match config.core_dumps {
         true => Ok(()),
         false => diagnostics::forbid_core_dumps(),

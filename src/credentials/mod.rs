@@ -39,6 +39,15 @@ pub fn fixed(proof: &Proof) -> Option<Credentials> {
     }
 }
 
+/// Why what [`fixed`] has not cannot be read, for now: it may come later, and is read each time.
+pub fn missing(proof: &Proof) -> Option<String> {
+    match proof {
+        Proof::TokenFile(path) => token(path).err(),
+        Proof::OAuth2(settings) => oauth2::missing(settings),
+        Proof::None | Proof::Token(_) | Proof::Basic(_) | Proof::Certificate => None,
+    }
+}
+
 /// Reads what [`fixed`] has not.
 pub struct Reader {
     proof: Proof,

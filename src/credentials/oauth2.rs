@@ -123,6 +123,11 @@ impl Client {
     }
 }
 
+/// Why the client's key cannot be read.
+pub(super) fn missing(settings: &OAuth2) -> Option<String> {
+    Client::new(settings.clone()).form().err()
+}
+
 /// RFC 6749 §5.2. Issuers may repeat what was posted: words with the secret in them are left out.
 fn reason(answer: &Value, form: &str) -> String {
     let mut pairs = form.split('&');

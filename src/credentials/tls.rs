@@ -11,6 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::verifier::{AnyCertificate, AnyName};
 use crate::config::{BrokerTls, OwnCertificate, Trusted};
 use crate::tls::own::Own;
+use crate::tls::pinned::{PinnedServers, Pins};
 use crate::tls::{both, pem, stores};
 
 /// The settings that name these files, with those of the plugin that has parameters for it.
@@ -53,19 +54,30 @@ fn verifier(
     if settings.accept_untrusted {
         return Ok(Arc::new(AnyCertificate { algorithms }));
     }
-    let roots = roots(&settings.trusted)?;
-    if !settings.verify_host {
-        return Ok(Arc::new(AnyName { roots, algorithms }));
-    }
-    let built = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone()).build();
-    Ok(built.map_err(|error| error.to_string())?)
+    let (roots, pins) = roots(&settings.trusted)?;
+    let others: Arc<dyn ServerCertVerifier> = match settings.verify_host {
+        false => Arc::new(AnyName { roots, algorithms }),
+        true => {
+            let builder =
+                WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone());
+            builder.build().map_err(|error| error.to_string())?
+        }
+    };
+    Ok(Arc::new(PinnedServers {
+        pins,
+        verify_host: settings.verify_host,
+        others,
+        algorithms,
+    }))
 }
 
-fn roots(trusted: &Trusted) -> Result<RootCertStore, String> {
+/// Whose signatures count, and which certificates by themselves.
+fn roots(trusted: &Trusted) -> Result<(RootCertStore, Pins), String> {
     let (path, certificates, key) = match trusted {
         // Mozilla's, as those that Java brings along: what the system trusts beside them is a file.
         Trusted::Public => {
-            return Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect());
+            let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+            return Ok((roots, Pins(Vec::new())));
         }
         Trusted::Pem(path) => (path, pem::certificates_of(path), PEM_TRUSTED),
         Trusted::Store(path, password) => {
@@ -77,10 +89,11 @@ fn roots(trusted: &Trusted) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let mut add = |certificate: CertificateDer<'static>| roots.add(certificate);
     certificates
-        .into_iter()
+        .iter()
+        .cloned()
         .try_for_each(&mut add)
         .map_err(|error| format!("{key}: {}: {error}", path.display()))?;
-    Ok(roots)
+    Ok((roots, Pins(certificates)))
 }
 
 fn identity(own: &OwnCertificate, provider: &CryptoProvider) -> Result<Own, Vec<String>> {
@@ -120,6 +133,17 @@ pub fn remedy(error: &std::io::Error) -> &'static str {
             "the broker's certificate is not for the host that its URL names: correct one of them \
              (tlsHostnameVerificationEnabled=false takes any certificate of a trusted authority)"
         }
+        Some(Error::InvalidCertificate(Certificate::Other(why))) => match why.0.to_string() {
+            why if why.contains("UnsupportedCertVersion") => {
+                "the broker's certificate is of X.509 v1, which names no host: sign it with extensions (openssl x509 -req \
+                 -extfile), the host among them as subjectAltName"
+            }
+            why if why.contains("CaUsedAsEndEntity") => {
+                "the broker's certificate is an authority's (CA:TRUE): put that very certificate into the file of \
+                 brokerClientTrustCertsFilePath, or make one with CA:FALSE"
+            }
+            _ => "the broker's certificate is not a good one",
+        },
         Some(Error::InvalidCertificate(_)) => "the broker's certificate is not a good one",
         Some(Error::AlertReceived(
             Alert::CertificateRequired

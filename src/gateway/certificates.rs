@@ -80,7 +80,12 @@ fn run(
                 continue;
             }
         };
-        tracing::info!("new TLS files: from now on handshakes use them");
+        match served.valid.check(runtime::wall_ms()) {
+            Ok(()) => tracing::info!("new TLS files: from now on handshakes use them"),
+            Err(invalid) => tracing::warn!(
+                "new TLS files: from now on handshakes use them, but {invalid}: clients will refuse it"
+            ),
+        }
         for post in posts {
             let mut batch = vec![Post::Certificates(served.clone())];
             while let Err(back) = post.try_post(batch) {

@@ -91,6 +91,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::credentials;
 use crate::doors::Entrance;
 use crate::embedded::Embedded;
 use crate::runtime::acceptor::Accepting;
@@ -138,6 +139,21 @@ pub fn check(config: &Config) -> Result<(), Vec<String>> {
         true => Ok(()),
         false => Err(mistakes),
     }
+}
+
+/// What is well enough to start with, but will not work as it is.
+pub fn notes(config: &Config) -> Vec<String> {
+    let served = config.tls.as_ref().map(server::load);
+    let invalid = match served {
+        Some(Ok(served)) => served.valid.check(runtime::wall_ms()).err(),
+        _ => None,
+    };
+    let own = invalid.map(|why| format!("webServicePortTls: {why}: clients will refuse it"));
+    let missing = credentials::missing(&config.broker_client.proof);
+    let missing = missing.map(|why| {
+        format!("brokerClientAuthenticationParameters: {why}: as long as that is so no broker can be asked anything")
+    });
+    own.into_iter().chain(missing).collect()
 }
 
 /// Starts everything: finds the cluster, or starts the embedded broker where none is configured, one shard for each core, the acceptors.

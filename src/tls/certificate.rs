@@ -1,6 +1,8 @@
 //! What a certificate says of itself, as far as the gateway has to know it. Here also those of X.509 v1 can be read, which
 //! rustls takes for none.
 
+use std::fmt;
+
 use crate::auth::certificate_time::time_ms;
 use crate::der::{self, Der};
 
@@ -21,14 +23,31 @@ pub struct Validity {
     until_ms: u64,
 }
 
+/// Now is not within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    Yet,
+    Anymore,
+}
+
 impl Validity {
-    /// What is wrong with it now.
-    pub fn trouble(self, now_ms: u64) -> Option<&'static str> {
+    /// # Errors
+    /// When it is not now.
+    pub fn check(self, now_ms: u64) -> Result<(), Invalid> {
         match () {
-            () if now_ms < self.from_ms => Some("is not valid yet"),
-            () if now_ms > self.until_ms => Some("has expired"),
-            () => None,
+            () if now_ms < self.from_ms => Err(Invalid::Yet),
+            () if now_ms > self.until_ms => Err(Invalid::Anymore),
+            () => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Invalid::Yet => "the certificate is not valid yet",
+            Invalid::Anymore => "the certificate has expired",
+        })
     }
 }
 

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | [`pem`] | certificates and keys as PEM |
 //! | [`stores`] | the same in a PKCS#12 store |
-//! | `certificate`, [`own`] | what one says of itself; the gateway's own with its key |
+//! | [`certificate`], [`own`] | what one says of itself; the gateway's own with its key |
 //! | [`server`] | the listener's side of TLS |
 //! | `lenient` | client certificates that nobody has vouched for |
+//! | `pinned` | certificates that stand themselves in the trust file |
 //! | `signatures` | what all verifiers of certificates do alike |
 //! | [`watch`] | whether files have changed |
 //!
@@ -14,10 +15,11 @@
 
 #![forbid(unsafe_code)]
 
-pub(crate) mod certificate;
+pub mod certificate;
 mod lenient;
 pub mod own;
 pub mod pem;
+pub(crate) mod pinned;
 pub mod server;
 pub(crate) mod signatures;
 pub mod stores;
@@ -67,5 +69,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     }
 }
 
+#[cfg(test)]
+mod handshakes;
 #[cfg(test)]
 mod tests;

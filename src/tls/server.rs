@@ -17,6 +17,7 @@ use rustls::{RootCertStore, ServerConfig};
 use super::certificate::Validity;
 use super::lenient::Lenient;
 use super::own::Own;
+use super::pinned::{PinnedClients, Pins};
 use super::{Identity, both, pem, stores};
 use crate::config::{KeyFiles, ListenerTls};
 
@@ -125,7 +126,8 @@ fn verifier(
     let fail = |error: &dyn std::fmt::Display| format!("{key}: {}: {error}", path.display());
     let mut roots = RootCertStore::empty();
     let certificates = trusted(&settings.files, path);
-    for certificate in certificates.map_err(|why| format!("{key}: {why}"))? {
+    let certificates = certificates.map_err(|why| format!("{key}: {why}"))?;
+    for certificate in certificates.iter().cloned() {
         roots.add(certificate).map_err(|error| fail(&error))?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
@@ -133,8 +135,11 @@ fn verifier(
         true => builder,
         false => builder.allow_unauthenticated(),
     };
-    let verifier = builder.build().map_err(|error| fail(&error))?;
-    Ok(verifier)
+    Ok(Arc::new(PinnedClients {
+        pins: Pins(certificates),
+        others: builder.build().map_err(|error| fail(&error))?,
+        algorithms: provider.signature_verification_algorithms,
+    }))
 }
 
 fn names(files: &KeyFiles) -> String {

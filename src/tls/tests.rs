@@ -1,5 +1,5 @@
-//! Files of every form that Java's gateway takes. Those under `fixtures` are of nobody and valid for a hundred years:
-//! keys by `openssl ecparam -genkey` and `genrsa -traditional` (with `-aes128` too), certificates by `openssl x509 -req`, stores by
+//! Files of every form that Java's gateway takes. Those under `fixtures` are of nobody and valid for a hundred years (`expired.pem` was for one):
+//! keys by `openssl ecparam -genkey` and `genrsa -traditional` (with `-aes128` too), certificates by `openssl x509 -req` (`v1.pem` without `-extfile`), `openssl req -x509` and `openssl ca`, stores by
 //! `openssl pkcs12 -export` (with `-legacy` too, and with `-nokeys`) and `keytool -importkeystore` and `-import`.
 
 use std::path::{Path, PathBuf};

@@ -138,6 +138,35 @@ fn checkconfig_names_every_file_that_is_missing() {
 }
 
 #[test]
+fn checkconfig_notes_what_cannot_work_yet_and_refuses_what_never_will() {
+    let token = [
+        "brokerClientAuthenticationPlugin=org.apache.pulsar.client.impl.auth.AuthenticationToken",
+        "brokerClientAuthenticationParameters=file:///no/such.token",
+    ];
+    let check = |settings: &[&str]| {
+        let set = settings.iter().flat_map(|setting| ["--set", setting]);
+        let first = ["checkconfig", "--broker=pulsar://localhost:1"];
+        run(&first.into_iter().chain(set).collect::<Vec<_>>())
+    };
+    let output = check(&token);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(told.contains("/no/such.token: No such file"), "{told}");
+    let fixture = |name: &str| format!("{}/src/tls/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    let output = check(&[
+        "webServicePortTls=8443",
+        &format!("tlsCertificateFilePath={}", fixture("expired.pem")),
+        &format!("tlsKeyFilePath={}", fixture("ec-sec1.pem")),
+    ]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("the certificate has expired"), "{told}");
+    let output = check(&["webServicePort=8443", "webServicePortTls=8443"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(told.contains("are both 8443"), "{told}");
+}
+
+#[test]
 fn help_and_version_go_to_standard_output() {
     for flag in ["--help", "--version"] {
         let output = run(&[flag]);

@@ -203,6 +203,12 @@ fn listen(draft: &mut Draft, plain: bool, mistakes: &mut Vec<Mistake>) {
         let note = "the TLS keys have no effect without webServicePortTls: there is no TLS port";
         draft.config.notes.push(note.to_owned());
     }
+    if plain && draft.config.port != 0 && tls.port == Some(draft.config.port) {
+        mistakes.push(Mistake(format!(
+            "webServicePort and webServicePortTls are both {}: two ports are needed, or webServicePort= set to nothing",
+            draft.config.port
+        )));
+    }
     match tls.listener(plain) {
         Ok(listener) => draft.config.tls = listener,
         // What is wrong with a part was told above.
