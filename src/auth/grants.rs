@@ -200,7 +200,13 @@ impl Grants {
         for holder in waiters {
             if let Some(waiting) = self.waiting.get_mut(&holder) {
                 waiting.missing = waiting.missing.saturating_sub(1);
-                if waiting.missing == 0 {
+                let is_missing =
+                    |fact: &Fact| !fact.is_fresh(waiting.asked_ms, now_ms, self.cache_ms);
+                if self.facts.get(resource).is_none_or(is_missing) {
+                    // It is not asked what the rest says, which may fail as well, one by one.
+                    self.waiting.remove(&holder);
+                    out.push(Effect::Decided(holder, Verdict::Unknown));
+                } else if waiting.missing == 0 {
                     self.go_on(now_ms, holder, out);
                 }
             }

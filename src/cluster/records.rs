@@ -51,6 +51,12 @@ impl RecordReader {
         Ok(RecordReader(sender))
     }
 
+    /// One that takes no reads.
+    #[cfg(test)]
+    pub fn full() -> RecordReader {
+        RecordReader(flume::bounded(0).0)
+    }
+
     /// The reply comes from the thread of the reader.
     ///
     /// # Errors

@@ -146,6 +146,16 @@ impl Shard {
         resource: &Resource,
         result: Result<Option<&[u8]>, String>,
     ) {
+        self.take_record(now_ms, resource, result);
+        self.run_permissions(now_ms);
+    }
+
+    fn take_record(
+        &mut self,
+        now_ms: u64,
+        resource: &Resource,
+        result: Result<Option<&[u8]>, String>,
+    ) {
         let Some(permissions) = &mut self.permissions else {
             return;
         };
@@ -166,7 +176,6 @@ impl Shard {
             record.map_err(drop),
             &mut permissions.effects,
         );
-        self.run_permissions(now_ms);
     }
 
     /// Records are read again, and who has lost its right is closed.
@@ -183,19 +192,17 @@ impl Shard {
         self.run_permissions(now_ms);
     }
 
+    /// A read that fails at once makes way for the next: round after round, until what is being read is.
     fn run_permissions(&mut self, now_ms: u64) {
-        let Some(permissions) = &mut self.permissions else {
-            return;
-        };
-        let mut effects = std::mem::take(&mut permissions.effects);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Read(resource) => self.read_permission(now_ms, resource),
-                Effect::Decided(holder, verdict) => self.decided(holder, verdict),
+        while let Some(permissions) = &mut self.permissions
+            && !permissions.effects.is_empty()
+        {
+            for effect in std::mem::take(&mut permissions.effects) {
+                match effect {
+                    Effect::Read(resource) => self.read_permission(now_ms, resource),
+                    Effect::Decided(holder, verdict) => self.decided(holder, verdict),
+                }
             }
-        }
-        if let Some(permissions) = &mut self.permissions {
-            permissions.effects = effects;
         }
         self.arm_permissions(now_ms);
     }
@@ -205,12 +212,12 @@ impl Shard {
             return;
         };
         if has_dots(&resource) {
-            return self.permission_read(now_ms, &resource, Ok(None));
+            return self.take_record(now_ms, &resource, Ok(None));
         }
         if let Some(store) = &permissions.store {
             if let Err(resource) = store.read(resource) {
                 let why = "too many reads of the metadata store wait".to_owned();
-                self.permission_read(now_ms, &resource, Err(why));
+                self.take_record(now_ms, &resource, Err(why));
             }
             return;
         }
@@ -311,6 +318,10 @@ fn why_unread(error: &BrokerError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::access::{Action, Right};
+    use crate::auth::rules::Rules;
+    use crate::gateway::tests::shard;
+    use crate::runtime::mailbox::mailbox;
 
     #[test]
     fn grants_that_this_gateway_may_not_read_are_told_with_the_settings_that_count() {
@@ -328,5 +339,46 @@ mod tests {
             }
         }
         assert_eq!(why(ErrorKind::Retryable), "Unauthorized");
+    }
+
+    /// Each was answered within the one before it, however many there were.
+    #[test]
+    fn reads_that_fail_at_once_take_no_stack() {
+        let config = config::Permissions {
+            rules: Rules::default(),
+            source: config::PermissionSource::WebServices(Vec::new()),
+            cache_ms: 30_000,
+        };
+        let store = Store {
+            reader: RecordReader::full(),
+            mailbox: mailbox().0,
+        };
+        let mut permissions = Permissions::new(&config, Some(store));
+        let access = |holder: u64| Access {
+            role: "role".into(),
+            rights: (0..1_000)
+                .map(|tenant| Right {
+                    topic: format!("persistent://t{holder}-{tenant}/n/topic").into(),
+                    action: Action::Produce,
+                })
+                .collect(),
+        };
+        let mut answers = Vec::new();
+        for holder in 0..100 {
+            let (answer, allowed) = oneshot();
+            answers.push(allowed);
+            permissions.waiting.insert(Holder(holder), answer);
+            let effects = &mut permissions.effects;
+            permissions
+                .grants
+                .check(0, Holder(holder), access(holder), effects);
+        }
+        let mut shard = shard();
+        shard.permissions = Some(Box::new(permissions));
+        shard.run_permissions(0);
+        for allowed in answers {
+            let refusal = allowed.ready().and_then(|allowed| allowed.err());
+            assert_eq!(refusal.map(|refusal| refusal.status), Some(500));
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::runtime::mailbox::mailbox;
 use crate::runtime::tests::{on_shard, pair};
 use crate::runtime::{Socket, oneshot};
 
-fn shard() -> Shard {
+pub fn shard() -> Shard {
     shard_with(&[])
 }
 
