@@ -88,7 +88,7 @@ impl Echo {
         while taken < input.len() {
             let fed = self.decoder.feed(&mut input[taken..], &mut |event| {
                 match event {
-                    Event::Text(text) => echo(encode::text_frame(text)),
+                    Event::Text(text) => echo(encode::frame(OpCode::Data(Data::Text), text)),
                     Event::Binary(bytes) => echo(encode::frame(OpCode::Data(Data::Binary), bytes)),
                     Event::Ping(payload) => echo(encode::pong(payload)),
                     Event::Pong(_) => {}
