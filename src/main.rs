@@ -37,10 +37,10 @@ fn check_config(options: Options) -> ExitCode {
         Ok(config) => config,
         Err(mistakes) => return refuse(&mistakes),
     };
-    if let Err(mistakes) = gateway::check(&config) {
-        return refuse(&mistakes);
-    }
-    let further = gateway::notes(&config);
+    let further = match gateway::check(&config) {
+        Ok(notes) => notes,
+        Err(mistakes) => return refuse(&mistakes),
+    };
     let notes = config
         .notes
         .iter()
@@ -67,7 +67,6 @@ fn run(options: Options) -> ExitCode {
         cores::format(&config.cores),
         config.brokers
     );
-    let notes = [config.notes.clone(), gateway::notes(&config)].concat();
     let core_dumps = match config.core_dumps {
         true => Ok(()),
         false => diagnostics::forbid_core_dumps(),
@@ -79,7 +78,7 @@ fn run(options: Options) -> ExitCode {
             // The first line of the log, so that nobody takes a demo for a cluster.
             tell_embedded(&running);
             tracing::info!("{build}");
-            tell_limits(&running, &notes, files.err());
+            tell_limits(&running, files.err());
             if let Err(error) = core_dumps {
                 tracing::warn!("core dumps cannot be forbidden, and would hold keys: {error}");
             }
@@ -144,8 +143,8 @@ fn tell_embedded(running: &Running) {
     }
 }
 
-fn tell_limits(running: &Running, notes: &[String], not_raised: Option<io::Error>) {
-    for note in notes.iter().chain(&running.driver().note) {
+fn tell_limits(running: &Running, not_raised: Option<io::Error>) {
+    for note in running.notes().iter().chain(&running.driver().note) {
         tracing::warn!("{note}");
     }
     if let Some(error) = not_raised {

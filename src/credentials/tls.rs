@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::verifier::{AnyCertificate, AnyName};
@@ -86,14 +85,7 @@ fn roots(trusted: &Trusted) -> Result<(RootCertStore, Pins), String> {
         }
     };
     let certificates = certificates.map_err(|why| format!("{key}: {why}"))?;
-    let mut roots = RootCertStore::empty();
-    let mut add = |certificate: CertificateDer<'static>| roots.add(certificate);
-    certificates
-        .iter()
-        .cloned()
-        .try_for_each(&mut add)
-        .map_err(|error| format!("{key}: {}: {error}", path.display()))?;
-    Ok((roots, Pins(certificates)))
+    Pins::with_roots(certificates).map_err(|error| format!("{key}: {}: {error}", path.display()))
 }
 
 fn identity(own: &OwnCertificate, provider: &CryptoProvider) -> Result<Own, Vec<String>> {

@@ -97,7 +97,7 @@ use crate::embedded::Embedded;
 use crate::runtime::acceptor::Accepting;
 use crate::runtime::driver::Choice;
 use crate::runtime::{self, ShardPlan, Shards};
-use crate::tls::server;
+use crate::tls::server::{self, Served};
 use crate::tls::watch::Watch;
 use certificates::Renewal;
 use finding::{find_brokers, find_permissions};
@@ -118,36 +118,30 @@ pub struct Running {
     embedded: Option<Embedded>,
     driver: Choice,
     room: Room,
+    notes: Vec<String>,
 }
 
-/// What cannot be told without looking at files.
+/// What cannot be told without looking at files: what is well enough to start with, but will not work as it is.
 ///
 /// # Errors
 /// Every mistake, with the setting and the file that it is about.
-pub fn check(config: &Config) -> Result<(), Vec<String>> {
-    let mut mistakes = Vec::new();
-    if let Some(settings) = &config.tls {
-        mistakes.extend(server::load(settings).err().unwrap_or_default());
-    }
+pub fn check(config: &Config) -> Result<Vec<String>, Vec<String>> {
+    let served = config.tls.as_ref().map(server::load).transpose();
+    let mut mistakes = served.as_ref().err().cloned().unwrap_or_default();
     let opened = credential_keeper::open(&config.broker_client);
     mistakes.extend(opened.err().unwrap_or_default());
     if !config.crypto_keys.is_empty() {
         let keys = KeyFiles::new(config.crypto_keys.clone());
         mistakes.extend(keys.err().map(|error| error.to_string()));
     }
-    match mistakes.is_empty() {
-        true => Ok(()),
-        false => Err(mistakes),
+    match served {
+        Ok(served) if mistakes.is_empty() => Ok(notes(config, served.as_ref())),
+        _ => Err(mistakes),
     }
 }
 
-/// What is well enough to start with, but will not work as it is.
-pub fn notes(config: &Config) -> Vec<String> {
-    let served = config.tls.as_ref().map(server::load);
-    let invalid = match served {
-        Some(Ok(served)) => served.valid.check(runtime::wall_ms()).err(),
-        _ => None,
-    };
+fn notes(config: &Config, served: Option<&Served>) -> Vec<String> {
+    let invalid = served.and_then(|served| served.valid.check(runtime::wall_ms()).err());
     let own = invalid.map(|why| format!("webServicePortTls: {why}: clients will refuse it"));
     let missing = credentials::missing(&config.broker_client.proof);
     let missing = missing.map(|why| {
@@ -167,6 +161,7 @@ pub fn start(config: Config) -> io::Result<Running> {
     let watch = tls.as_ref().map(|tls| Watch::new(tls.files.paths()));
     let served = tls.as_ref().map(server::load).transpose();
     let served = served.map_err(together)?;
+    let notes = [config.notes.clone(), notes(&config, served.as_ref())].concat();
     let opened = credential_keeper::open(&config.broker_client);
     let (source, idle_keeper) = opened.map_err(together)?;
     let (embedded, finder) = find_brokers(&config.brokers)?;
@@ -211,6 +206,7 @@ pub fn start(config: Config) -> io::Result<Running> {
         embedded,
         driver,
         room,
+        notes,
     })
 }
 
@@ -237,6 +233,11 @@ impl Running {
     /// How the shards wait for the kernel, and why not better.
     pub fn driver(&self) -> &Choice {
         &self.driver
+    }
+
+    /// What the operator should know of settings and files.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// How many sockets there may be.

@@ -8,7 +8,8 @@ use rustls::crypto::ring::{ALL_CIPHER_SUITES, default_provider};
 use rustls::pki_types::ServerName;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    ClientConfig, ClientConnection, Error, ServerConfig, ServerConnection, SupportedCipherSuite,
+    ClientConfig, ClientConnection, ConnectionCommon, Error, ServerConfig, ServerConnection,
+    SupportedCipherSuite,
 };
 
 use super::{pem, server};
@@ -57,24 +58,22 @@ fn meet(client: ClientConfig, server: Arc<ServerConfig>, host: &'static str) -> 
     let mut client = ClientConnection::new(Arc::new(client), name).expect("a name and suites");
     let mut server = ServerConnection::new(server).expect("suites");
     while client.is_handshaking() || server.is_handshaking() || server.wants_write() {
-        let mut flight = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut flight).expect("memory");
-        }
-        let mut flight = flight.as_slice();
-        while !flight.is_empty() {
-            server.read_tls(&mut flight).expect("memory");
-            server.process_new_packets()?;
-        }
-        let mut flight = Vec::new();
-        while server.wants_write() {
-            server.write_tls(&mut flight).expect("memory");
-        }
-        let mut flight = flight.as_slice();
-        while !flight.is_empty() {
-            client.read_tls(&mut flight).expect("memory");
-            client.process_new_packets()?;
-        }
+        carry(&mut client, &mut server)?;
+        carry(&mut server, &mut client)?;
+    }
+    Ok(())
+}
+
+/// What one side has to say, read by the other.
+fn carry<A, B>(from: &mut ConnectionCommon<A>, to: &mut ConnectionCommon<B>) -> Result<(), Error> {
+    let mut flight = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut flight).expect("memory");
+    }
+    let mut flight = flight.as_slice();
+    while !flight.is_empty() {
+        to.read_tls(&mut flight).expect("memory");
+        to.process_new_packets()?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DistinguishedName, Error};
+use rustls::{CertificateError, DistinguishedName, Error, RootCertStore};
 
 use super::certificate::{self, Invalid};
 use super::signatures::verifies_signatures_by;
@@ -20,6 +20,20 @@ use super::signatures::verifies_signatures_by;
 pub(crate) struct Pins(pub Vec<CertificateDer<'static>>);
 
 impl Pins {
+    /// The trust file's certificates, and the authorities that they are as well.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn with_roots(
+        certificates: Vec<CertificateDer<'static>>,
+    ) -> Result<(RootCertStore, Pins), Error> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates.iter().cloned() {
+            roots.add(certificate)?;
+        }
+        Ok((roots, Pins(certificates)))
+    }
+
     /// Whether it is one of them; if so it has to be valid now.
     fn has(&self, shown: &CertificateDer<'_>, now: UnixTime) -> Result<bool, Error> {
         if !self.0.contains(shown) {

@@ -7,12 +7,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{Ticketer, default_provider};
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
 
 use super::certificate::Validity;
 use super::lenient::Lenient;
@@ -124,19 +124,16 @@ fn verifier(
         KeyFiles::Stores { .. } => "tlsTrustStore",
     };
     let fail = |error: &dyn std::fmt::Display| format!("{key}: {}: {error}", path.display());
-    let mut roots = RootCertStore::empty();
     let certificates = trusted(&settings.files, path);
     let certificates = certificates.map_err(|why| format!("{key}: {why}"))?;
-    for certificate in certificates.iter().cloned() {
-        roots.add(certificate).map_err(|error| fail(&error))?;
-    }
+    let (roots, pins) = Pins::with_roots(certificates).map_err(|error| fail(&error))?;
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let builder = match settings.require_client_certificate {
         true => builder,
         false => builder.allow_unauthenticated(),
     };
     Ok(Arc::new(PinnedClients {
-        pins: Pins(certificates),
+        pins,
         others: builder.build().map_err(|error| fail(&error))?,
         algorithms: provider.signature_verification_algorithms,
     }))

@@ -64,6 +64,11 @@ pub(super) const WITH_TLS: [&str; 3] = [
     "tlsEnabled",
 ];
 
+fn with_tls(draft: &mut Draft, value: &str) -> Result<(), String> {
+    draft.ways.with_tls |= values::boolean(value)?;
+    Ok(())
+}
+
 /// A value that may be secret is read later: an error about it must not show it.
 pub(super) const KEYS: &[Key] = &[
     sets(PLUGIN, |d, v| {
@@ -82,19 +87,9 @@ pub(super) const KEYS: &[Key] = &[
         d.broker_client.parameters[1] = Some(v.to_owned().into());
         Ok(())
     }),
-    sets(WITH_TLS[0], |d, v| {
-        d.ways.with_tls |= values::boolean(v)?;
-        Ok(())
-    }),
-    // Its name of old.
-    sets(WITH_TLS[2], |d, v| {
-        d.ways.with_tls |= values::boolean(v)?;
-        Ok(())
-    }),
-    sets(WITH_TLS[1], |d, v| {
-        d.ways.with_tls |= values::boolean(v)?;
-        Ok(())
-    }),
+    sets(WITH_TLS[0], with_tls),
+    sets(WITH_TLS[1], with_tls),
+    sets(WITH_TLS[2], with_tls),
     sets("brokerClientTrustCertsFilePath", |d, v| {
         d.broker_client.trusted[0] = Some(v.into());
         Ok(())
